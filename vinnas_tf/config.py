@@ -1,0 +1,107 @@
+"""Every setting of a run, as plain validated data.
+
+Each field carries its default and its help once; `vinnas_tf.flags` turns the fields into command-line flags and back,
+and a run folder's `config.json` holds them resolved. A bad value raises `ConfigError` with one line that says what was
+expected, what came, and what to do.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any
+
+AUGMENTATIONS = ("crop", "flip", "erase")
+SELECTION_RULES = ("snr", "magnitude")
+
+
+class ConfigError(ValueError):
+    """A setting, a data set or a folder that can't be used; the message is one line meant for the user."""
+
+
+def setting(default: Any, help: str) -> Any:
+    """Declares a dataclass field with its default and the help that its command-line flag shows."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises ConfigError with `message` unless `condition` holds."""
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which images a run sees, and how they are prepared."""
+
+    dataset: str = setting(
+        "digits",
+        "'digits' (bundled with scikit-learn), the name of a TFDS image-classification set, or 'folder:PATH' with "
+        "class/*.png|jpg (or train/class/... and test/class/...).",
+    )
+    data_dir: str = setting("", "TFDS data folder; empty: TFDS_DATA_DIR, else TFDS's own default.")
+    data_fraction: float = setting(1.0, "Share of the training images to use, drawn stratified by class.")
+    image_size: int = setting(0, "Resize images to this many pixels a side; 0 keeps the data set's own size.")
+    augment: tuple[str, ...] = setting((), "Augmentation of training images, any of: " + ", ".join(AUGMENTATIONS) + ".")
+
+    def __post_init__(self) -> None:
+        require(bool(self.dataset), "--dataset is empty: name a TFDS set, 'digits' or 'folder:PATH'.")
+        require(
+            0 < self.data_fraction <= 1, f"--data_fraction must lie in (0, 1], got {self.data_fraction}: use e.g. 0.25."
+        )
+        require(
+            self.image_size == 0 or self.image_size >= 8,
+            f"--image_size must be 0 or at least 8 pixels, got {self.image_size}.",
+        )
+        unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
+        require(not unknown, f"--augment knows {', '.join(AUGMENTATIONS)}; got {', '.join(unknown)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The supergraph and how it is searched (VINNAS, Algorithm 1 and objective (8))."""
+
+    method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.")
+    cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
+    states: int = setting(2, "States per cell (I); state i takes 2 + i edges.")
+    channels: int = setting(8, "Channels of the stem and of the states before the first reduction; each R doubles them.")
+    epochs: int = setting(20, "Epochs of search.")
+    weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
+    batch_size: int = setting(64, "Images per weight step, and per alpha step.")
+    weight_learning_rate: float = setting(1e-2, "Adam's first learning rate for weights; falls to 0 along a cosine.")
+    log_variance_rate: float = setting(3.0, "Learning rate of log-variances as a multiple of the means'.")
+    alpha_learning_rate: float = setting(1e-2, "Adam's constant learning rate for the architecture parameters.")
+    gamma_weights: float = setting(1.0, "End value of gamma 1, the weight of KL(w)/N.")
+    gamma_alphas: float = setting(1.0, "End value of gamma 2, the weight of KL(alpha)/N.")
+    gamma_entropy: float = setting(0.03, "End value of gamma 3, the weight of the mixing weights' entropy.")
+    gamma_start_epoch: int = setting(2, "Epoch from which the gammas rise linearly from zero to the last epoch.")
+    label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
+    select: str = setting("snr", "Rule that ranks choices: " + " or ".join(SELECTION_RULES) + ".")
+    seed: int = setting(0, "Seed of everything random in the run.")
+
+    def __post_init__(self) -> None:
+        require(
+            re.fullmatch("[NR]+", self.cells) is not None,
+            f"--cells must be a word of N and R such as NNRNNRNN, got {self.cells!r}.",
+        )
+        require(
+            self.select in SELECTION_RULES, f"--select must be {' or '.join(SELECTION_RULES)}, got {self.select!r}."
+        )
+        for name in ("states", "channels", "epochs", "batch_size"):
+            value = getattr(self, name)
+            require(value >= 1, f"--{name} must be at least 1, got {value}.")
+        require(self.batch_size >= 2, f"--batch_size must be at least 2 for batch statistics, got {self.batch_size}.")
+        for name in ("weight_learning_rate", "log_variance_rate", "alpha_learning_rate"):
+            value = getattr(self, name)
+            require(value > 0, f"--{name} must be positive, got {value}.")
+        for name in ("gamma_weights", "gamma_alphas", "gamma_entropy"):
+            value = getattr(self, name)
+            require(value >= 0, f"--{name} must not be negative, got {value}.")
+        for name in ("weight_epochs", "gamma_start_epoch"):
+            value = getattr(self, name)
+            require(
+                0 <= value < self.epochs, f"--{name} must lie in [0, --epochs) = [0, {self.epochs}), got {value}."
+            )
+        require(
+            0 <= self.label_smoothing < 1, f"--label_smoothing must lie in [0, 1), got {self.label_smoothing}."
+        )
+        require(0 <= self.seed < 2**31, f"--seed must lie in [0, 2^31), got {self.seed}.")

@@ -1,0 +1,189 @@
+"""The cell: a directed acyclic graph of states, walked in one way by the supergraph and by the found network."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from vinnas_tf import kernels
+from vinnas_tf.layers.convolution import VariationalConv2D
+from vinnas_tf.layers.mixed_op import MixedOp
+from vinnas_tf.posterior import cell_edges
+
+
+def walk_cell(
+    first: Any,
+    second: Any,
+    states: int,
+    edges: Iterable[tuple[int, int, Callable[[Any], Any]]],
+    add: Callable[[list[Any]], Any],
+    concatenate: Callable[[list[Any]], Any],
+) -> Any:
+    """Computes a cell's output: each state is the sum of its edges, the output the states' concatenation.
+
+    Args:
+        first: the output of cell c-2, node 0.
+        second: the output of cell c-1, node 1; states are the nodes from 2 on.
+        states: number of states.
+        edges: (source node, target node, operation), any number of them into a state.
+        add: sums a list of tensors.
+        concatenate: joins a list of tensors along the channels.
+    """
+    edges = list(edges)
+    nodes = [first, second]
+    for state in range(2, states + 2):
+        nodes.append(add([operation(nodes[source]) for source, target, operation in edges if target == state]))
+    return concatenate(nodes[2:])
+
+
+@keras.saving.register_keras_serializable(package="vinnas_tf")
+class Preprocess(keras.layers.Layer):
+    """ReLU, 1x1 convolution, batch normalisation: brings an input of a cell to the cell's width and size.
+
+    Batch normalisation as everywhere in the search: no learnt scale or shift, no running statistics (VINNAS, V-A).
+
+    Args:
+        channels: output channels.
+        stride: 2 where the cell before the previous one has twice the resolution, else 1.
+        variational: Gaussian weights.
+        seed: seed of the initial weights.
+
+    Input [n, h, w, c]; output [n, ceil(h / stride), ceil(w / stride), channels].
+    """
+
+    def __init__(
+        self, channels: int, *, stride: int = 1, variational: bool = True, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.stride = stride
+        self.variational = variational
+        self.seed = seed
+        self.convolution = VariationalConv2D(
+            channels, (1, 1), strides=(stride, stride), variational=variational, seed=seed, dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Builds the convolution."""
+        self.convolution.build(input_shape)
+
+    def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Maps `x`; in training with noise from `seed` (int32 [2]), or from the convolution's own generator."""
+        return kernels.normalize(self.convolution(tf.nn.relu(x), training=training, seed=seed))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the output."""
+        return self.convolution.compute_output_shape(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments."""
+        config = {"channels": self.channels, "stride": self.stride, "variational": self.variational, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="vinnas_tf")
+class MixedCell(keras.layers.Layer):
+    """A cell of the supergraph: every state takes a mixed op from both inputs and from all earlier states.
+
+    Args:
+        states: number of states I.
+        channels: channels of each state.
+        reduction: whether edges from the cell's inputs have stride 2.
+        stride_first: stride of the preprocessing of the first input (2 after a reduction cell).
+        variational: Gaussian weights.
+        seed: seed of the initial weights.
+
+    Inputs: two images and strengths [edges, K]; output [n, h', w', states * channels].
+    """
+
+    def __init__(
+        self,
+        states: int,
+        channels: int,
+        *,
+        reduction: bool = False,
+        stride_first: int = 1,
+        variational: bool = True,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.states = states
+        self.channels = channels
+        self.reduction = reduction
+        self.stride_first = stride_first
+        self.variational = variational
+        self.seed = seed
+        shared: dict[str, Any] = {"variational": variational, "dtype": self.dtype_policy}
+        # Distinct for all parts of all cells while a cell has fewer than 998 edges.
+        seeds = iter(range(1000 * seed, 1000 * seed + 1000))
+        self.first = Preprocess(channels, stride=stride_first, seed=next(seeds), name="first", **shared)
+        self.second = Preprocess(channels, seed=next(seeds), name="second", **shared)
+        self.edges = cell_edges(states)
+        self.operations = [
+            MixedOp(
+                stride=2 if reduction and source < 2 else 1,
+                seed=next(seeds),
+                name=f"edge_{source}_{target}",
+                **shared,
+            )
+            for source, target in self.edges
+        ]
+
+    def build(self, first_shape: tuple[int | None, ...], second_shape: tuple[int | None, ...], *_: Any) -> None:
+        """Builds the two preprocessings and all mixed ops."""
+        self.first.build(first_shape)
+        self.second.build(second_shape)
+        for operation in self.operations:
+            operation.build((None, None, None, self.channels))
+
+    def call(
+        self,
+        first: tf.Tensor,
+        second: tf.Tensor,
+        strengths: tf.Tensor,
+        seed: tf.Tensor | None = None,
+        freeze_weights: bool = False,
+    ) -> tf.Tensor:
+        """The cell's output.
+
+        Args:
+            first: output of cell c-2.
+            second: output of cell c-1.
+            strengths: [edges, K] mixing weights.
+            seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
+            freeze_weights: gradients stop at the mixed ops' weights.
+        """
+        sampled = seed is not None
+
+        def fold(stream: int) -> tf.Tensor | None:
+            return kernels.fold_in(seed, stream) if sampled else None
+
+        per_edge = tf.unstack(strengths)
+
+        def apply(index: int) -> Callable[[tf.Tensor], tf.Tensor]:
+            return lambda x: self.operations[index](
+                x, per_edge[index], seed=fold(index + 2), freeze_weights=freeze_weights
+            )
+
+        return walk_cell(
+            self.first(first, training=sampled, seed=fold(0)),
+            self.second(second, training=sampled, seed=fold(1)),
+            self.states,
+            [(source, target, apply(index)) for index, (source, target) in enumerate(self.edges)],
+            add=tf.add_n,
+            concatenate=lambda tensors: tf.concat(tensors, axis=-1),
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments."""
+        return {
+            **super().get_config(),
+            "states": self.states,
+            "channels": self.channels,
+            "reduction": self.reduction,
+            "stride_first": self.stride_first,
+            "variational": self.variational,
+            "seed": self.seed,
+        }

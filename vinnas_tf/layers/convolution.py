@@ -1,0 +1,230 @@
+"""Convolutions and a classifier whose weights are Gaussian, with the local reparametrisation trick.
+
+Kingma et al. 2015 (Variational Dropout and the Local Reparameterization Trick): in training the pre-activation is
+sampled, y = conv(x, mean) + sqrt(conv(x^2, variance)) * noise, and not the weight; at evaluation y = conv(x, mean).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from vinnas_tf import kernels
+from vinnas_tf.primitives import Convolution
+from vinnas_tf.variational import INITIAL_LOG_VARIANCE
+
+
+def convolve(x: tf.Tensor, kernel: tf.Tensor, convolution: Convolution, strides: tuple[int, int]) -> tf.Tensor:
+    """The plain convolution that `convolution` describes, with "same" padding: [n, h, w, c] to [n, h', w', c']."""
+    if convolution.depthwise:
+        return kernels.depthwise_conv(x, kernel, strides[0], convolution.dilation)
+    if convolution.kernel_size == (1, 1):
+        return kernels.pointwise_conv(x, kernel, strides[0])
+    return kernels.conv(x, kernel, strides)
+
+
+def sample_linear(
+    linear: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+    mean: tf.Tensor,
+    variance: tf.Tensor | None,
+    seed: tf.Tensor | None,
+) -> tf.Tensor:
+    """Applies a linear map with Gaussian weights, its output sampled by local reparametrisation.
+
+    Args:
+        linear: `(input, weights)` to output, linear in the weights.
+        x: input.
+        mean: means of the weights.
+        variance: variances of the weights; None for point weights.
+        seed: int32 [2], the seed of the noise; None for the map with the mean weights.
+    """
+    y = linear(x, mean)
+    if variance is None or seed is None:
+        return y
+    return kernels.add_noise(y, linear(tf.square(x), variance), seed)
+
+
+class _GaussianWeights(keras.layers.Layer):
+    """What the layers below share: the posterior's variables, the noise and their part of the config.
+
+    Args:
+        variational: Gaussian weights; False makes plain point weights.
+        use_bias: adds a point bias per output channel.
+        seed: seed of the noise that the layer draws when `call` gets none.
+    """
+
+    def __init__(
+        self, *, variational: bool = True, use_bias: bool = False, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.variational = variational
+        self.use_bias = use_bias
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed) if variational else None
+        self.mean: keras.Variable
+        self.log_variance: keras.Variable | None = None
+        self.bias: keras.Variable | None = None
+
+    def add_posterior(self, shape: tuple[int, ...], outputs: int) -> None:
+        """Makes `mean` (Glorot uniform), `log_variance` (-10 everywhere) and `bias` (zeros)."""
+        initializer = keras.initializers.GlorotUniform(seed=self.seed)
+        self.mean = self.add_weight(name="mean", shape=shape, initializer=initializer)
+        if self.variational:
+            constant = keras.initializers.Constant(INITIAL_LOG_VARIANCE)
+            self.log_variance = self.add_weight(
+                name="log_variance", shape=shape, initializer=constant, autocast=False
+            )
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
+
+    def sample(
+        self,
+        linear: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        x: tf.Tensor,
+        training: bool | None,
+        seed: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """The layer's output: sampled in training, with the mean weights otherwise."""
+        sampling = self.log_variance is not None and bool(training)
+        if sampling and seed is None:
+            seed = tf.cast(self.seed_generator.next(), tf.int32)
+        variance = tf.cast(tf.exp(self.log_variance.value), x.dtype) if sampling else None
+        y = sample_linear(linear, x, tf.convert_to_tensor(self.mean), variance, seed if sampling else None)
+        return y if self.bias is None else tf.nn.bias_add(y, tf.convert_to_tensor(self.bias))
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments."""
+        return {
+            **super().get_config(),
+            "variational": self.variational,
+            "use_bias": self.use_bias,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package="vinnas_tf")
+class VariationalConv2D(_GaussianWeights):
+    """2-D convolution with Gaussian weights and "same" padding.
+
+    Args:
+        filters: output channels.
+        kernel_size: height and width.
+        strides: of both axes.
+        **kwargs: `variational`, `use_bias`, `seed` and those of `keras.layers.Layer`.
+
+    Input [n, h, w, c], output [n, ceil(h / strides), ceil(w / strides), filters].
+    """
+
+    def __init__(
+        self, filters: int, kernel_size: tuple[int, int], *, strides: tuple[int, int] = (1, 1), **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if filters < 1 or min(kernel_size) < 1 or min(strides) < 1:
+            raise ValueError(
+                f"filters, kernel_size and strides must be positive, got {filters}, {kernel_size} and {strides}."
+            )
+        self.filters = filters
+        self.kernel_size = tuple(kernel_size)
+        self.strides = tuple(strides)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the kernel's posterior for inputs with `input_shape[-1]` channels."""
+        self.add_posterior((*self.kernel_size, input_shape[-1], self.filters), self.filters)
+
+    def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Convolves `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
+        convolution = Convolution(self.kernel_size)
+        return self.sample(lambda v, kernel: convolve(v, kernel, convolution, self.strides), x, training, seed)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the output."""
+        return (*_shrink(input_shape, self.strides), self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments."""
+        config = {"filters": self.filters, "kernel_size": self.kernel_size, "strides": self.strides}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="vinnas_tf")
+class VariationalDepthwiseConv2D(_GaussianWeights):
+    """Depthwise 2-D convolution (multiplier 1) with Gaussian weights and "same" padding.
+
+    Args:
+        kernel_size: height and width.
+        strides: of both axes (equal).
+        dilation_rate: of both axes; with strides above 1 the convolution is dilated and then subsampled.
+        **kwargs: `variational`, `use_bias`, `seed` and those of `keras.layers.Layer`.
+
+    Input [n, h, w, c], output [n, ceil(h / strides), ceil(w / strides), c].
+    """
+
+    def __init__(
+        self, kernel_size: tuple[int, int], *, strides: tuple[int, int] = (1, 1), dilation_rate: int = 1, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if min(kernel_size) < 1 or min(strides) < 1 or dilation_rate < 1 or strides[0] != strides[1]:
+            raise ValueError(
+                "kernel_size, dilation_rate and strides must be positive and strides equal, "
+                f"got {kernel_size}, {dilation_rate} and {strides}."
+            )
+        self.kernel_size = tuple(kernel_size)
+        self.strides = tuple(strides)
+        self.dilation_rate = dilation_rate
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the kernel's posterior for inputs with `input_shape[-1]` channels."""
+        self.add_posterior((*self.kernel_size, input_shape[-1], 1), input_shape[-1])
+
+    def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Convolves `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
+        convolution = Convolution(self.kernel_size, depthwise=True, dilation=self.dilation_rate)
+        return self.sample(lambda v, kernel: convolve(v, kernel, convolution, self.strides), x, training, seed)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the output."""
+        return (*_shrink(input_shape, self.strides), input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments."""
+        config = {"kernel_size": self.kernel_size, "strides": self.strides, "dilation_rate": self.dilation_rate}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="vinnas_tf")
+class VariationalDense(_GaussianWeights):
+    """Linear layer with Gaussian weights: [n, c] to [n, units].
+
+    Args:
+        units: outputs.
+        **kwargs: `variational`, `use_bias`, `seed` and those of `keras.layers.Layer`.
+    """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if units < 1:
+            raise ValueError(f"units must be positive, got {units}.")
+        self.units = units
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights' posterior for `input_shape[-1]` inputs."""
+        self.add_posterior((input_shape[-1], self.units), self.units)
+
+    def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Maps `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
+        return self.sample(tf.matmul, x, training, seed)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the output."""
+        return (input_shape[0], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments."""
+        return {**super().get_config(), "units": self.units}
+
+
+def _shrink(input_shape: tuple[int | None, ...], strides: tuple[int, int]) -> tuple[int | None, ...]:
+    sides = (None if n is None else -(-n // s) for n, s in zip(input_shape[1:3], strides, strict=True))
+    return (input_shape[0], *sides)

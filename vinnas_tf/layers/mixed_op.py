@@ -1,0 +1,146 @@
+"""The mixed operation of one edge: all candidate primitives at once, weighted by their strengths."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vinnas_tf import kernels
+from vinnas_tf.layers.convolution import convolve, sample_linear
+from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.variational import INITIAL_LOG_VARIANCE
+
+
+@keras.saving.register_keras_serializable(package="vinnas_tf")
+class MixedOp(keras.layers.Layer):
+    """The sum over all primitives of strength times primitive(x) (VINNAS, eq. 3).
+
+    The kernels of all its primitives lie end to end in one vector of means and one of log-variances: a supergraph then
+    has hundreds of variables and not thousands, and its KL term and its optimizer's step few large kernels.
+
+    Args:
+        stride: 1, or 2 on the edges that leave the inputs of a reduction cell.
+        variational: Gaussian weights; False makes plain point weights.
+        seed: seed of the means' initial values.
+
+    Inputs [n, h, w, c], strengths [K]; output [n, ceil(h / stride), ceil(w / stride), c].
+    """
+
+    def __init__(self, *, stride: int = 1, variational: bool = True, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if stride not in (1, 2):
+            raise ValueError(f"stride must be 1 or 2, got {stride}.")
+        self.stride = stride
+        self.variational = variational
+        self.seed = seed
+        self.log_variance: keras.Variable | None = None
+
+    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
+        """Makes the flat `mean` (each kernel Glorot uniform) and `log_variance` (-10) for `input_shape[-1]` channels."""
+        shapes = kernel_shapes(self.stride, input_shape[-1])
+        seeds = np.random.SeedSequence(self.seed).generate_state(len(shapes))
+        kernel_values = [
+            keras.ops.reshape(keras.initializers.GlorotUniform(seed=int(seed))(shape), (-1,))
+            for shape, seed in zip(shapes, seeds, strict=True)
+        ]
+        size = sum(math.prod(shape) for shape in shapes)
+        # Both stay float32 under mixed precision and are cast kernel by kernel: exp(log_variance) needs the range.
+        self.mean = self.add_weight(
+            name="mean",
+            shape=(size,),
+            initializer=lambda *_, **__: keras.ops.concatenate(kernel_values),
+            autocast=False,
+        )
+        if self.variational:
+            constant = keras.initializers.Constant(INITIAL_LOG_VARIANCE)
+            self.log_variance = self.add_weight(
+                name="log_variance", shape=(size,), initializer=constant, autocast=False
+            )
+
+    def call(
+        self, x: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor | None = None, freeze_weights: bool = False
+    ) -> tf.Tensor:
+        """Mixes the primitives of `x`.
+
+        Args:
+            x: [n, h, w, c].
+            strengths: [K], non-negative, in the order of PRIMITIVES.
+            seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
+            freeze_weights: gradients stop at the weights, which spares computing them in an alpha step.
+        """
+        return _mix(
+            x,
+            self.mean.value,
+            self.log_variance.value if self.log_variance is not None and seed is not None else None,
+            tf.cast(strengths, tf.float32),
+            seed,
+            stride=self.stride,
+            freeze_weights=freeze_weights,
+        )
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
+        """Shape of the output."""
+        height, width = (None if n is None else -(-n // self.stride) for n in input_shape[1:3])
+        return (input_shape[0], height, width, input_shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments."""
+        return {
+            **super().get_config(),
+            "stride": self.stride,
+            "variational": self.variational,
+            "seed": self.seed,
+        }
+
+
+def kernel_shapes(stride: int, channels: int) -> list[tuple[int, int, int, int]]:
+    """Shapes of an edge's kernels, in the order in which they lie in its flat vectors."""
+    return [convolution.kernel_shape(channels) for name in PRIMITIVES for convolution, _ in convolutions(name, stride)]
+
+
+def _split(flat: tf.Tensor, shapes: list[tuple[int, int, int, int]]) -> list[tf.Tensor]:
+    parts = tf.split(flat, [math.prod(shape) for shape in shapes])
+    return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+# One graph function for all edges of one shape, called rather than inlined: a supergraph of 112 edges traces as fast as
+# its five different ones.
+@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+def _mix(
+    x: tf.Tensor,
+    mean: tf.Tensor,
+    log_variance: tf.Tensor | None,
+    strengths: tf.Tensor,
+    seed: tf.Tensor | None,
+    *,
+    stride: int,
+    freeze_weights: bool,
+) -> tf.Tensor:
+    if freeze_weights:
+        mean = tf.stop_gradient(mean)
+        log_variance = None if log_variance is None else tf.stop_gradient(log_variance)
+    shapes = kernel_shapes(stride, x.shape[-1])
+    means = iter(_split(tf.cast(mean, x.dtype), shapes))
+    variances = iter([None] * len(shapes))
+    if log_variance is not None:
+        variances = iter(_split(tf.cast(tf.exp(log_variance), x.dtype), shapes))
+    terms = []
+    for position, (name, strength) in enumerate(zip(PRIMITIVES, tf.unstack(strengths), strict=True)):
+        if name == "zero":
+            continue
+        y = x
+        for depth, (convolution, strides) in enumerate(convolutions(name, stride)):
+            y = sample_linear(
+                lambda v, kernel, convolution=convolution, strides=strides: convolve(v, kernel, convolution, strides),
+                y,
+                next(means),
+                next(variances),
+                None if seed is None else kernels.fold_in(seed, 2 * position + depth),
+            )
+        pool = PRIMITIVES[name].pool
+        if pool:
+            y = kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride)
+        terms.append(tf.cast(strength, x.dtype) * y if name == "skip" else kernels.normalize_relu(y, strength))
+    return tf.add_n(terms)

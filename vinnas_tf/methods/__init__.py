@@ -1,0 +1,15 @@
+"""Search methods: METHODS maps the name that `--method` takes to the class that `SearchModel` asks."""
+
+from vinnas_tf.config import SearchConfig, require
+from vinnas_tf.methods.base import Method
+from vinnas_tf.methods.vinnas import Vinnas
+
+METHODS: dict[str, type[Method]] = {
+    "vinnas": Vinnas,
+}
+
+
+def make_method(config: SearchConfig) -> Method:
+    """The method that `config.method` names; raises ConfigError for an unknown name."""
+    require(config.method in METHODS, f"--method must be one of {', '.join(METHODS)}, got {config.method!r}.")
+    return METHODS[config.method](config)

@@ -1,0 +1,158 @@
+"""The supergraph: cells of mixed ops between a stem and a classifier, and the architecture parameters they share."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vinnas_tf import kernels
+from vinnas_tf.config import SearchConfig, require
+from vinnas_tf.layers.cell import MixedCell
+from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense
+from vinnas_tf.methods.base import Alphas, Method
+from vinnas_tf.posterior import Posterior, cell_edges
+from vinnas_tf.primitives import PRIMITIVES
+from vinnas_tf.variational import INITIAL_LOG_VARIANCE
+
+CELL_TYPES = {"N": "normal", "R": "reduction"}
+ALPHA_STDDEV = 0.001  # VINNAS, section V: alpha_mean starts at N(0, 0.001); read as a standard deviation
+
+
+class Supergraph(keras.layers.Layer):
+    """The over-parametrised network that the search trains (VINNAS, section IV-A and figure 1).
+
+    Args:
+        config: skeleton (`cells`, `states`, `channels`) and `seed`.
+        method: says which weights and alphas are Gaussian.
+        classes: number of classes.
+
+    Inputs: images [n, h, w, c] and mixing weights per cell type; output: logits [n, classes].
+    """
+
+    def __init__(self, config: SearchConfig, method: Method, classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        variational = method.variational_weights
+        self.cell_types = [CELL_TYPES[letter] for letter in config.cells]
+        seed = config.seed * (len(config.cells) + 1)
+        self.stem = VariationalConv2D(config.channels, (3, 3), variational=variational, seed=1000 * seed, name="stem")
+        self.cells = []
+        channels = config.channels
+        reduction = False
+        for position, cell_type in enumerate(self.cell_types):
+            after_reduction, reduction = reduction, cell_type == "reduction"
+            channels *= 2 if reduction else 1
+            self.cells.append(
+                MixedCell(
+                    config.states,
+                    channels,
+                    reduction=reduction,
+                    stride_first=2 if after_reduction else 1,
+                    variational=variational,
+                    seed=seed + position + 1,
+                    name=f"cell_{position}",
+                )
+            )
+        self.classifier = VariationalDense(
+            classes, use_bias=True, variational=variational, seed=1000 * seed + 1, name="classifier"
+        )
+        self.alphas = {
+            cell_type: self._add_alphas(cell_type, method.gaussian_alphas)
+            for cell_type in CELL_TYPES.values()
+            if cell_type in self.cell_types
+        }
+
+    def _add_alphas(self, cell_type: str, gaussian: bool) -> Alphas:
+        shape = (len(cell_edges(self.config.states)), len(PRIMITIVES))
+        # A seed of their own: the initial alphas do not move when the skeleton does.
+        seed = int(np.random.SeedSequence([self.config.seed, len(cell_type)]).generate_state(1)[0])
+        mean = self.add_weight(
+            name=f"alpha_mean_{cell_type}",
+            shape=shape,
+            initializer=keras.initializers.RandomNormal(stddev=ALPHA_STDDEV, seed=seed),
+        )
+        if not gaussian:
+            return Alphas(mean, None)
+        constant = keras.initializers.Constant(INITIAL_LOG_VARIANCE)
+        return Alphas(mean, self.add_weight(name="log_variance", shape=shape, initializer=constant))
+
+    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
+        """Builds all cells for images of `input_shape`; raises ConfigError where the skeleton does not fit them."""
+        reductions = self.config.cells.count("R")
+        side = min(input_shape[1:3])
+        require(
+            side >= 2**reductions,
+            f"--cells={self.config.cells} halves images {reductions} times, which {side} pixels do not allow: "
+            "use fewer R, or larger images with --image_size.",
+        )
+        self.stem.build(input_shape)
+        shapes = [self.stem.compute_output_shape(input_shape)] * 2
+        for cell in self.cells:
+            cell.build(shapes[-2], shapes[-1])
+            height, width = shapes[-1][1:3]
+            if cell.reduction:
+                height, width = -(-height // 2), -(-width // 2)
+            shapes.append((shapes[-1][0], height, width, cell.states * cell.channels))
+        self.classifier.build((shapes[-1][0], shapes[-1][-1]))
+
+    def call(
+        self,
+        images: tf.Tensor,
+        strengths: dict[str, tf.Tensor],
+        seed: tf.Tensor | None = None,
+        freeze_weights: bool = False,
+    ) -> tf.Tensor:
+        """Logits of `images`.
+
+        Args:
+            images: [n, h, w, c], normalised.
+            strengths: mixing weights [edges, K] of each cell type.
+            seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
+            freeze_weights: gradients stop at the mixed ops' weights.
+        """
+        streams = iter(range(len(self.cells) + 2))
+
+        def fold() -> tf.Tensor | None:
+            stream = next(streams)
+            return None if seed is None else kernels.fold_in(seed, stream)
+
+        training = seed is not None
+        first = second = kernels.normalize(self.stem(images, training=training, seed=fold()))
+        for cell_type, cell in zip(self.cell_types, self.cells, strict=True):
+            output = cell(first, second, strengths[cell_type], seed=fold(), freeze_weights=freeze_weights)
+            first, second = second, output
+        pooled = tf.reduce_mean(second, axis=[1, 2])
+        return self.classifier(pooled, training=training, seed=fold())
+
+    @property
+    def alpha_variables(self) -> list[keras.Variable]:
+        """The architecture parameters, which the alpha optimizer trains."""
+        return [variable for alphas in self.alphas.values() for variable in alphas if variable is not None]
+
+    @property
+    def weight_variables(self) -> list[keras.Variable]:
+        """All trained variables but the architecture parameters."""
+        architecture = {id(variable) for variable in self.alpha_variables}
+        return [variable for variable in self.trainable_variables if id(variable) not in architecture]
+
+    def weight_posteriors(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        """(mean, log_variance) of every layer with Gaussian weights."""
+        for layer in self._flatten_layers(include_self=False):
+            if getattr(layer, "log_variance", None) is not None:
+                yield layer.mean.value, layer.log_variance.value
+
+    def posterior(self) -> Posterior:
+        """The architecture parameters as plain arrays; point alphas have log-variance -inf."""
+        return Posterior(
+            primitives=tuple(PRIMITIVES),
+            states=self.config.states,
+            mean={name: np.array(alphas.mean) for name, alphas in self.alphas.items()},
+            log_variance={
+                name: np.full(alphas.mean.shape, -np.inf, np.float32)
+                if alphas.log_variance is None
+                else np.array(alphas.log_variance)
+                for name, alphas in self.alphas.items()
+            },
+        )
