@@ -1,0 +1,208 @@
+"""Settings dataclasses to absl flags and back, for every command-line module.
+
+A field declared with `vinnas_tf.config.setting` becomes one flag: its name, type, default and help stand nowhere else.
+Each call builds a flag set of its own, so command-line modules never meet in absl's global one.
+"""
+
+import dataclasses
+import difflib
+import errno
+import importlib.resources
+import math
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar, cast, get_type_hints
+
+from absl import flags as absl_flags
+
+from vinnas_tf.config import ConfigError, require
+
+Config = TypeVar("Config")
+
+_PRESETS = importlib.resources.files(__package__) / "presets"
+_PRESET_HELP = (
+    "Settings file to start from; flags given beside it win. Empty: the preset named after --dataset, if there is one."
+)
+# What the user can mend: no space, quota, file size limit, no permission, read-only.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Settings:
+    """What a command line asked for: `settings[DataConfig]` is the resolved DataConfig, `preset` the preset's name."""
+
+    def __init__(self, configs: Sequence[Any], preset: str) -> None:
+        """Holds one instance per dataclass; `preset` is empty where none was used."""
+        self._configs = {type(config): config for config in configs}
+        self.preset = preset
+
+    def __getitem__(self, kind: type[Config]) -> Config:
+        """Returns the resolved instance of one of the dataclasses that `read_flags` was given."""
+        return cast(Config, self._configs[kind])
+
+
+def preset_names() -> list[str]:
+    """Returns the names that `--preset` takes, sorted."""
+    return sorted(file.name.removesuffix(".flags") for file in _PRESETS.iterdir() if file.name.endswith(".flags"))
+
+
+def read_flags(argv: Sequence[str], *kinds: type, usage: str) -> Settings:
+    """Reads a command line into instances of `kinds`, frozen dataclasses whose fields were declared with `setting`.
+
+    Values come from the dataclass, then the preset, then the command line; the last wins. A preset is an absl flagfile
+    in `presets/`.
+
+    Args:
+        argv: the arguments, without the program's name.
+        *kinds: the dataclasses; no two share a field name.
+        usage: text that `--help` opens with, such as the command-line module's docstring.
+
+    Raises:
+        ConfigError: unknown flag or preset, a value of the wrong type, or one that a dataclass refuses.
+        SystemExit: after `--help` was printed.
+    """
+    given = _parse(argv, kinds)
+    preset = given["preset"].value
+    if not preset and "dataset" in given and given["dataset"].value in preset_names():
+        preset = given["dataset"].value
+    require(
+        not preset or preset in preset_names(), f"unknown preset {preset!r}: choose from {', '.join(preset_names())}."
+    )
+    if preset:
+        with importlib.resources.as_file(_PRESETS / f"{preset}.flags") as path:
+            given = _parse([f"--flagfile={path}", *argv], kinds)
+    if given["help"].value:
+        print(_help(given, kinds, usage, preset))
+        raise SystemExit(0)
+    try:
+        configs = [kind(**{field.name: given[field.name].value for field in _fields(kind)}) for kind in kinds]
+    except ConfigError as error:
+        source = f" Flags that were not given come from preset {preset}." if preset else ""
+        raise ConfigError(f"{error}{source}") from error
+    return Settings(configs, preset)
+
+
+def run_cli(main: Callable[[list[str]], None]) -> NoReturn:
+    """Runs a command-line module's `main(argv)` and exits.
+
+    The exit code is 0, or 2 after one line on stderr about a mistake that the user can mend (ConfigError, a disk that
+    is full or may not be written), or 130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
+    """
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except ConfigError as error:
+        _exit(2, f"error: {error}")
+    except KeyboardInterrupt:
+        _exit(130, "interrupted: the same command (without --overwrite) goes on from the last checkpoint.")
+    except BrokenPipeError:  # The reader, such as `head`, has left; a second flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        # TensorFlow's own file system raises no OSError, but names the same reason in its message.
+        reasons = [os.strerror(code) for code in _DISK_ERRORS]
+        if getattr(error, "errno", None) not in _DISK_ERRORS and not any(reason in str(error) for reason in reasons):
+            raise
+        _exit(2, f"error: {error}. Free the disk, or name a folder that you may write.")
+    sys.exit(0)
+
+
+class _Parser(absl_flags.ArgumentParser):
+    """Turns a flag's text into a value of the field's type; defaults have that type already."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self._convert, self._expected = _CONVERSIONS[kind]
+
+    def parse(self, argument: Any) -> Any:
+        if not isinstance(argument, str):
+            return argument
+        try:
+            return self._convert(argument)
+        except (ValueError, KeyError):
+            raise ValueError(f"expected {self._expected}") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+_CONVERSIONS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    str: (str, "text"),
+    int: (int, "an integer"),
+    float: (_finite, "a finite number"),
+    bool: (lambda text: {"true": True, "false": False}[text.lower()], "true or false"),
+    tuple[str, ...]: (_words, "words separated by commas"),
+}
+
+
+def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind)
+
+
+def _parse(argv: Sequence[str], kinds: Sequence[type]) -> absl_flags.FlagValues:
+    """Parses `argv` into a new flag set that has one flag per field, `--preset` and `--help`."""
+    values = absl_flags.FlagValues()
+    values.set_gnu_getopt(True)
+
+    def define(kind: Any, name: str, default: Any, help: str, short_name: str | None = None) -> None:
+        flag = absl_flags.Flag(_Parser(kind), None, name, default, help, short_name, boolean=kind is bool)
+        absl_flags.DEFINE_flag(flag, values)
+
+    for kind in kinds:
+        hints = get_type_hints(kind)
+        for field in _fields(kind):
+            define(hints[field.name], field.name, field.default, field.metadata["help"])
+    define(str, "preset", "", _PRESET_HELP)
+    define(bool, "help", False, "Print this help.", short_name="h")
+    try:
+        _, *rest = values(["", *argv])
+    except absl_flags.UnrecognizedFlagError as error:
+        close = difflib.get_close_matches(error.flagname, list(values))
+        hint = f"did you mean {' or '.join(f'--{name}' for name in close)}?" if close else "--help lists all flags."
+        raise ConfigError(f"unknown flag --{error.flagname}: {hint}") from error
+    except (absl_flags.Error, ValueError) as error:
+        raise ConfigError(f"{error}.") from error
+    require(not rest, f"unexpected argument {' '.join(rest)!r}: flags are written --name=value.")
+    return values
+
+
+def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, preset: str) -> str:
+    """Returns the help text: flags grouped by dataclass with the values this command line gives them, then presets."""
+    width = min(80, shutil.get_terminal_size().columns)
+
+    def wrap(text: str, indent: str) -> str:
+        return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+    def describe(flag: absl_flags.Flag) -> str:
+        value = ",".join(flag.value) if isinstance(flag.value, tuple) else flag.value
+        name = f"--[no]{flag.name} (now {str(value).lower()})" if flag.boolean else f"--{flag.name}={value}"
+        return f"  {name}\n{wrap(flag.help, '      ')}"
+
+    shown = f"preset {preset}" if preset else "no preset"
+    blocks = [usage.strip(), wrap(f"Flags, with the values that this command line runs with ({shown}):", "")]
+    for kind in kinds:
+        heading = wrap((kind.__doc__ or kind.__name__).splitlines()[0], "")
+        blocks.append("\n".join([heading, *(describe(values[field.name]) for field in _fields(kind))]))
+    presets = [f"      {wrap(f'{name}: {_first_comment(name)}', '        ').strip()}" for name in preset_names()]
+    blocks.append("\n".join(["Where the values come from.", describe(values["preset"]), *presets]))
+    return "\n\n".join(blocks)
+
+
+def _first_comment(preset: str) -> str:
+    text = (_PRESETS / f"{preset}.flags").read_text(encoding="utf-8")
+    return text.splitlines()[0].removeprefix("#").strip()
+
+
+def _exit(code: int, message: str) -> NoReturn:
+    print(" ".join(message.split()), file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,52 @@
+import dataclasses
+
+import pytest
+
+from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "bad", "good"),
+    [
+        (DataConfig, "dataset", "", "mnist"),
+        (DataConfig, "data_fraction", 0.0, 1e-6),
+        (DataConfig, "data_fraction", 1.01, 1.0),
+        (DataConfig, "data_fraction", float("nan"), 0.5),
+        (DataConfig, "image_size", 7, 8),
+        (DataConfig, "image_size", -1, 0),
+        (DataConfig, "augment", ("flip", "mixup"), ("flip", "crop", "erase")),
+        (SearchConfig, "cells", "", "R"),
+        (SearchConfig, "cells", "NRn", "NRRN"),
+        (SearchConfig, "select", "best", "magnitude"),
+        (SearchConfig, "states", 0, 1),
+        (SearchConfig, "channels", 0, 1),
+        (SearchConfig, "epochs", 0, 3),
+        (SearchConfig, "batch_size", 1, 2),
+        (SearchConfig, "weight_learning_rate", 0.0, 1e-9),
+        (SearchConfig, "log_variance_rate", -1.0, 0.1),
+        (SearchConfig, "alpha_learning_rate", float("nan"), 1.0),
+        (SearchConfig, "gamma_weights", -0.1, 0.0),
+        (SearchConfig, "gamma_alphas", float("nan"), 0.0),
+        (SearchConfig, "gamma_entropy", -1.0, 2.0),
+        (SearchConfig, "weight_epochs", 20, 19),
+        (SearchConfig, "gamma_start_epoch", -1, 0),
+        (SearchConfig, "label_smoothing", 1.0, 0.0),
+        (SearchConfig, "seed", 2**31, 2**31 - 1),
+    ],
+)
+def test_range_of_a_setting(config, field, bad, good):
+    assert getattr(config(**{field: good}), field) == good
+    with pytest.raises(ConfigError) as caught:
+        config(**{field: bad})
+    message = str(caught.value)
+    assert f"--{field}" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("config", [DataConfig, SearchConfig])
+def test_settings_are_frozen_and_every_one_has_a_help(config):
+    resolved = config()
+    for field in dataclasses.fields(config):
+        assert field.metadata["help"].endswith("."), field.name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(resolved, field.name, getattr(resolved, field.name))

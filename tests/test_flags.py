@@ -1,0 +1,221 @@
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from absl import flags as absl_flags
+
+from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, require, setting
+from vinnas_tf.flags import preset_names, read_flags
+
+PRESETS = ("cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_v1", "mnist", "smoke")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oven:
+    """How to bake."""
+
+    loaf: str = setting("rye", "Kind of loaf.")
+    minutes: int = setting(50, "Minutes in the oven.")
+    heat: float = setting(220.0, "Degrees.")
+    steam: bool = setting(False, "Whether to steam.")
+    seeds: tuple[str, ...] = setting(("flax",), "Seeds on top.")
+
+    def __post_init__(self):
+        require(self.minutes > 0, f"--minutes must be positive, got {self.minutes}.")
+
+
+def read(*argv, kinds=(Oven,)):
+    return read_flags(argv, *kinds, usage="Bakes.")
+
+
+def read_search(*argv):
+    return read(*argv, kinds=(DataConfig, SearchConfig))
+
+
+def error_of(*argv, kinds=(Oven,)):
+    with pytest.raises(ConfigError) as caught:
+        read(*argv, kinds=kinds)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_flags_the_dataclass_defaults_hold():
+    settings = read()
+    assert settings[Oven] == Oven()
+    assert settings.preset == ""
+
+
+def test_every_type_is_read_from_text():
+    oven = read("--loaf=white", "--minutes", "30", "--heat=2e2", "--steam", "--seeds=flax, poppy,,sesame")[Oven]
+    assert oven == Oven(loaf="white", minutes=30, heat=200.0, steam=True, seeds=("flax", "poppy", "sesame"))
+    assert [type(value) for value in dataclasses.astuple(oven)] == [str, int, float, bool, tuple]
+
+
+def test_a_switch_goes_off_again_and_a_list_can_be_emptied():
+    oven = read("--steam", "--nosteam", "--seeds=")[Oven]
+    assert oven.steam is False
+    assert oven.seeds == ()
+
+
+def test_flag_sets_do_not_meet():
+    before = set(absl_flags.FLAGS)
+    read("--minutes=1")
+    assert read()[Oven].minutes == 50
+    assert set(absl_flags.FLAGS) == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (["--minute=3"], ["--minute", "did you mean --minutes"]),
+        (["--zzz"], ["--zzz", "--help"]),
+        (["--minutes=abc"], ["--minutes=abc", "an integer"]),
+        (["--minutes=1.5"], ["--minutes=1.5", "an integer"]),
+        (["--heat=nan"], ["--heat=nan", "a finite number"]),
+        (["--steam=perhaps"], ["--steam=perhaps", "true or false"]),
+        (["--minutes"], ["--minutes", "Missing value"]),
+        (["--seeds", "flax", "poppy"], ["'poppy'", "--name=value"]),
+        (["--minutes=0"], ["--minutes must be positive, got 0"]),
+        (["--preset=cake"], ["'cake'", ", ".join(PRESETS)]),
+        (["--preset=../presets/mnist"], ["unknown preset"]),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(argv, parts):
+    message = error_of(*argv)
+    for part in parts:
+        assert part in message
+
+
+def test_presets_on_disk_are_the_presets_offered(repository):
+    files = [path.stem for path in (repository / "flags" / "presets").iterdir()]
+    assert preset_names() == sorted(files) == list(PRESETS)
+
+
+# What VINNAS prints (section V-A of the paper and of its first version): skeleton, states, share of the data, epochs,
+# batch size, augmentation.
+CROP_FLIP_ERASE = ("crop", "flip", "erase")
+PUBLISHED = {
+    "mnist": ("mnist", "R", 2, 0.25, 20, 256, ()),
+    "fashion_mnist": ("fashion_mnist", "NNRNNRNN", 3, 0.5, 50, 256, CROP_FLIP_ERASE),
+    "fashion_mnist_v1": ("fashion_mnist", "NRRN", 3, 0.5, 50, 256, CROP_FLIP_ERASE),
+    "cifar10": ("cifar10", "NNRNNRNN", 4, 0.5, 100, 256, CROP_FLIP_ERASE),
+    "cifar10_v1": ("cifar10", "NNRNNRNN", 4, 0.5, 100, 256, CROP_FLIP_ERASE),
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset(preset):
+    settings = read_search(f"--preset={preset}")
+    data, search = settings[DataConfig], settings[SearchConfig]
+    assert settings.preset == preset
+    assert preset == "smoke" or preset.startswith(data.dataset)
+    if preset in PUBLISHED:
+        found = (data.dataset, search.cells, search.states, data.data_fraction, search.epochs, search.batch_size)
+        assert (*found, data.augment) == PUBLISHED[preset]
+
+
+def test_fashion_mnist_channels_scale_to_whole_numbers():
+    # Retraining has 6.4 times the channels, in the paper's first version 4 times.
+    channels = read_search("--preset=fashion_mnist")[SearchConfig].channels
+    assert (6.4 * channels).is_integer()
+
+
+def test_the_preset_named_after_the_data_set_is_the_default():
+    assert read_search().preset == "digits"
+    assert read_search("--dataset=mnist")[SearchConfig] == read_search("--preset=mnist")[SearchConfig]
+    assert read_search("--dataset=mnist").preset == "mnist"
+    assert read_search("--dataset=svhn_cropped").preset == ""
+    assert read_search("--dataset=svhn_cropped")[SearchConfig] == SearchConfig()
+
+
+def test_flags_beat_the_preset_wherever_they_stand():
+    for argv in (["--epochs=3", "--preset=mnist"], ["--preset=mnist", "--epochs=3"]):
+        search = read_search(*argv)[SearchConfig]
+        assert (search.epochs, search.cells) == (3, "R")
+    assert read_search("--preset=cifar10", "--augment=")[DataConfig].augment == ()
+    assert read_search("--preset=cifar10", "--dataset=digits")[DataConfig].dataset == "digits"
+
+
+def test_a_value_that_clashes_with_the_preset_says_where_the_other_came_from():
+    message = error_of("--dataset=mnist", "--epochs=2", kinds=(DataConfig, SearchConfig))
+    assert "--weight_epochs" in message
+    assert "preset mnist" in message
+
+
+def test_help_shows_every_flag_default_and_preset_within_80_columns(capsys):
+    with pytest.raises(SystemExit) as caught:
+        read_search("--help")
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert max(len(line) for line in out.splitlines()) <= 80
+    flat = " ".join(out.split())
+    settings = read_search()
+    for kind in (DataConfig, SearchConfig):
+        for field in dataclasses.fields(kind):
+            value = getattr(settings[kind], field.name)
+            text = ",".join(value) if isinstance(value, tuple) else value
+            assert f"--{field.name}={text} {field.metadata['help']}" in flat
+    for preset in PRESETS:
+        assert f" {preset}: " in flat
+
+
+def test_help_shows_the_values_of_the_chosen_preset(capsys):
+    with pytest.raises(SystemExit):
+        read_search("--preset=fashion_mnist", "--seed=5", "-h")
+    out = capsys.readouterr().out
+    assert "--cells=NNRNNRNN\n" in out
+    assert "--seed=5\n" in out
+    assert "Bakes." in out
+
+
+def run_cli(body: str, tmp_path: Path, repository: Path, **kwargs) -> subprocess.CompletedProcess:
+    """Runs a program whose main(argv) has `body`, in a process of its own."""
+    program = tmp_path / "program.py"
+    lines = ["import os, signal", "from vinnas_tf.config import ConfigError", "from vinnas_tf.flags import run_cli"]
+    program.write_text("\n".join([*lines, "def main(argv):", *(f"    {line}" for line in body.splitlines())]))
+    with program.open("a") as file:
+        file.write("\nrun_cli(main)\n")
+    env = {**os.environ, "PYTHONPATH": str(repository)}
+    return subprocess.run([sys.executable, str(program), "a"], capture_output=True, text=True, env=env, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "stderr"),
+    [
+        ("assert argv == ['a']", 0, ""),
+        ("raise ConfigError('no\\n  cells.')", 2, "error: no cells.\n"),
+        ("os.kill(os.getpid(), signal.SIGINT)", 128 + signal.SIGINT, "interrupted: "),
+        ("with open('/dev/full', 'w') as file: file.write('x')", 2, f"error: [Errno {errno.ENOSPC}] No space left"),
+        # As TensorFlow reports it, through an exception that is no OSError.
+        ("raise RuntimeError('events.tfevents; No space left on device')", 2, "error: events.tfevents; No space left"),
+    ],
+)
+def test_exit_codes(body, code, stderr, tmp_path, repository):
+    done = run_cli(body, tmp_path, repository)
+    assert done.returncode == code
+    assert done.stderr.startswith(stderr)
+    assert done.stderr.count("\n") == (1 if stderr else 0)
+
+
+def test_a_bug_keeps_its_traceback(tmp_path, repository):
+    done = run_cli("raise FileNotFoundError(2, 'No such file or directory', 'x')", tmp_path, repository)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path, repository):
+    # A pipe whose reading end is closed, as behind `| head`.
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = tmp_path / "program.py"
+    program.write_text("from vinnas_tf.flags import run_cli\nrun_cli(lambda argv: print('x' * 100_000))\n")
+    env = {**os.environ, "PYTHONPATH": str(repository)}
+    done = subprocess.run([sys.executable, str(program)], stdout=writer, stderr=subprocess.PIPE, env=env)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
