@@ -1,0 +1,300 @@
+import json
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
+from vinnas_tf.run_dir import OUTPUTS, RunDir, default_run_dir, read_metrics, write_atomically, write_metrics
+
+FINGERPRINT = "0123456789abcdef" * 4
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command line opens a run folder with."""
+
+    path: Path
+    data: DataConfig = DataConfig()
+    search: SearchConfig = SearchConfig()
+    data_fingerprint: str = FINGERPRINT
+    overwrite: bool = False
+
+    def open(self) -> RunDir:
+        settings = [self.data, self.search]
+        return RunDir(
+            self.path,
+            stage="search",
+            settings=settings,
+            data_fingerprint=self.data_fingerprint,
+            preset="digits",
+            overwrite=self.overwrite,
+        )
+
+    def error(self) -> str:
+        with pytest.raises(ConfigError) as caught:
+            self.open()
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path / "runs" / "a")
+
+
+def tree(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != ".lock")
+
+
+def finish(opened):
+    """Writes every output of a search, as a whole search would."""
+    for name in OUTPUTS["search"]:
+        if "." in name:
+            opened.file(name).write_text("made by the run")
+        else:
+            opened.file(name).mkdir()
+            (opened.file(name) / "part").write_text("made by the run")
+    opened.mark_finished()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("digits", "digits-vinnas-seed3"),
+        ("folder:/home/me/my pets", "folder-home-me-my-pets-vinnas-seed3"),
+        ("folder:../..", "folder-vinnas-seed3"),
+        ("folder:données", "folder-données-vinnas-seed3"),
+        ("cifar10:3.0.2", "cifar10-3.0.2-vinnas-seed3"),
+    ],
+)
+def test_default_run_dir_is_one_folder_below_runs(dataset, name):
+    path = default_run_dir(dataset, "vinnas", 3)
+    assert path.parent == Path("runs")
+    assert path.name == name
+
+
+def test_config_json_says_what_made_the_run(run):
+    with run.open():
+        pass
+    record = json.loads((run.path / "config.json").read_text())["stages"]["search"]
+    assert record["settings"]["dataset"] == "digits"
+    assert record["settings"]["seed"] == 0
+    assert record["settings"]["weight_learning_rate"] == SearchConfig().weight_learning_rate
+    assert record["settings"]["augment"] == []
+    assert "run_dir" not in record["settings"]
+    assert record["preset"] == "digits"
+    assert record["data_fingerprint"] == FINGERPRINT
+    assert record["versions"]["numpy"] == np.__version__
+    assert record["versions"]["tensorflow"] == version("tensorflow")
+    assert record["python"] == platform.python_version()
+    assert record["created"].endswith("+00:00")
+
+
+def test_an_equal_run_is_resumed_and_keeps_its_record(run):
+    with run.open() as first:
+        first.file("metrics.csv").write_text("epoch\n1\n")
+        config = (run.path / "config.json").read_text()
+    moved = replace(run, data=DataConfig(data_dir="elsewhere"))
+    with moved.open() as second:
+        assert second.file("metrics.csv").read_text() == "epoch\n1\n"
+        assert second.record == first.record
+    assert (run.path / "config.json").read_text() == config
+
+
+def test_other_settings_are_refused_by_name(run):
+    with run.open():
+        pass
+    before = tree(run.path)
+    other = replace(run, data=DataConfig(augment=("flip",)), search=SearchConfig(epochs=30, cells="R"))
+    message = other.error()
+    assert "epochs 20 -> 30" in message
+    assert 'cells "NRN" -> "R"' in message
+    assert 'augment [] -> ["flip"]' in message
+    assert "states" not in message
+    assert "--overwrite" in message
+    assert "--run_dir" in message
+    assert tree(run.path) == before
+
+
+def test_other_data_are_refused(run):
+    with run.open():
+        pass
+    message = replace(run, data_fingerprint="f" * 64).error()
+    assert 'data_fingerprint "0123456789ab" -> "ffffffffffff"' in message
+
+
+def test_finished_needs_marker_and_result(run):
+    with run.open() as opened:
+        assert not opened.finished
+        opened.file("genotype.json").write_text("{}")
+        assert not opened.finished
+        opened.mark_finished()
+        assert opened.finished
+    with run.open() as opened:
+        assert opened.finished
+        opened.file("genotype.json").unlink()
+        assert not opened.finished
+
+
+def test_overwrite_removes_the_stage_and_nothing_else(run):
+    with run.open() as opened:
+        finish(opened)
+        (run.path / "notes.txt").write_text("mine")
+        opened.file("notes.txt").write_text("mine")
+    anew = replace(run, search=SearchConfig(epochs=30), overwrite=True)
+    with anew.open() as opened:
+        assert not opened.finished
+        assert tree(run.path) == ["config.json", "notes.txt", "search", "search/notes.txt"]
+        assert opened.record["settings"]["epochs"] == 30
+    with replace(anew, overwrite=False).open():
+        pass
+
+
+def test_overwrite_that_was_killed_is_taken_up(run):
+    with run.open() as opened:
+        finish(opened)
+    # As after a kill between moving the outputs aside and removing them.
+    trash = opened.file(".trash")
+    trash.mkdir()
+    for name in ("finished", "checkpoints"):
+        opened.file(name).rename(trash / name)
+    with replace(run, overwrite=True).open() as opened:
+        assert tree(run.path) == ["config.json", "search"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"thesis.txt": "mine"},
+        {"search": None},
+        {"config.json": '{"model_type": "bert"}', "search": None},
+        {"config.json": "[1]"},
+        {"config.json": "not JSON"},
+        {"config.json": b"\xff\xfe"},
+        {"config.json": '{"format": "vinnas_tf run 1", "stages": {"search": {}}}'},
+        {"config.json": '{"format": "vinnas_tf run 1", "stages": {"search": {"settings": 3}}}'},
+    ],
+)
+def test_a_foreign_folder_is_left_as_it_is(content, overwrite, run):
+    run.path.mkdir(parents=True)
+    for name, text in content.items():
+        if text is None:
+            (run.path / name).mkdir()
+        else:
+            (run.path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    message = replace(run, overwrite=overwrite).error()
+    assert str(run.path) in message
+    assert "--run_dir" in message
+    assert tree(run.path) == sorted(content)
+
+
+def test_a_run_killed_at_its_very_start_starts_again(run):
+    run.path.mkdir(parents=True)
+    for name in (".lock", ".config.json.tmp"):
+        (run.path / name).write_text("1")
+    with run.open() as opened:
+        assert tree(run.path) == ["config.json", "search"]
+        assert not opened.finished
+
+
+@pytest.mark.parametrize("where", ["file/run", "file"])
+def test_a_folder_that_cannot_be_made_is_one_line(where, tmp_path):
+    (tmp_path / "file").write_text("x")
+    message = Run(tmp_path / where).error()
+    assert "file" in message
+    assert "--run_dir" in message
+
+
+HOLDER = """
+import sys
+from vinnas_tf.config import DataConfig, SearchConfig
+from vinnas_tf.run_dir import RunDir
+run = RunDir(sys.argv[1], stage="search", settings=[DataConfig(), SearchConfig()], data_fingerprint=sys.argv[2])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_until_it_is_killed(run, repository):
+    env = {**os.environ, "PYTHONPATH": str(repository)}
+    argv = [sys.executable, "-c", HOLDER, str(run.path), FINGERPRINT]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as holder:
+        assert holder.stdout.readline() == "open\n"
+        message = replace(run, overwrite=True).error()
+        assert f"in use by process {holder.pid}" in message
+        holder.send_signal(signal.SIGKILL)
+    with run.open():
+        assert tree(run.path) == ["config.json", "search"]
+
+
+def test_write_atomically(tmp_path):
+    path = tmp_path / "a.json"
+    write_atomically(path, "é")
+    assert path.read_bytes() == "é".encode()
+    write_atomically(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    assert tree(tmp_path) == ["a.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_content_alone(tmp_path):
+    path = tmp_path / "a.json"
+    write_atomically(path, b"old")
+    # The kernel refuses a file beyond the limit half-way through the write, as it does on a full disk.
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limit[1]))
+    try:
+        with pytest.raises(ConfigError, match="a.json: File too large"):
+            write_atomically(path, b"n" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == b"old"
+    assert tree(tmp_path) == ["a.json"]
+
+
+def test_metrics_come_back_bit_for_bit(tmp_path):
+    path = tmp_path / "metrics.csv"
+    generator = np.random.default_rng(0)
+    rows = []
+    for epoch, value in enumerate([*generator.normal(size=50), 5e-324, 1.7976931348623157e308, -0.0], 1):
+        rows.append({"epoch": epoch, "cross_entropy": value, "kl": np.float32(np.tanh(value)), "alpha_error": None})
+    write_metrics(path, rows)
+    back = read_metrics(path)
+    assert len(back) == len(rows)
+    for row, read in zip(rows, back, strict=True):
+        assert read["epoch"] == row["epoch"]
+        assert isinstance(read["epoch"], int)
+        assert read["cross_entropy"].hex() == float(row["cross_entropy"]).hex()
+        assert read["kl"].hex() == row["kl"].item().hex()
+        assert read["alpha_error"] is None
+    first = path.read_bytes()
+    write_metrics(path, back)
+    assert path.read_bytes() == first
+
+
+def test_metrics_file_is_plain_csv(tmp_path):
+    write_metrics(tmp_path / "metrics.csv", [{"epoch": np.int64(1), "error": 0.1}, {"epoch": 2, "error": None}])
+    assert (tmp_path / "metrics.csv").read_text() == "epoch,error\n1,0.1\n2,\n"
+
+
+def test_metrics_before_the_first_epoch(tmp_path):
+    assert read_metrics(tmp_path / "metrics.csv") == []
+    write_metrics(tmp_path / "metrics.csv", [])
+    assert read_metrics(tmp_path / "metrics.csv") == []
+
+
+def test_metrics_rows_must_match(tmp_path):
+    with pytest.raises(ValueError, match="epoch, error"):
+        write_metrics(tmp_path / "metrics.csv", [{"epoch": 1, "error": 0.5}, {"epoch": 2}])
+    assert tree(tmp_path) == []

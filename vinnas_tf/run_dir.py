@@ -1,0 +1,302 @@
+"""What a run folder holds, and how it is written, resumed and protected.
+
+A run folder has `config.json` and one folder per stage. `config.json` keeps, for each stage, a record of what made it:
+resolved settings (the seed among them), preset, data fingerprint, versions, platform, date. A stage is finished when
+its marker file and its result exist. Whenever a crash comes, a reader sees an old file or a new one, never half of one.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import numbers
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import vinnas_tf
+from vinnas_tf.config import ConfigError, require, setting
+
+FORMAT = "vinnas_tf run 1"
+PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
+# Per stage: the file that is its result, and everything that it may write into its folder.
+RESULTS = {"search": "genotype.json"}
+OUTPUTS = {
+    "search": (
+        "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
+        "tensorboard", "checkpoints",
+    ),
+}  # fmt: skip
+_FINISHED = "finished"
+_LOCK = ".lock"
+_TRASH = ".trash"
+# Where the data lies isn't what it is: the data fingerprint answers for that.
+_NOT_COMPARED = frozenset({"data_dir"})
+
+Value = int | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where a run lives."""
+
+    run_dir: str = setting("", "Run folder; empty: runs/DATASET-METHOD-seedN. The same command resumes a run.")
+    overwrite: bool = setting(False, "Start anew in a run folder that is finished or was made with other settings.")
+
+
+def default_run_dir(dataset: str, method: str, seed: int) -> Path:
+    """Returns runs/DATASET-METHOD-seedN, with what can't stand in a file name turned into dashes."""
+    name = re.sub(r"[^\w.]+", "-", dataset).strip("-.")
+    return Path("runs") / f"{name}-{method}-seed{seed}"
+
+
+class RunDir:
+    """A run folder, opened by one process for one stage; a context manager that holds the folder's lock.
+
+    Attributes:
+        path: the run folder.
+        stage: the stage that this process runs, such as "search".
+        record: the stage's part of config.json.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        stage: str,
+        settings: Sequence[Any],
+        data_fingerprint: str,
+        preset: str = "",
+        overwrite: bool = False,
+    ) -> None:
+        """Opens the folder, making it where it doesn't exist; an earlier run with equal settings is to be resumed.
+
+        Args:
+            path: the run folder.
+            stage: a key of `OUTPUTS`.
+            settings: dataclass instances whose fields, together, decide the stage's result.
+            data_fingerprint: hash of the data that the stage reads.
+            preset: name of the preset that the settings came from; recorded only.
+            overwrite: remove what the stage wrote before and start anew.
+
+        Raises:
+            ConfigError: the folder can't be written, is in use by another process, holds something that isn't a run, or
+                (without `overwrite`) holds a run with other settings or data.
+        """
+        self.path = Path(path)
+        self.stage = stage
+        self._lock: int | None = None
+        values = {name: value for config in settings for name, value in dataclasses.asdict(config).items()}
+        self.record: dict[str, Any] = {
+            "settings": json.loads(json.dumps(values)),
+            "preset": preset,
+            "data_fingerprint": data_fingerprint,
+            **_provenance(),
+        }
+        with _one_line(self.path):
+            _refuse_foreign(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            try:
+                self._claim(overwrite)
+            except BaseException:
+                self.close()
+                raise
+
+    def file(self, name: str) -> Path:
+        """Returns the path of one of the stage's files."""
+        return self.path / self.stage / name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage has ended; then its result exists."""
+        return self.file(_FINISHED).exists() and self.file(RESULTS[self.stage]).exists()
+
+    def mark_finished(self) -> None:
+        """Marks the stage as finished; call it last, after every output is written."""
+        write_atomically(self.file(_FINISHED), _now() + "\n")
+
+    def close(self) -> None:
+        """Releases the lock; the kernel does it too when the process dies, however it dies."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(self._lock, 20).decode()
+            self.close()
+            raise ConfigError(
+                f"run folder {self.path} is in use by process {owner}: wait for it, or choose another --run_dir."
+            ) from None
+        os.truncate(self._lock, 0)
+        os.write(self._lock, str(os.getpid()).encode())
+
+    def _claim(self, overwrite: bool) -> None:
+        """Resumes the stage's earlier record, or writes a new one."""
+        stages = _read_stages(self.path)
+        before = stages.get(self.stage)
+        if before is not None and not overwrite:
+            changes = _changes(before, self.record)
+            require(
+                not changes,
+                f"run folder {self.path} was made with other settings: {', '.join(changes)}; "
+                "use --overwrite to start anew, or another --run_dir.",
+            )
+            self.record = before
+        else:
+            if before is not None:
+                self._remove_outputs()
+            config = {"format": FORMAT, "stages": {**stages, self.stage: self.record}}
+            write_atomically(self.path / "config.json", json.dumps(config, indent=2) + "\n")
+        self.file("").mkdir(exist_ok=True)
+
+    def _remove_outputs(self) -> None:
+        """Removes what the stage may have written and nothing else.
+
+        Outputs are first moved aside, the marker foremost: a crash half-way leaves no checkpoint that is half there.
+        """
+        trash = self.file(_TRASH)
+        shutil.rmtree(trash, ignore_errors=True)
+        trash.mkdir(parents=True)
+        for name in (_FINISHED, *OUTPUTS[self.stage]):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self.file(name), trash / name)
+        shutil.rmtree(trash)
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Writes a file so that `path` holds either its old content or all of the new, even if the machine stops.
+
+    Raises:
+        ConfigError: the disk is full or the folder can't be written; no part of the new content is left.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with _one_line(path):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Value]]:
+    """Reads a metrics file's rows, bit for bit as they were written; none where there is no file."""
+    if not Path(path).exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Value]]) -> None:
+    """Writes a metrics file: a header from the first row's names, then one line a row, floats in full precision.
+
+    The file is replaced as a whole, so a crash never leaves half a row; a value of None is an empty cell.
+
+    Raises:
+        ValueError: a row has other names than the first.
+        ConfigError: the file can't be written.
+    """
+    names = list(rows[0]) if rows else []
+    if any(list(row) != names for row in rows):
+        raise ValueError(f"every row of {path} must have the columns {', '.join(names)}")
+    lines = [",".join(names), *(",".join(_text(value) for value in row.values()) for row in rows)]
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def _text(value: Any) -> str:  # NumPy's numbers too
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
+
+
+def _number(text: str) -> Value:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _provenance() -> dict[str, Any]:
+    """Returns versions, platform and date; they are recorded, and may differ when a run is resumed."""
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {
+        "versions": {"vinnas_tf": vinnas_tf.__version__, **versions},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "created": _now(),
+    }
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises ConfigError where a folder with content isn't a run folder, before anything is written into it."""
+    if path.exists() and not _read_stages(path):
+        ours = (_LOCK, ".config.json.tmp")  # All that a run killed at its very start can leave.
+        foreign = [entry for entry in path.iterdir() if entry.name not in ours]
+        require(not foreign, f"{path} is not empty and not a run folder: use another --run_dir.")
+
+
+def _read_stages(path: Path) -> dict[str, Any]:
+    """Returns config.json's records by stage."""
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        known = config["format"] == FORMAT
+        stages = {stage: {**record, "settings": {**record["settings"]}} for stage, record in config["stages"].items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError):  # Not text, not JSON, or not of this shape.
+        known = False
+    require(known, f"{path / 'config.json'} was not written by this version ({FORMAT}): use another --run_dir.")
+    return stages
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns 'field old -> new' for each setting, and the data, that differ."""
+    old, new = ({**record["settings"], "data_fingerprint": record["data_fingerprint"][:12]} for record in (before, now))
+    names = [name for name in {**new, **old} if name not in _NOT_COMPARED and old.get(name) != new.get(name)]
+    return [f"{name} {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}" for name in names]
+
+
+@contextlib.contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Turns an OSError into a ConfigError that says where and why."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise ConfigError(
+            f"can't write {where}: {error.strerror}. Free the disk, or choose another --run_dir."
+        ) from error
