@@ -1,0 +1,316 @@
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from vinnas_tf.config import SELECTION_RULES, ConfigError
+from vinnas_tf.genotype import PRIMITIVE_NAMES, Edge, Genotype
+from vinnas_tf.posterior import (
+    Posterior,
+    cell_edges,
+    choice_probabilities,
+    choice_shares,
+    collapse_warning,
+    mixing_entropies,
+    mixing_entropy,
+    mixing_weights,
+    select,
+)
+
+THREE = ("sep_conv_3x3", "skip", "zero")
+
+
+def make(mean, log_variance=-10.0, primitives=THREE, states=2, cell_type="reduction"):
+    mean = np.array(mean, np.float64)
+    return Posterior(
+        primitives=primitives,
+        states=states,
+        mean={cell_type: mean},
+        log_variance={cell_type: np.broadcast_to(np.array(log_variance, np.float64), mean.shape)},
+    )
+
+
+def random_posterior(seed=0, states=4, scale=0.3):
+    generator = np.random.default_rng(seed)
+    shape = (len(cell_edges(states)), len(PRIMITIVE_NAMES))
+    cells = ("normal", "reduction")
+    return Posterior(
+        primitives=PRIMITIVE_NAMES,
+        states=states,
+        mean={name: generator.normal(0, scale, shape).astype(np.float32) for name in cells},
+        log_variance={name: generator.uniform(-10, -1, shape).astype(np.float32) for name in cells},
+    )
+
+
+def leading(names, cell_type="normal", states=4):
+    """A posterior on whose edges the primitives `names` lead, in order, by ever less."""
+    mean = np.zeros((len(cell_edges(states)), 10))
+    for edge, name in enumerate(names):
+        mean[edge, PRIMITIVE_NAMES.index(name)] = 1 - 0.01 * edge
+    return make(mean, primitives=PRIMITIVE_NAMES, states=states, cell_type=cell_type)
+
+
+def chosen(posterior, rule="snr"):
+    return select(posterior.scores(rule), posterior.states, posterior.primitives)
+
+
+def test_edges_run_by_target_and_then_by_source():
+    assert cell_edges(2) == ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+    assert len(cell_edges(4)) == 14
+
+
+def test_snr_is_mean_over_variance_not_over_deviation():
+    posterior = make(np.full((5, 3), -0.2), log_variance=math.log(0.04))
+    np.testing.assert_allclose(posterior.variance("reduction"), 0.04)
+    np.testing.assert_allclose(posterior.snr("reduction"), -5.0)
+
+
+def test_select_on_a_cell_worked_by_hand():
+    scores = np.array(
+        [
+            [0.1, 0.2, 9.0],  # 0 -> 2: skip, the only other input stays too
+            [0.4, 0.3, 0.0],  # 1 -> 2: sep_conv
+            [0.5, 0.1, 0.9],  # 0 -> 3: sep_conv, second best edge
+            [0.2, 0.3, 9.0],  # 1 -> 3: third best whatever zero says
+            [0.0, 0.8, 0.1],  # 2 -> 3: skip, best edge
+        ]
+    )
+    assert select({"reduction": scores}, 2, THREE) == Genotype(
+        states=2,
+        reduction=(
+            Edge(2, 0, "skip"),
+            Edge(2, 1, "sep_conv_3x3"),
+            Edge(3, 0, "sep_conv_3x3"),
+            Edge(3, 2, "skip"),
+        ),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_select_maximises_the_summed_score_over_all_architectures(seed):
+    # Enumerates every way to keep two edges a state with one primitive each; keeping the best two is the maximum.
+    scores = np.random.default_rng(seed).normal(size=(9, 4))
+    primitives = ("sep_conv_3x3", "zero", "max_pool_3x3", "skip")
+    edges = cell_edges(3)
+    expected = []
+    for target in (2, 3, 4):
+        rows = [row for row, edge in enumerate(edges) if edge[1] == target]
+        candidates = [
+            (scores[a, k] + scores[b, m], ((a, k), (b, m)))
+            for a, b in itertools.combinations(rows, 2)
+            for k, m in itertools.product((0, 2, 3), repeat=2)
+        ]
+        expected += [Edge(target, edges[row][0], primitives[k]) for row, k in max(candidates)[1]]
+    assert select({"normal": scores}, 3, primitives).normal == tuple(expected)
+
+
+def test_ties_go_to_the_earlier_edge_and_primitive():
+    flat = select({"normal": np.zeros((9, 3))}, 3, THREE)
+    assert flat.normal == tuple(Edge(target, source, "sep_conv_3x3") for target in (2, 3, 4) for source in (0, 1))
+
+
+def test_rules_differ_where_a_large_mean_is_uncertain():
+    mean = np.tile([0.5, 0.1, 0.0], (5, 1))
+    posterior = make(mean, log_variance=np.log([1.0, 0.01, 1.0]))
+    assert {edge.primitive for edge in chosen(posterior, "magnitude").reduction} == {"sep_conv_3x3"}
+    assert {edge.primitive for edge in chosen(posterior, "snr").reduction} == {"skip"}
+    for rule in SELECTION_RULES:
+        assert posterior.scores(rule)["reduction"].shape == (5, 3)
+
+
+def test_a_score_that_is_not_a_number_is_refused():
+    scores = np.zeros((5, 3))
+    scores[3, 1] = np.nan
+    with pytest.raises(ConfigError, match="reduction cell is not a number"):
+        select({"reduction": scores}, 2, THREE)
+
+
+def test_probability_of_two_choices_is_the_gaussian_integral():
+    # P(alpha_1 > alpha_2) = Phi((m1 - m2) / sqrt(v1 + v2)); state 2 keeps both its edges, so nothing else matters.
+    mean, variance = np.array([0.30, 0.10, 5.0]), np.array([0.04, 0.09, 0.01])
+    posterior = make(np.tile(mean, (2, 1)), np.log(variance), states=1)
+    analytic = 0.5 * (1 + math.erf((0.30 - 0.10) / math.sqrt(0.04 + 0.09) / math.sqrt(2)))
+    samples = 100_000
+    tolerance = 4 * math.sqrt(analytic * (1 - analytic) / samples)
+    probability = choice_probabilities(posterior, samples=samples)["reduction"]
+    np.testing.assert_allclose(probability, np.tile([analytic, 1 - analytic, 0.0], (2, 1)), atol=tolerance)
+
+
+def test_probability_that_an_edge_is_kept_is_the_gaussian_integral():
+    # Of the edges into state 3, 0 -> 3 surely stays, and 1 -> 3 beats 2 -> 3 where one Gaussian exceeds another.
+    mean = np.full((5, 3), -1e6)
+    mean[:, 0] = [0, 0, 100, 0.2, 0.5]
+    posterior = make(mean, np.log(0.25))
+    analytic = 0.5 * (1 + math.erf((0.2 - 0.5) / math.sqrt(0.5) / math.sqrt(2)))
+    samples = 100_000
+    tolerance = 4 * math.sqrt(analytic * (1 - analytic) / samples)
+    kept = choice_probabilities(posterior, samples=samples)["reduction"].sum(axis=-1)
+    np.testing.assert_allclose(kept, [1, 1, 1, analytic, 1 - analytic], atol=tolerance)
+
+
+def test_probabilities_are_frequencies_of_selections_sample_by_sample():
+    posterior = random_posterior(scale=0.05)
+    samples, generator = 50, np.random.default_rng(3)
+    edges = cell_edges(4)
+    for cell_type, probability in choice_probabilities(posterior, samples=samples, seed=3).items():
+        counts = np.zeros_like(probability)
+        noise = generator.standard_normal((samples, 14, 10))
+        for draw in posterior.mean[cell_type] + np.sqrt(posterior.variance(cell_type)) * noise:
+            for edge in select({cell_type: draw}, 4, PRIMITIVE_NAMES).cells[cell_type]:
+                counts[edges.index((edge.source, edge.target)), PRIMITIVE_NAMES.index(edge.primitive)] += 1
+        np.testing.assert_array_equal(probability, counts / samples)
+        assert (probability[:, -1] == 0).all()
+
+
+def test_without_variance_probabilities_are_the_choice_by_magnitude():
+    posterior = random_posterior()
+    points = Posterior(
+        primitives=PRIMITIVE_NAMES,
+        states=4,
+        mean=posterior.mean,
+        log_variance={name: np.full((14, 10), -np.inf) for name in posterior.mean},
+    )
+    edges = cell_edges(4)
+    genotype = chosen(points, "magnitude")
+    for cell_type, probability in choice_probabilities(points, samples=3).items():
+        found = {Edge(edges[e][1], edges[e][0], PRIMITIVE_NAMES[k]) for e, k in np.argwhere(probability == 1)}
+        assert found == set(genotype.cells[cell_type])
+        assert probability.sum() == 8
+
+
+def test_zero_is_limited_to_the_mean_of_the_others_in_the_mixing_weights():
+    posterior = make([[1.0, 0.0, 7.0], [1.0, 0.0, -2.0], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
+    weights = mixing_weights(posterior)["reduction"]
+    e = np.exp
+    np.testing.assert_allclose(weights[0], np.array([e(1), 1, e(0.5)]) / (e(1) + 1 + e(0.5)))
+    np.testing.assert_allclose(weights[1], np.array([e(1), 1, e(-2)]) / (e(1) + 1 + e(-2)))
+
+
+def test_mixing_entropy_runs_from_log_k_to_none():
+    posterior = make([[0.0] * 3, [900.0, 0, 0], [math.log(2), 0, -900.0], [0] * 3, [0] * 3])
+    entropies = mixing_entropies(posterior)["reduction"]
+    two_to_one = math.log(3) - 2 / 3 * math.log(2)
+    np.testing.assert_allclose(entropies, [math.log(3), 0, two_to_one, math.log(3), math.log(3)], atol=1e-12)
+    assert mixing_entropy(posterior) == pytest.approx((3 * math.log(3) + two_to_one) / 5)
+
+
+def test_mixing_entropy_counts_every_edge_of_both_cells_once():
+    posterior = random_posterior()
+    both = np.concatenate([*mixing_entropies(posterior).values()])
+    assert both.shape == (28,)
+    assert mixing_entropy(posterior) == pytest.approx(both.sum() / 28)
+
+
+def test_shares_of_the_leading_primitives():
+    posterior = leading(["skip", "max_pool_3x3", "avg_pool_3x3", "zero", "sep_conv_3x3"], states=2)
+    assert choice_shares(posterior) == pytest.approx({"skip": 0.2, "pool": 0.4, "zero": 0.2})
+
+
+def test_one_primitive_on_most_edges_of_either_cell_is_a_collapse():
+    mixed = ["sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "dil_conv_3x3", "conv_7x1_1x7", "max_pool_3x3"]
+    seven = leading(["skip"] * 7 + mixed + ["sep_conv_3x3"])
+    eight = leading(["skip"] * 8 + mixed)
+    assert collapse_warning(seven, chosen(seven)) is None
+    assert "skip leads on 8 of 14 edges of the normal cell" in collapse_warning(eight, chosen(eight))
+    both = Posterior(
+        primitives=PRIMITIVE_NAMES,
+        states=4,
+        mean={"normal": seven.mean["normal"], "reduction": eight.mean["normal"]},
+        log_variance={"normal": seven.log_variance["normal"], "reduction": eight.log_variance["normal"]},
+    )
+    assert "of the reduction cell" in collapse_warning(both, chosen(both))
+
+
+def test_a_small_cell_with_four_equal_leaders_of_five_is_no_collapse():
+    four = leading(["sep_conv_3x3"] * 4 + ["skip"], "reduction", states=2)
+    five = leading(["sep_conv_3x3"] * 5, "reduction", states=2)
+    assert collapse_warning(four, chosen(four)) is None
+    assert "sep_conv_3x3 leads on 5 of 5" in collapse_warning(five, chosen(five))
+
+
+def test_undecided_searches_seldom_warn():
+    warned = 0
+    for seed in range(300):
+        generator = np.random.default_rng(seed)
+        posterior = make(generator.normal(0, 1e-3, (5, 10)), primitives=PRIMITIVE_NAMES)
+        warned += collapse_warning(posterior, chosen(posterior)) is not None
+    assert warned <= 12  # only (3/9)^4 + ... of chance cells hold no parameters at all
+
+
+def test_only_primitives_without_parameters_is_a_collapse():
+    free = ["skip", "max_pool_3x3", "avg_pool_3x3", "zero"]
+    lead = leading((free * 4)[:14])
+    assert "avg_pool_3x3, max_pool_3x3, skip, zero) lead on the edges" in collapse_warning(lead, chosen(lead))
+    # Convolutions lead only on edges that are not kept: the best two into each state are the first two.
+    names = ["skip", "max_pool_3x3"] + sum((["skip", "avg_pool_3x3"] + ["sep_conv_3x3"] * n for n in (1, 2, 3)), [])
+    kept = leading(names)
+    assert "(avg_pool_3x3, max_pool_3x3, skip) are chosen in the normal cell" in collapse_warning(kept, chosen(kept))
+
+
+def test_a_reduction_cell_of_pools_beside_a_normal_cell_of_convolutions_is_fine():
+    normal = leading(["sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "skip", "conv_7x1_1x7"], states=2).mean["normal"]
+    pools = leading(["max_pool_3x3", "skip", "avg_pool_3x3", "max_pool_3x3", "skip"], states=2).mean["normal"]
+    flat = np.full((5, 10), -10.0)
+    both = Posterior(PRIMITIVE_NAMES, 2, {"normal": normal, "reduction": pools}, {"normal": flat, "reduction": flat})
+    assert collapse_warning(both, chosen(both)) is None
+    alone = Posterior(PRIMITIVE_NAMES, 2, {"reduction": pools}, {"reduction": flat})
+    assert "reduction cell" in collapse_warning(alone, chosen(alone))
+
+
+def test_json_names_mean_variance_snr_and_probability_of_every_choice():
+    posterior = random_posterior(states=2)
+    data = json.loads(posterior.to_json())
+    assert (data["version"], data["states"], data["primitives"]) == (1, 2, list(PRIMITIVE_NAMES))
+    probability = choice_probabilities(posterior)
+    for cell_type, edges in data["cells"].items():
+        assert tuple((edge["source"], edge["target"]) for edge in edges) == cell_edges(2)
+        for row, edge in enumerate(edges):
+            assert list(edge["primitives"]) == list(PRIMITIVE_NAMES)
+            for k, values in enumerate(edge["primitives"].values()):
+                assert values["mean"] == posterior.mean[cell_type][row, k]
+                assert values["variance"] == pytest.approx(math.exp(values["log_variance"]))
+                assert values["snr"] == pytest.approx(values["mean"] / values["variance"])
+                assert values["probability"] == probability[cell_type][row, k]
+
+
+def test_file_round_trip_is_exact_for_gaussian_and_for_point_alphas(tmp_path):
+    gaussian = random_posterior()
+    points = make(gaussian.mean["normal"], -np.inf, PRIMITIVE_NAMES, states=4)
+    for posterior in (gaussian, points):
+        posterior.save(tmp_path / "posterior.json")
+        loaded = Posterior.load(tmp_path / "posterior.json")
+        assert (loaded.primitives, loaded.states) == (posterior.primitives, posterior.states)
+        for name in ("mean", "log_variance"):
+            np.testing.assert_equal(getattr(loaded, name), getattr(posterior, name))
+        json.loads((tmp_path / "posterior.json").read_text(), parse_constant=pytest.fail)  # no NaN, no Infinity
+    assert [path.name for path in tmp_path.iterdir()] == ["posterior.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 9}, "reads version 1, got 9"),
+        ({"states": 3}, r"must be \[edges, K\]"),
+        ({"primitives": ["sep_conv_3x3", "skip", "conv"]}, "make the file anew"),
+        ({"cells": {"sideways": []}}, "make the file anew"),
+        ({"cells": 3}, "make the file anew"),
+    ],
+)
+def test_a_file_that_is_not_a_posterior_is_refused_in_one_line_that_names_it(tmp_path, change, message):
+    path = tmp_path / "posterior.json"
+    path.write_text(json.dumps({**json.loads(make(np.zeros((5, 3))).to_json()), **change}))
+    with pytest.raises(ConfigError, match=message) as error:
+        Posterior.load(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"\(5, 3\), got \(5, 2\)"):
+        make(np.zeros((5, 2)))
+    with pytest.raises(ValueError, match="must be alike"):
+        Posterior(THREE, 2, {"normal": np.zeros((5, 3))}, {"reduction": np.zeros((5, 3))})
+    with pytest.raises(ValueError, match="different ones"):
+        make(np.zeros((5, 3)), primitives=("skip", "skip", "zero"))

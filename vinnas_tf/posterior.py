@@ -1,0 +1,291 @@
+"""The posterior of the architecture parameters as plain arrays, and what is read off it.
+
+Which operations make the genotype, how sure that choice is, how undecided the mixing weights still are, and whether the
+search is collapsing. Arrays are [edges, K]: one row for each edge of the supergraph's cell, in the order of
+`cell_edges`, one column for each primitive.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vinnas_tf.config import ConfigError, require
+from vinnas_tf.genotype import CELL_TYPES, Edge, Genotype, parse_versioned, read_text
+from vinnas_tf.primitives import PRIMITIVES
+from vinnas_tf.run_dir import write_atomically
+
+VERSION = 1
+KEPT_EDGES = 2  # VINNAS, section V-A: "Each state always accepts 2 inputs processed through 2 operations."
+PROBABILITY_SAMPLES = 2000  # The standard error of a probability is then at most 0.011.
+COLLAPSE_CHANCE = 1e-3
+
+_POOLS = tuple(name for name, primitive in PRIMITIVES.items() if primitive.pool)
+
+
+def cell_edges(states: int) -> tuple[tuple[int, int], ...]:
+    """The (source, target) pairs of a cell of the supergraph: (0, 2), (1, 2), (0, 3), (1, 3), (2, 3), ..."""
+    return tuple((source, target) for target in range(2, 2 + states) for source in range(target))
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """The factorised Gaussian over the architecture parameters, alpha ~ N(mean, exp(log_variance)).
+
+    Args:
+        primitives: names of the K primitives.
+        states: number of states of a cell.
+        mean: by cell type ("normal", "reduction"; those that the skeleton has), [edges, K].
+        log_variance: the same; -inf where alphas are points.
+
+    Raises:
+        ValueError: shapes or names that do not belong together.
+    """
+
+    primitives: tuple[str, ...]
+    states: int
+    mean: dict[str, np.ndarray]
+    log_variance: dict[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        shape = (len(cell_edges(self.states)), len(self.primitives))
+        if len(set(self.primitives)) != len(self.primitives) or not PRIMITIVES.keys() >= set(self.primitives):
+            raise ValueError(f"primitives must be different ones of {', '.join(PRIMITIVES)}, got {self.primitives}")
+        if not self.mean or self.mean.keys() != self.log_variance.keys() or not set(CELL_TYPES) >= self.mean.keys():
+            found = f"{', '.join(self.mean)} and {', '.join(self.log_variance)}"
+            raise ValueError(f"cell types of mean and log_variance must be alike and of {CELL_TYPES}, got {found}")
+        for name in ("mean", "log_variance"):
+            arrays = {cell_type: np.asarray(array, np.float64) for cell_type, array in getattr(self, name).items()}
+            for cell_type, array in arrays.items():
+                if array.shape != shape:
+                    raise ValueError(f"{name} of the {cell_type} cell must be [edges, K] = {shape}, got {array.shape}")
+            object.__setattr__(self, name, arrays)
+
+    def variance(self, cell_type: str) -> np.ndarray:
+        """Variances of alpha, [edges, K]."""
+        return np.exp(self.log_variance[cell_type])
+
+    def snr(self, cell_type: str) -> np.ndarray:
+        """The paper's positive signal-to-noise ratio mean / variance, [edges, K]; signed like the mean.
+
+        Section IV-E and Algorithm 1, line 21. Infinite where the variance is 0.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.mean[cell_type] / self.variance(cell_type)
+
+    def scores(self, rule: str) -> dict[str, np.ndarray]:
+        """What `select` ranks the choices by, for a rule of `vinnas_tf.config.SELECTION_RULES`."""
+        score = _SCORES[rule]
+        return {cell_type: score(self, cell_type) for cell_type in self.mean}
+
+    def to_json(self) -> str:
+        """The text of a JSON file: mean, variance, SNR and probability of being chosen of every edge and primitive.
+
+        An infinite value (of a point alpha) is written as null.
+        """
+        probability = choice_probabilities(self)
+        cells = {}
+        for cell_type in self.mean:
+            columns = {
+                "mean": self.mean[cell_type],
+                "log_variance": self.log_variance[cell_type],
+                "variance": self.variance(cell_type),
+                "snr": self.snr(cell_type),
+                "probability": probability[cell_type],
+            }
+            cells[cell_type] = [
+                {
+                    "source": source,
+                    "target": target,
+                    "primitives": {
+                        primitive: {name: _finite_or_none(values[edge, k]) for name, values in columns.items()}
+                        for k, primitive in enumerate(self.primitives)
+                    },
+                }
+                for edge, (source, target) in enumerate(cell_edges(self.states))
+            ]
+        data = {"version": VERSION, "states": self.states, "primitives": self.primitives, "cells": cells}
+        return json.dumps(data, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Posterior":
+        """The posterior that `to_json` wrote, bit for bit; raises ConfigError for any other text."""
+        data = parse_versioned(text, "posterior", VERSION, ("states", "primitives", "cells"))
+        primitives = data["primitives"]
+
+        def column(name: str) -> dict[str, np.ndarray]:
+            return {
+                cell_type: np.array([[edge["primitives"][p][name] for p in primitives] for edge in edges], np.float64)
+                for cell_type, edges in data["cells"].items()
+            }
+
+        try:
+            log_variance = {name: np.where(np.isnan(v), -np.inf, v) for name, v in column("log_variance").items()}
+            return cls(tuple(primitives), data["states"], column("mean"), log_variance)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"posterior: not what vinnas_tf writes ({error}); make the file anew.") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the JSON file whole or not at all; raises ConfigError where it cannot be written."""
+        write_atomically(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Posterior":
+        """Reads the JSON file; raises ConfigError, naming the file, where it is missing or is not a posterior."""
+        text = read_text(path)
+        try:
+            return cls.from_json(text)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+
+_SCORES: dict[str, Callable[[Posterior, str], np.ndarray]] = {
+    "snr": lambda posterior, cell_type: posterior.snr(cell_type),
+    "magnitude": lambda posterior, cell_type: posterior.mean[cell_type],
+}
+
+
+def select(scores: Mapping[str, np.ndarray], states: int, primitives: tuple[str, ...]) -> Genotype:
+    """The architecture in which each state keeps its two best edges, each with its best primitive other than zero.
+
+    An edge is as good as its best primitive. Of equals, the earlier edge and the earlier primitive win.
+
+    Args:
+        scores: by cell type, [edges, K]; higher is better.
+        states: number of states of a cell.
+        primitives: names of the K primitives.
+
+    Raises:
+        ConfigError: a score is not a number.
+    """
+    edges = cell_edges(states)
+    kept: dict[str, tuple[Edge, ...]] = {}
+    for cell_type, values in scores.items():
+        require(not np.isnan(values).any(), f"select: a score of the {cell_type} cell is not a number; search again.")
+        kept[cell_type] = tuple(
+            Edge(target=edges[edge][1], source=edges[edge][0], primitive=primitives[k])
+            for edge, k in np.argwhere(_chosen(values, states, primitives))
+        )
+    return Genotype(states=states, **kept)
+
+
+def choice_probabilities(
+    posterior: Posterior, *, samples: int = PROBABILITY_SAMPLES, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """The probability that each choice is in the genotype when alpha is drawn from the posterior, [edges, K].
+
+    Each of `samples` draws of alpha is its own score, from which is chosen as in `select`. A row's sum is the
+    probability that its edge is kept, and all rows of a state together sum to 2.
+    """
+    generator = np.random.default_rng(seed)
+    probabilities = {}
+    for cell_type, mean in posterior.mean.items():
+        deviation = np.sqrt(posterior.variance(cell_type))
+        alpha = mean + deviation * generator.standard_normal((samples, *mean.shape))
+        probabilities[cell_type] = _chosen(alpha, posterior.states, posterior.primitives).mean(axis=0)
+    return probabilities
+
+
+def _chosen(scores: np.ndarray, states: int, primitives: tuple[str, ...]) -> np.ndarray:
+    """Which of scores [..., edges, K] the rule of `select` keeps, as booleans of the same shape."""
+    candidates = np.where(np.array(primitives) == "zero", -np.inf, scores)
+    best = candidates.max(axis=-1)
+    kept = np.zeros(best.shape, bool)
+    start = 0
+    for target in range(2, 2 + states):
+        of_state = slice(start, start + target)
+        ranking = np.argsort(-best[..., of_state], axis=-1, kind="stable")
+        np.put_along_axis(kept[..., of_state], ranking[..., :KEPT_EDGES], True, axis=-1)
+        start += target
+    is_best = np.arange(len(primitives)) == candidates.argmax(axis=-1)[..., None]
+    return kept[..., None] & is_best
+
+
+def mixing_weights(posterior: Posterior) -> dict[str, np.ndarray]:
+    """The softmax of the means over the primitives, [edges, K], after zero is limited to the mean of the others."""
+    weights = {}
+    is_zero = np.array(posterior.primitives) == "zero"
+    for cell_type, mean in posterior.mean.items():
+        cap = mean[:, ~is_zero].mean(axis=-1, keepdims=True)
+        alpha = np.where(is_zero, np.minimum(mean, cap), mean)
+        unnormalised = np.exp(alpha - alpha.max(axis=-1, keepdims=True))
+        weights[cell_type] = unnormalised / unnormalised.sum(axis=-1, keepdims=True)
+    return weights
+
+
+def mixing_entropies(posterior: Posterior) -> dict[str, np.ndarray]:
+    """Shannon entropy of each edge's mixing weights in nats, [edges]; log K is undecided."""
+    tiny = np.finfo(np.float64).tiny
+    return {
+        cell_type: -(weights * np.log(np.maximum(weights, tiny))).sum(axis=-1)
+        for cell_type, weights in mixing_weights(posterior).items()
+    }
+
+
+def mixing_entropy(posterior: Posterior) -> float:
+    """Mean of `mixing_entropies` over the edges of all cell types."""
+    return float(np.mean(np.concatenate([*mixing_entropies(posterior).values()])))
+
+
+def choice_shares(posterior: Posterior) -> dict[str, float]:
+    """Shares of skip, of the two pools and of zero among the primitives that lead on the edges of all cell types."""
+    leaders = np.concatenate([*_leaders(posterior).values()])
+    families = {"skip": ("skip",), "pool": _POOLS, "zero": ("zero",)}
+    return {name: float(np.isin(leaders, members).mean()) for name, members in families.items()}
+
+
+def _leaders(posterior: Posterior) -> dict[str, np.ndarray]:
+    """The name of each edge's leading primitive: that with the largest mean.
+
+    It leads the mixing weights too, except where it is zero, which is limited there so that it never leads.
+    """
+    names = np.array(posterior.primitives)
+    return {cell_type: names[mean.argmax(axis=-1)] for cell_type, mean in posterior.mean.items()}
+
+
+def collapse_warning(posterior: Posterior, genotype: Genotype) -> str | None:
+    """One line where the choices have collapsed, else None.
+
+    They have where one primitive leads on more than half of a cell's edges and on so many that, if all primitives
+    were equally likely, the chance of it would be below `COLLAPSE_CHANCE`. (Half alone is no sign in a small cell: some
+    primitive leads on three of five edges once in twelve even by pure chance; there it takes all five.) They also have
+    where only primitives without parameters lead, or are chosen, in the normal cell, or in the reduction cell of a
+    skeleton without normal ones. (Beside a normal cell a reduction cell of pools and skips is no fault: the cells that
+    DARTS published have one.)
+
+    Args:
+        posterior: where the search stands.
+        genotype: what the search would choose from it.
+    """
+    count = len(posterior.primitives)
+    leaders = _leaders(posterior)
+    for cell_type, names in leaders.items():
+        distinct, times = np.unique(names, return_counts=True)
+        most, edges = int(times.max()), len(names)
+        if most > edges / 2 and count * _binomial_tail(edges, 1 / count, most) < COLLAPSE_CHANCE:
+            return (
+                f"Collapse: {distinct[times.argmax()]} leads on {most} of {edges} edges of the {cell_type} cell "
+                "(over half, and more than chance explains); compare other seeds before you trust this search."
+            )
+    cell_type = "normal" if "normal" in leaders else "reduction"
+    leading = set(leaders[cell_type].tolist())
+    chosen = {edge.primitive for edge in genotype.cells[cell_type]}
+    for found, where in ((leading, "lead on the edges of"), (chosen, "are chosen in")):
+        if all(PRIMITIVES[name].parameter_free for name in found):
+            return (
+                f"Collapse: only primitives without parameters ({', '.join(sorted(found))}) {where} "
+                f"the {cell_type} cell; compare other seeds before you trust this search."
+            )
+    return None
+
+
+def _binomial_tail(trials: int, chance: float, least: int) -> float:
+    """The probability of at least `least` successes."""
+    return sum(math.comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(least, trials + 1))
+
+
+def _finite_or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
