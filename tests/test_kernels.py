@@ -1,0 +1,212 @@
+"""Each fast kernel against the plain TensorFlow form; the noise against the normal distribution."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from vinnas_tf import kernels
+
+DRAWS = 10**7
+
+
+def random_images(*shape: int, seed: int = 0, dtype: str = "float32") -> tf.Tensor:
+    return tf.constant(np.random.default_rng(seed).normal(size=shape).astype(np.float32), dtype)
+
+
+def value_and_gradients(function, *inputs):
+    """The function's value, and its gradients under a fixed random upstream, inside a tf.function as in training."""
+
+    @tf.function(autograph=False)
+    def run(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            y = function(*inputs)
+            upstream = random_images(*y.shape, seed=99, dtype=y.dtype)
+            loss = tf.reduce_sum(tf.cast(y * upstream, tf.float32))
+        return [y, *tape.gradient(loss, inputs)]
+
+    return [x.numpy().astype(np.float32) for x in run(*inputs)]
+
+
+def assert_equal_in_value_and_gradients(fast, plain, *inputs, tolerance=1e-4):
+    for actual, expected in zip(value_and_gradients(fast, *inputs), value_and_gradients(plain, *inputs), strict=True):
+        assert actual.shape == expected.shape
+        assert np.max(np.abs(actual - expected)) <= tolerance * np.max(np.abs(expected))
+
+
+def plain_depthwise(x, kernel, stride, dilation):
+    """Shifted products, summed: no convolution operation at all."""
+    height, width = x.shape[1:3]
+    out = [-(-size // stride) for size in (height, width)]
+    extents = [(size - 1) * dilation + 1 for size in kernel.shape[:2]]
+    totals = [max((o - 1) * stride + e - s, 0) for o, e, s in zip(out, extents, (height, width), strict=True)]
+    padded = tf.pad(x, [[0, 0], *[[t // 2, t - t // 2 + stride] for t in totals], [0, 0]])
+    y = 0.0
+    for i, j in itertools.product(*map(range, kernel.shape[:2])):
+        rows, columns = (
+            slice(o * dilation, o * dilation + (size - 1) * stride + 1, stride)
+            for o, size in zip((i, j), out, strict=True)
+        )
+        y += padded[:, rows, columns] * kernel[i, j, :, 0]
+    return y
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 9)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("kernel_size", "dilation"), [(3, 1), (5, 1), (7, 1), (3, 2), (5, 2)])
+def test_depthwise_conv_equals_shifted_products(size, stride, kernel_size, dilation):
+    x, kernel = random_images(3, *size, 5), random_images(kernel_size, kernel_size, 5, 1, seed=1)
+    assert_equal_in_value_and_gradients(
+        lambda x, k: kernels.depthwise_conv(x, k, stride, dilation),
+        lambda x, k: plain_depthwise(x, k, stride, dilation),
+        x,
+        kernel,
+    )
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 9)])
+def test_phases_turn_dilation_into_a_plain_convolution_and_back(size):
+    x = random_images(2, *size, 3)
+    phases = kernels.to_phases(x, 2)
+    np.testing.assert_array_equal(phases[:2, :3, :3], x[:, ::2, ::2][:, :3, :3])
+    np.testing.assert_array_equal(kernels.from_phases(phases, 2, x.shape), x)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_pointwise_conv_equals_conv2d(stride):
+    x, kernel = random_images(3, 7, 8, 6), random_images(1, 1, 6, 4, seed=1)
+    assert_equal_in_value_and_gradients(
+        lambda x, k: kernels.pointwise_conv(x, k, stride), lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"), x, kernel
+    )
+
+
+@pytest.mark.parametrize("stride", [1, 2, (2, 1), (1, 2)])
+@pytest.mark.parametrize("kernel_size", [(7, 1), (1, 7), (3, 3)])
+def test_conv_equals_conv2d(kernel_size, stride):
+    x, kernel = random_images(3, 8, 9, 4), random_images(*kernel_size, 4, 6, seed=1)
+    assert_equal_in_value_and_gradients(
+        lambda x, k: kernels.conv(x, k, stride), lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"), x, kernel
+    )
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 9)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("pool", ["max", "avg"])
+def test_pools_equal_tensorflow(pool, stride, size):
+    fast, plain = {
+        "max": (kernels.max_pool, tf.nn.max_pool2d),
+        "avg": (kernels.avg_pool, tf.nn.avg_pool2d),
+    }[pool]
+    assert_equal_in_value_and_gradients(
+        lambda x: fast(x, stride), lambda x: plain(x, 3, stride, "SAME"), random_images(3, *size, 5)
+    )
+
+
+def test_max_pool_sends_the_gradient_of_a_tie_to_one_pixel_as_tensorflow_does():
+    x = tf.constant(np.random.default_rng(0).integers(0, 3, (2, 8, 8, 3)).astype(np.float32))
+    assert_equal_in_value_and_gradients(kernels.max_pool, lambda x: tf.nn.max_pool2d(x, 3, 1, "SAME"), x)
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8, 16), (3, 5, 7, 6)])
+def test_normalize_relu_equals_its_formula(shape):
+    def plain(x, weight):
+        mean, variance = tf.nn.moments(x, [0, 1, 2])
+        return weight * tf.nn.relu((x - mean) / tf.sqrt(variance + 1e-3))
+
+    x = random_images(*shape) * 3.0 + 2.0
+    assert_equal_in_value_and_gradients(kernels.normalize_relu, plain, x, tf.constant(0.3))
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8, 16), (3, 5, 7, 2), (11,)])
+def test_add_noise_is_the_local_reparametrisation_with_the_noise_of_its_seed(shape):
+    seed = tf.constant([5, -7])
+    noise = kernels.standard_normal(seed, shape)
+    mean, variance = random_images(*shape), tf.square(random_images(*shape, seed=1)) + 1e-3
+    assert_equal_in_value_and_gradients(
+        lambda m, v: kernels.add_noise(m, v, seed), lambda m, v: m + tf.sqrt(v + 1e-8) * noise, mean, variance
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_keeps_its_dtype_and_draws_the_same_noise(dtype):
+    seed, shape = tf.constant([5, -7]), (2, 4, 4, 8)
+    mean = tf.zeros(shape, dtype)
+    y, _, _ = value_and_gradients(lambda m, v: kernels.add_noise(m, v, seed), mean, tf.ones(shape, dtype))
+    assert kernels.add_noise(mean, tf.ones(shape, dtype), seed).dtype == dtype
+    np.testing.assert_allclose(y, kernels.standard_normal(seed, shape), rtol=2.0**-7)
+
+
+def test_add_noise_takes_a_batch_of_unknown_size_inside_an_edge_function_and_a_conditional_step():
+    @tf.function(
+        autograph=False,
+        experimental_attributes={"_noinline": True},
+        input_signature=[tf.TensorSpec([None, 4, 4, 2]), tf.TensorSpec([2], tf.int32)],
+    )
+    def edge(x, seed):
+        return kernels.add_noise(x, tf.square(x), seed)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = edge(x, tf.constant([1, 2]))
+        return tape.gradient(y, x)
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 4, 4, 2]), tf.TensorSpec([], tf.bool)])
+    def step(x, differentiate):
+        return tf.cond(differentiate, lambda: gradient(x), lambda: x)
+
+    for batch in (2, 3):
+        noise = kernels.standard_normal(tf.constant([1, 2]), (batch, 4, 4, 2))
+        x = tf.abs(random_images(batch, 4, 4, 2)) + 0.1
+        np.testing.assert_allclose(step(x, True), 1.0 + noise, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(step(x, False), x)
+
+
+def draw(*seed: int, count: int = DRAWS) -> np.ndarray:
+    return kernels.standard_normal(tf.constant(seed, tf.int32), (count,)).numpy()
+
+
+def test_noise_is_standard_normal():
+    """Moments to the fourth, tails and the Kolmogorov-Smirnov distance of 10^7 draws, each within 4 standard errors."""
+    z = draw(20, 26).astype(np.float64)
+    for power, expected, variance in [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)]:
+        assert abs(np.mean(z**power) - expected) < 4 * np.sqrt(variance / DRAWS)
+    for threshold in (3, 4, 5):
+        expected = 2 * stats.norm.sf(threshold) * DRAWS
+        assert abs(np.sum(np.abs(z) > threshold) - expected) < 4 * np.sqrt(expected) + 1
+    assert stats.kstest(z, "norm").pvalue > 1e-3
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest cross-correlation of two streams or of their squares at any shift, in standard errors."""
+    largest = 0.0
+    for transform in (lambda z: z, lambda z: (z * z - 1) / np.sqrt(2)):
+        spectrum = np.fft.rfft(transform(a)) * np.conj(np.fft.rfft(transform(b)))
+        largest = max(largest, np.max(np.abs(np.fft.irfft(spectrum, len(a)))) / np.sqrt(len(a)))
+    return largest
+
+
+def test_streams_of_neighbouring_seeds_are_independent_at_every_shift():
+    """Seeds that differ in one bit of either word, or as consecutive streams and steps of a run do."""
+    count = 2**18
+    run = tf.constant([0, 0])
+    folded = [kernels.fold_in(kernels.fold_in(run, step), stream).numpy() for step in (0, 1) for stream in (0, 1)]
+    words = [(0, 0), (1, 0), (0, 1), (-1, 0), (0, -(2**31)), (-(2**31), 0), (2**16, 0), (0, 2**16)]
+    streams = [draw(*seed, count=count) for seed in words + folded]
+    for a, b in itertools.combinations(streams, 2):
+        assert correlation(a, b) < 6.5  # of 2^19 normal values the largest stays below 6.5 but for 4e-5 of times
+
+
+def test_a_stream_is_uncorrelated_with_itself_at_every_shift():
+    z = draw(3, 4, count=2**20)
+    spectrum = np.abs(np.fft.rfft(z)) ** 2
+    assert np.max(np.abs(np.fft.irfft(spectrum)[1:])) / np.sqrt(len(z)) < 6.5
+
+
+def test_fold_in_depends_on_seed_and_word_alone():
+    seeds = {tuple(kernels.fold_in(tf.constant(s), w).numpy()) for s in ([0, 0], [0, 1], [1, 0]) for w in range(20)}
+    assert len(seeds) == 60
+    np.testing.assert_array_equal(kernels.fold_in(tf.constant([1, 2]), 3), kernels.fold_in(tf.constant([1, 2]), 3))

@@ -1,0 +1,24 @@
+"""The arithmetic that a search step spends its time on, in the form that is fast on the device at hand.
+
+Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in `tests/test_kernels.py`.
+"""
+
+from vinnas_tf.kernels.convolution import conv, depthwise_conv, from_phases, pointwise_conv, to_phases
+from vinnas_tf.kernels.noise import add_noise, fold_in, standard_normal
+from vinnas_tf.kernels.normalization import normalize, normalize_relu
+from vinnas_tf.kernels.pooling import avg_pool, max_pool
+
+__all__ = [
+    "add_noise",
+    "avg_pool",
+    "conv",
+    "depthwise_conv",
+    "fold_in",
+    "from_phases",
+    "max_pool",
+    "normalize",
+    "normalize_relu",
+    "pointwise_conv",
+    "standard_normal",
+    "to_phases",
+]

@@ -1,0 +1,110 @@
+"""Convolutions with "same" padding, as TensorFlow pads, in the forms that are fast on a CPU.
+
+Every function takes images [batch, height, width, channels] with static height and width, and a kernel in TensorFlow's
+layout, and equals the plain `tf.nn` convolution in value and gradients. On a GPU it is the plain convolution.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from vinnas_tf.kernels.device import on_cpu
+
+# oneDNN has a fast filter gradient of a depthwise convolution for kernels of up to this many columns.
+_FAST_COLUMNS = 3
+
+
+def same_padding(size: int, kernel_size: int, stride: int) -> list[int]:
+    """Zeros before and after an axis of `size` under TensorFlow's "SAME" padding."""
+    total = max((-(-size // stride) - 1) * stride + kernel_size - size, 0)
+    return [total // 2, total - total // 2]
+
+
+def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int | tuple[int, int] = 1) -> tf.Tensor:
+    """Convolves with a kernel [height, width, input channels, output channels]."""
+    return tf.nn.conv2d(x, kernel, stride, "SAME")
+
+
+def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
+    """Convolves with a kernel [1, 1, input channels, output channels]: a matrix product over pixels."""
+    if not on_cpu():
+        return conv(x, kernel, stride)
+    if stride > 1:
+        x = x[:, ::stride, ::stride]
+    _, height, width, channels = x.shape
+    return tf.reshape(tf.reshape(x, [-1, channels]) @ kernel[0, 0], [-1, height, width, kernel.shape[3]])
+
+
+def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1) -> tf.Tensor:
+    """Convolves each channel on its own, with a kernel [height, width, channels, 1] of odd height and width.
+
+    A dilated kernel is padded for its full extent. Its stride must be 1, or equal to the dilation: a case that
+    TensorFlow's own operation refuses.
+    """
+    if dilation == 1:
+        return _depthwise(x, kernel, stride)
+    if stride == dilation:
+        return _subsampled_depthwise(x, kernel, stride)
+    if not on_cpu():
+        return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME", dilations=[dilation, dilation])
+    return from_phases(_depthwise(to_phases(x, dilation), kernel, 1), dilation, x.shape)
+
+
+def to_phases(x: tf.Tensor, period: int) -> tf.Tensor:
+    """Splits images into those of every `period`-th row and column, stacked along the batch: where dilation is plain.
+
+    Returns [period^2 * batch, ceil(height / period), ceil(width / period), channels]; missing pixels are zero.
+    """
+    _, height, width, channels = x.shape
+    rows, columns = -(-height // period), -(-width // period)
+    if height % period or width % period:
+        x = tf.pad(x, [[0, 0], [0, rows * period - height], [0, columns * period - width], [0, 0]])
+    x = tf.reshape(x, [-1, rows, period, columns, period, channels])
+    return tf.reshape(tf.transpose(x, [2, 4, 0, 1, 3, 5]), [-1, rows, columns, channels])
+
+
+def from_phases(x: tf.Tensor, period: int, shape: tf.TensorShape) -> tf.Tensor:
+    """Undoes `to_phases` of an image batch of `shape`."""
+    _, rows, columns, channels = x.shape
+    x = tf.transpose(tf.reshape(x, [period, period, -1, rows, columns, channels]), [2, 3, 0, 4, 1, 5])
+    return tf.reshape(x, [-1, rows * period, columns * period, channels])[:, : shape[1], : shape[2]]
+
+
+def _subsampled_depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """The convolution whose stride and dilation agree: it sees one phase of the padded image, without dilation."""
+    padding = [same_padding(x.shape[i + 1], (kernel.shape[i] - 1) * stride + 1, stride) for i in range(2)]
+    phase = tf.pad(x, [[0, 0], *padding, [0, 0]])[:, ::stride, ::stride]
+    return tf.nn.depthwise_conv2d(phase, kernel, [1, 1, 1, 1], "VALID")
+
+
+def _depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    strides = [1, stride, stride, 1]
+    if not on_cpu() or kernel.shape[1] <= _FAST_COLUMNS:
+        return tf.nn.depthwise_conv2d(x, kernel, strides, "SAME")
+
+    @tf.custom_gradient
+    def depthwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return (
+                tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, "SAME"),
+                _filter_gradient(x, kernel.shape, upstream, stride),
+            )
+
+        return tf.nn.depthwise_conv2d(x, kernel, strides, "SAME"), gradient
+
+    return depthwise(x, kernel)
+
+
+def _filter_gradient(x: tf.Tensor, kernel_shape: tf.TensorShape, upstream: tf.Tensor, stride: int) -> tf.Tensor:
+    """The gradient of a "same" depthwise convolution with respect to its kernel, a few columns at a time."""
+    height, width, channels, _ = kernel_shape
+    padding = [same_padding(x.shape[1], height, stride), same_padding(x.shape[2], width, stride)]
+    padded = tf.pad(x, [[0, 0], *padding, [0, 0]])
+    extent = (upstream.shape[2] - 1) * stride
+    pieces = []
+    for first in range(0, width, _FAST_COLUMNS):
+        columns = min(_FAST_COLUMNS, width - first)
+        seen = padded[:, :, first : first + extent + columns]
+        shape = [height, columns, channels, 1]
+        pieces.append(tf.nn.depthwise_conv2d_backprop_filter(seen, shape, upstream, [1, stride, stride, 1], "VALID"))
+    return tf.concat(pieces, 1)
