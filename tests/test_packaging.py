@@ -1,0 +1,97 @@
+"""The wheel: what it holds, and that its command lines work where there is no checkout."""
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def wheel(repository, tmp_path_factory) -> Path:
+    """A wheel built from a copy of the sources, so that nothing an earlier build left can slip in."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("vinnas_tf", "flags", "export"):
+        if (repository / name).is_dir():
+            shutil.copytree(repository / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(repository / name, source)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", source / "dist", source]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    (built,) = (source / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """The interpreter of a new virtual environment with the wheel; its dependencies come from this environment."""
+    environment = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    python = environment / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(pip, check=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    dependencies = [sysconfig.get_path("purelib"), *site.getsitepackages()]
+    (packages / "dependencies.pth").write_text("\n".join(dict.fromkeys(dependencies)) + "\n")
+    return python
+
+
+def run_elsewhere(python: Path, *argv: str, cwd: Path) -> subprocess.CompletedProcess:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run([python, *argv], cwd=cwd, env=env, capture_output=True, text=True)
+
+
+def test_the_wheel_holds_every_source_file_under_one_name(wheel, repository):
+    sources = {str(path.relative_to(repository)) for path in (repository / "vinnas_tf").rglob("*.py")}
+    for folder in ("flags", "export"):
+        for pattern in ("*.py", "*.flags"):
+            sources |= {f"vinnas_tf/{path.relative_to(repository)}" for path in (repository / folder).rglob(pattern)}
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    packaged = {name for name in names if ".dist-info/" not in name}
+    assert packaged == sources
+    assert {name.split("/")[0] for name in packaged} == {"vinnas_tf"}
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_presets_and_settings_come_from_the_installed_package(installed, repository, tmp_path):
+    program = "import vinnas_tf.flags; print(vinnas_tf.__file__, *vinnas_tf.flags.preset_names())"
+    done = run_elsewhere(installed, "-c", program, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    file, *presets = done.stdout.split()
+    assert Path(file).is_relative_to(installed.parent.parent)
+    assert presets == sorted(path.stem for path in (repository / "flags" / "presets").glob("*.flags"))
+
+
+def test_a_command_line_runs_from_another_folder(installed, tmp_path):
+    done = run_elsewhere(installed, "-m", "vinnas_tf.search", "--dataset=cifar10", "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "--cells=NNRNNRNN" in done.stdout
+    assert "cifar10_laptop" in done.stdout
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["flags", "export"])
+def test_lint_bans_the_folders_bare_names(name, repository, tmp_path):
+    (tmp_path / "module.py").write_text(f'"""Imports a folder of the checkout."""\n\nimport {name}\n\nprint({name})\n')
+    command = [sys.executable, "-m", "ruff", "check", "--config", repository / "pyproject.toml", "--no-cache", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "TID251" in done.stdout
+    assert f"vinnas_tf.{name}" in done.stdout
+
+
+def test_pins_cover_the_declared_dependencies(repository):
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    lines = (repository / "requirements.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert len(pins) == len([line for line in lines if not line.startswith("#")])
+    pinned = {name.lower().replace("_", "-") for name in pins}
+    for requirement in project["dependencies"] + project["optional-dependencies"]["dev"]:
+        assert requirement.split(">=")[0].lower().replace("_", "-") in pinned, requirement
+    assert "torch" not in pinned
