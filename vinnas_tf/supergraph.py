@@ -91,10 +91,7 @@ class Supergraph(keras.layers.Layer):
         shapes = [self.stem.compute_output_shape(input_shape)] * 2
         for cell in self.cells:
             cell.build(shapes[-2], shapes[-1])
-            height, width = shapes[-1][1:3]
-            if cell.reduction:
-                height, width = -(-height // 2), -(-width // 2)
-            shapes.append((shapes[-1][0], height, width, cell.states * cell.channels))
+            shapes.append(cell.compute_output_shape(shapes[-2], shapes[-1]))
         self.classifier.build((shapes[-1][0], shapes[-1][-1]))
 
     def call(

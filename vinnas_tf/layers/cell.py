@@ -94,6 +94,11 @@ class MixedCell(keras.layers.Layer):
         variational: Gaussian weights.
         seed: seed of the initial weights.
 
+    Attributes:
+        edges: (source, target) of each mixed op.
+        operations: the mixed ops, in the same order.
+        operation_shapes: [height, width, channels] of each mixed op's input, once built.
+
     Inputs: two images and strengths [edges, K]; output [n, h', w', states * channels].
     """
 
@@ -135,8 +140,19 @@ class MixedCell(keras.layers.Layer):
         """Builds the two preprocessings and all mixed ops."""
         self.first.build(first_shape)
         self.second.build(second_shape)
-        for operation in self.operations:
-            operation.build((None, None, None, self.channels))
+        before = self.second.compute_output_shape(second_shape)[1:]
+        after = self.compute_output_shape(first_shape, second_shape)[1:3]
+        self.operation_shapes = [before if source < 2 else (*after, self.channels) for source, _ in self.edges]
+        for operation, shape in zip(self.operations, self.operation_shapes, strict=True):
+            operation.build((None, *shape))
+
+    def compute_output_shape(
+        self, first_shape: tuple[int | None, ...], second_shape: tuple[int | None, ...], *_: Any
+    ) -> tuple[int | None, ...]:
+        """Shape of the output."""
+        stride = 2 if self.reduction else 1
+        height, width = (None if n is None else -(-n // stride) for n in second_shape[1:3])
+        return (second_shape[0], height, width, self.states * self.channels)
 
     def call(
         self,

@@ -1,0 +1,112 @@
+"""Variational layers against plain Keras layers and against sampled weights."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
+
+
+def images(batch: int = 3, side: int = 9, channels: int = 4) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(batch, side, side, channels)).astype("float32")
+
+
+PAIRS = {
+    "3x3": (VariationalConv2D(6, (3, 3)), keras.layers.Conv2D(6, 3, padding="same", use_bias=False)),
+    "3x3 strided": (
+        VariationalConv2D(6, (3, 3), strides=(2, 2)),
+        keras.layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False),
+    ),
+    "1x1 strided": (
+        VariationalConv2D(6, (1, 1), strides=(2, 2)),
+        keras.layers.Conv2D(6, 1, strides=2, padding="same", use_bias=False),
+    ),
+    "1x7 strided": (
+        VariationalConv2D(6, (1, 7), strides=(1, 2)),
+        keras.layers.Conv2D(6, (1, 7), strides=(1, 2), padding="same", use_bias=False),
+    ),
+    "depthwise 7x7 strided": (
+        VariationalDepthwiseConv2D((7, 7), strides=(2, 2)),
+        keras.layers.DepthwiseConv2D(7, strides=2, padding="same", use_bias=False),
+    ),
+    "depthwise 5x5 dilated": (
+        VariationalDepthwiseConv2D((5, 5), dilation_rate=2),
+        keras.layers.DepthwiseConv2D(5, dilation_rate=2, padding="same", use_bias=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_without_variance_it_is_the_plain_convolution(name: str) -> None:
+    layer, plain = PAIRS[name]
+    x = images()
+    expected = plain(x)
+    layer.build(x.shape)
+    layer.mean.assign(plain.get_weights()[0])
+    layer.log_variance.assign(tf.fill(layer.log_variance.shape, -60.0))
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)
+    # In training only the guard under the square root, 1e-8, is left of the noise.
+    np.testing.assert_allclose(layer(x, training=True), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        VariationalConv2D(2, (3, 3), strides=(2, 2), seed=5),
+        VariationalDepthwiseConv2D((3, 3), dilation_rate=2, seed=5),
+    ],
+    ids=["conv", "dilated depthwise"],
+)
+def test_noise_has_the_moments_of_sampled_weights(layer: keras.Layer) -> None:
+    """Each output's mean and variance agree with those of a plain convolution whose weights are drawn anew."""
+    x = images(batch=1, side=5)
+    draws = 4000
+    layer.build(x.shape)
+    layer.log_variance.assign(np.random.default_rng(1).uniform(-4, -1, layer.log_variance.shape))
+    local = np.stack([layer(x, training=True).numpy() for _ in range(draws)])
+
+    generator = np.random.default_rng(2)
+    mean, deviation = layer.mean.numpy(), np.exp(0.5 * layer.log_variance.numpy())
+    weights = mean + deviation * generator.normal(size=(draws, *mean.shape))
+    sampled = []
+    for weight in weights.astype("float32"):
+        if isinstance(layer, VariationalDepthwiseConv2D):
+            y = tf.nn.depthwise_conv2d(x, weight, [1, 1, 1, 1], "SAME", dilations=[2, 2])
+        else:
+            y = tf.nn.conv2d(x, weight, 2, "SAME")
+        sampled.append(y.numpy())
+    sampled_array = np.stack(sampled)
+    spread = sampled_array.std(axis=0)
+    # Six standard errors of a difference of two means, and of a ratio of two variances.
+    assert (np.abs(local.mean(axis=0) - sampled_array.mean(axis=0)) < 6 * spread * np.sqrt(2 / draws)).all()
+    np.testing.assert_allclose(local.var(axis=0), sampled_array.var(axis=0), rtol=6 * np.sqrt(4 / draws))
+
+
+def test_dense_noise_has_the_analytic_variance() -> None:
+    layer = VariationalDense(3, seed=1)
+    x = np.random.default_rng(0).normal(size=(1, 7)).astype("float32")
+    layer.build(x.shape)
+    layer.log_variance.assign(np.random.default_rng(1).uniform(-3, 0, (7, 3)))
+    draws = np.concatenate([layer(x, training=True).numpy() for _ in range(6000)])
+    np.testing.assert_allclose(draws.mean(axis=0), (x @ layer.mean.numpy())[0], atol=0.15)
+    np.testing.assert_allclose(draws.var(axis=0), (x**2 @ np.exp(layer.log_variance.numpy()))[0], rtol=0.12)
+
+
+def test_evaluation_uses_the_mean_alone_and_training_draws_anew() -> None:
+    layer = VariationalConv2D(4, (3, 3), seed=1)
+    x = images()
+    np.testing.assert_array_equal(layer(x), layer(x, training=False))
+    assert not np.array_equal(layer(x, training=True), layer(x, training=True))
+    seed = tf.constant([3, 4])
+    np.testing.assert_array_equal(layer(x, training=True, seed=seed), layer(x, training=True, seed=seed))
+
+
+def test_initial_weights_are_glorot_uniform_with_small_variance() -> None:
+    layer = VariationalConv2D(64, (3, 3), seed=1)
+    layer.build((None, 8, 8, 32))
+    limit = np.sqrt(6 / (9 * 32 + 9 * 64))
+    mean = layer.mean.numpy()
+    assert np.abs(mean).max() <= limit
+    np.testing.assert_allclose(mean.var(), limit**2 / 3, rtol=0.05)
+    assert (layer.log_variance.numpy() == -10).all()

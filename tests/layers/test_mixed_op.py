@@ -1,0 +1,141 @@
+"""The mixed op against plain TensorFlow operations, primitive by primitive."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vinnas_tf.layers.mixed_op import MixedOp, kernel_shapes
+from vinnas_tf.primitives import PRIMITIVES, convolutions
+
+CHANNELS = 4
+
+
+def batch(side: int = 9) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(6, side, side, CHANNELS)).astype("float32")
+
+
+def standardize(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean(axis=(0, 1, 2))) / np.sqrt(x.var(axis=(0, 1, 2)) + 1e-3)
+
+
+def kernels_of(layer: MixedOp) -> dict[str, list[np.ndarray]]:
+    """The layer's kernels by primitive, cut out of the flat vector by hand."""
+    flat, found, start = layer.mean.numpy(), {}, 0
+    for name in PRIMITIVES:
+        found[name] = []
+        for convolution, _ in convolutions(name, layer.stride):
+            shape = convolution.kernel_shape(CHANNELS)
+            found[name].append(flat[start : start + np.prod(shape)].reshape(shape))
+            start += int(np.prod(shape))
+    assert start == flat.size
+    return found
+
+
+def reference(name: str, x: np.ndarray, kernels: list[np.ndarray], stride: int) -> np.ndarray:
+    """A primitive written out with TensorFlow's own operations (VINNAS, section V-A)."""
+    if name == "zero":
+        return np.zeros_like(x[:, ::stride, ::stride])
+    if name == "skip":
+        return tf.nn.conv2d(x, kernels[0], stride, "SAME").numpy() if stride > 1 else x
+    if name.startswith("max_pool"):
+        y = tf.nn.max_pool2d(x, 3, stride, "SAME")
+    elif name.startswith("avg_pool"):
+        y = tf.nn.avg_pool2d(x, 3, stride, "SAME")
+    elif name.startswith("sep_conv"):
+        y = tf.nn.depthwise_conv2d(x, kernels[0], [1, stride, stride, 1], "SAME")
+        y = tf.nn.conv2d(y, kernels[1], 1, "SAME")
+    elif name.startswith("dil_conv"):
+        # The kernel with zeros between its taps: no use of any dilation option.
+        size = kernels[0].shape[0]
+        spread = np.zeros((2 * size - 1, 2 * size - 1, CHANNELS, 1), "float32")
+        spread[::2, ::2] = kernels[0]
+        y = tf.nn.depthwise_conv2d(x, spread, [1, stride, stride, 1], "SAME")
+        y = tf.nn.conv2d(y, kernels[1], 1, "SAME")
+    else:
+        y = tf.nn.conv2d(x, kernels[0], [stride, 1], "SAME")
+        y = tf.nn.conv2d(y, kernels[1], [1, stride], "SAME")
+    return np.maximum(standardize(np.asarray(y)), 0)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_each_primitive_is_what_its_name_says(name: str, stride: int) -> None:
+    layer = MixedOp(stride=stride, seed=1)
+    x = batch(side=8 if stride == 2 else 9)
+    strengths = np.eye(10, dtype="float32")[list(PRIMITIVES).index(name)]
+    expected = reference(name, x, (layer(x, strengths), kernels_of(layer)[name])[1], stride)
+    np.testing.assert_allclose(layer(x, strengths), expected, rtol=1e-3, atol=2e-4)
+
+
+def test_a_mixture_is_the_weighted_sum() -> None:
+    layer = MixedOp(seed=1)
+    x = batch()
+    strengths = np.random.default_rng(1).dirichlet(np.ones(10)).astype("float32")
+    single = [layer(x, row).numpy() for row in np.eye(10, dtype="float32")]
+    expected = sum(weight * y for weight, y in zip(strengths, single, strict=True))
+    np.testing.assert_allclose(layer(x, strengths), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_noise_follows_the_seed_and_vanishes_with_the_variance() -> None:
+    layer = MixedOp(seed=1)
+    x, strengths = batch(), np.full(10, 0.1, "float32")
+    mean = layer(x, strengths)
+    first = layer(x, strengths, seed=tf.constant([1, 2]))
+    np.testing.assert_array_equal(first, layer(x, strengths, seed=tf.constant([1, 2])))
+    assert np.abs(first - layer(x, strengths, seed=tf.constant([1, 3]))).max() > 1e-3
+    layer.log_variance.assign(tf.fill(layer.log_variance.shape, -60.0))
+    np.testing.assert_allclose(layer(x, strengths, seed=tf.constant([1, 2])), mean, atol=0.02)
+
+
+def test_frozen_weights_get_no_gradient_and_strengths_the_same_one() -> None:
+    layer = MixedOp(seed=1)
+    x, strengths = batch(), tf.constant(np.random.default_rng(1).dirichlet(np.ones(10)).astype("float32"))
+    target = np.random.default_rng(2).normal(size=(6, 9, 9, CHANNELS)).astype("float32")
+    layer.build((None, 9, 9, CHANNELS))
+    gradients = []
+    for freeze in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(strengths)
+            loss = tf.reduce_sum(target * layer(x, strengths, seed=tf.constant([1, 2]), freeze_weights=freeze))
+        gradients.append(tape.gradient(loss, [strengths, layer.mean.value, layer.log_variance.value]))
+    np.testing.assert_allclose(gradients[0][0], gradients[1][0], rtol=1e-4, atol=1e-3)
+    assert np.abs(gradients[0][1]).max() > 0
+    assert np.abs(gradients[0][2]).max() > 0
+    assert all(g is None or not np.any(g) for g in gradients[1][1:])
+
+
+def test_gradients_equal_finite_differences() -> None:
+    layer = MixedOp(seed=1)
+    x, strengths = batch(side=5), np.full(10, 0.1, "float32")
+    target = np.random.default_rng(2).normal(size=(6, 5, 5, CHANNELS))
+    layer.build((None, 5, 5, CHANNELS))
+    layer.log_variance.assign(tf.fill(layer.log_variance.shape, -2.0))
+    seed = tf.constant([5, 6])
+
+    def loss() -> tf.Tensor:
+        y = layer(x, strengths, seed=seed)
+        return tf.reduce_sum(tf.constant(target, tf.float32) * y)
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, [layer.mean.value, layer.log_variance.value])
+    generator = np.random.default_rng(4)
+    for variable, gradient in zip((layer.mean, layer.log_variance), gradients, strict=True):
+        start = variable.numpy()
+        direction = generator.normal(size=start.shape).astype("float32")
+        step = 1e-2 / np.sqrt(start.size)
+        variable.assign(start + step * direction)
+        above = float(loss())
+        variable.assign(start - step * direction)
+        below = float(loss())
+        variable.assign(start)
+        analytic = float(np.sum(np.asarray(gradient) * direction))
+        np.testing.assert_allclose((above - below) / (2 * step), analytic, rtol=0.05, atol=0.05)
+
+
+def test_kernel_count_of_an_edge() -> None:
+    # Six depthwise-and-pointwise kernels less one, and a pair of 1-D ones; the strided skip adds a 1x1.
+    sizes = [9, 25, 49, 9, 25]
+    by_hand = sum(s * CHANNELS + CHANNELS**2 for s in sizes) + 2 * 7 * CHANNELS**2
+    assert sum(int(np.prod(s)) for s in kernel_shapes(1, CHANNELS)) == by_hand
+    assert sum(int(np.prod(s)) for s in kernel_shapes(2, CHANNELS)) == by_hand + CHANNELS**2
