@@ -10,6 +10,7 @@ import errno
 import importlib.resources
 import math
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -101,11 +102,10 @@ def run_cli(main: Callable[[list[str]], None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        # TensorFlow's own file system raises no OSError, but names the same reason in its message.
-        reasons = [os.strerror(code) for code in _DISK_ERRORS]
-        if getattr(error, "errno", None) not in _DISK_ERRORS and not any(reason in str(error) for reason in reasons):
+        problem = _disk_problem(error)
+        if problem is None:
             raise
-        _exit(2, f"error: {error}. Free the disk, or name a folder that you may write.")
+        _exit(2, f"error: {problem}. Free the disk, or name a folder that you may write.")
     sys.exit(0)
 
 
@@ -201,6 +201,16 @@ def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, pres
 def _first_comment(preset: str) -> str:
     text = (_PRESETS / f"{preset}.flags").read_text(encoding="utf-8")
     return text.splitlines()[0].removeprefix("#").strip()
+
+
+def _disk_problem(error: Exception) -> str | None:
+    """Returns the line of the exception's message that names a disk's refusal.
+
+    TensorFlow's own file system raises no OSError, but gives the same reason, among names of nodes and operations.
+    """
+    reasons = [os.strerror(code) for code in _DISK_ERRORS]
+    lines = [line for line in str(error).splitlines() if any(reason in line for reason in reasons)]
+    return re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", lines[0]) if lines else None
 
 
 def _exit(code: int, message: str) -> NoReturn:

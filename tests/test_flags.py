@@ -193,7 +193,11 @@ def run_cli(body: str, tmp_path: Path, repository: Path, **kwargs) -> subprocess
         ("os.kill(os.getpid(), signal.SIGINT)", 128 + signal.SIGINT, "interrupted: "),
         ("with open('/dev/full', 'w') as file: file.write('x')", 2, f"error: [Errno {errno.ENOSPC}] No space left"),
         # As TensorFlow reports it, through an exception that is no OSError.
-        ("raise RuntimeError('events.tfevents; No space left on device')", 2, "error: events.tfevents; No space left"),
+        (
+            "raise RuntimeError('{{node x}} runs/ckpt-1; No space left on device [Op:SaveV2]\\n\\tand so on')",
+            2,
+            "error: runs/ckpt-1; No space left on device. Free the disk",
+        ),
     ],
 )
 def test_exit_codes(body, code, stderr, tmp_path, repository):
