@@ -2,19 +2,22 @@
 
 import math
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 
 import keras
 
+from vinnas_tf.drawing import node_name
+from vinnas_tf.genotype import Genotype
 from vinnas_tf.run_dir import Value
 
 # Title, column of metrics.csv, format, width: 80 characters with the epoch before and the time left behind.
 _COLUMNS = (
-    ("CE", "cross_entropy", "{:.3f}", 7),
-    ("KL(w)", "kl_weights_weighted", "{:.3f}", 7),
-    ("KL(a)", "kl_alphas_weighted", "{:.3f}", 7),
-    ("g3 H", "entropy_weighted", "{:.3f}", 7),
+    ("CE", "cross_entropy", "{:.4g}", 7),
+    ("KL(w)", "kl_weights_weighted", "{:.3g}", 7),
+    ("KL(a)", "kl_alphas_weighted", "{:.3g}", 7),
+    ("g3 H", "entropy_weighted", "{:.3g}", 7),
     ("acc w", "weight_accuracy", "{:.1%}", 7),
     ("acc a", "alpha_accuracy", "{:.1%}", 7),
     ("H(z)", "mixing_entropy", "{:.3f}", 6),
@@ -23,10 +26,10 @@ _COLUMNS = (
     ("zero", "share_zero", "{:.0%}", 5),
 )
 LEGEND = """\
-CE: cross-entropy of the weight steps. KL(w), KL(a), g3 H: the terms of objective
-(8), weighted. acc w: running accuracy on the weight half; acc a: accuracy of the
-mean network on the alpha half. H(z): mean entropy of the mixing weights (ln 10 =
-2.303 is undecided). skip, pool, zero: share of edges on which they lead."""
+CE: cross-entropy of the weight steps. KL(w), KL(a), g3 H: the other terms of
+objective (8), weighted. acc w: running accuracy on the weight half; acc a: that
+of the mean network on the alpha half. H(z): mean entropy of the mixing weights
+(ln 10 = 2.303: undecided). skip, pool, zero: share of edges on which they lead."""
 
 
 def header() -> str:
@@ -41,6 +44,17 @@ def line(row: dict[str, Value], epochs: int, seconds_left: float) -> str:
         value = row.get(name, math.nan)
         cells.append(f"{'-' if math.isnan(value) else form.format(value):>{width}}")
     return f"{row['epoch']:>3}/{epochs:<3}" + "".join(cells) + f"{duration(seconds_left):>8}"
+
+
+def describe(genotype: Genotype) -> str:
+    """The found cells as text, one line a state."""
+    lines = []
+    for cell_type, edges in genotype.cells.items():
+        for state in range(2, genotype.states + 2):
+            terms = [f"{edge.primitive}({node_name(edge.source)})" for edge in edges if edge.target == state]
+            if terms:
+                lines.append(f"  {cell_type:<9} {node_name(state)} = {' + '.join(terms)}")
+    return "\n".join(lines)
 
 
 def duration(seconds: float) -> str:
@@ -77,41 +91,42 @@ class Watch(keras.callbacks.Callback):
         self.warning = warning
         self.live = sys.stdout.isatty()
         self.seconds: dict[bool, list[float]] = {False: [], True: []}
-        self.warned: str | None = None
+        self.warned = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Prints the legend and the titles."""
         print(f"{LEGEND}\n{header()}", flush=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Starts the epoch's clock."""
+        """Notes the epoch."""
         self.epoch = epoch
-        self.start = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Shows the step on a terminal."""
-        if self.live:
-            elapsed = time.monotonic() - self.start
-            in_epoch = elapsed / (batch + 1) * (self.steps - batch - 1)
+        if batch == 0:
+            self.first_step = time.monotonic()
+        if self.live and batch > 0:
+            in_epoch = (time.monotonic() - self.first_step) / batch * (self.steps - batch - 1)
             text = f"{self.epoch + 1:>3}/{self.epochs:<3} step {batch + 1}/{self.steps}"
             text += f", {duration(in_epoch)} left in this epoch"
             print(f"\r{text:<79}", end="", flush=True)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Prints the epoch's line, and a warning once when the choices collapse."""
-        self.seconds[epoch >= self.warm_up].append(time.monotonic() - self.start)
+        """Prints the epoch's line, and a warning when the choices have just collapsed."""
+        # A process's first step is left out, for it holds the tracing; the others stand in for it.
+        rest = time.monotonic() - self.first_step
+        self.seconds[epoch >= self.warm_up].append(rest * self.steps / max(self.steps - 1, 1))
         if self.live:
             print("\r" + " " * 79 + "\r", end="")
         print(line(self.latest(), self.epochs, self.seconds_left(epoch + 1)), flush=True)
         warning = self.warning()
-        if warning is not None and warning != self.warned:
-            print(f"warning: {warning}", flush=True)
-        self.warned = warning
+        if warning is not None and not self.warned:
+            print(textwrap.fill(f"warning: {warning}", 80), flush=True)
+        self.warned = warning is not None
 
     def seconds_left(self, done: int) -> float:
         """Estimate from this process's epochs; before an epoch with alpha steps was seen it counts as two without."""
         warm, searching = self.seconds[False], self.seconds[True]
-        # The first epoch of a kind holds the tracing: leave it out as soon as there is another.
-        warm_mean = sum(warm[1:] or warm) / max(len(warm[1:] or warm), 1)
-        mean = sum(searching[1:] or searching) / len(searching[1:] or searching) if searching else 2 * warm_mean
+        warm_mean = sum(warm) / max(len(warm), 1)
+        mean = sum(searching) / len(searching) if searching else 2 * warm_mean
         return max(0, self.warm_up - done) * warm_mean + (self.epochs - max(done, self.warm_up)) * mean

@@ -16,7 +16,7 @@ import tensorflow as tf
 from vinnas_tf.callbacks import Recorder, Schedule
 from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.config import DataConfig, SearchConfig, require
-from vinnas_tf.console import Watch, duration
+from vinnas_tf.console import Watch, describe, duration
 from vinnas_tf.data import (
     Dataset,
     Normalization,
@@ -25,7 +25,7 @@ from vinnas_tf.data import (
     split_halves,
     training_batches,
 )
-from vinnas_tf.drawing import draw_cells, draw_posterior
+from vinnas_tf.drawing import draw_cells
 from vinnas_tf.estimate import estimate
 from vinnas_tf.flags import Settings, preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
@@ -121,6 +121,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=config.epochs,
+            shuffle=False,  # The data sets shuffle themselves.
             verbose=0,
             callbacks=[
                 Schedule(config),
@@ -135,7 +136,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
     genotype = model.method.derive(kept)
     kept.save(run.file("posterior.json"))
     draw_cells(genotype, kept, run.file("cells.png"), run.file("cells.svg"))
-    draw_posterior(record.trajectory, tuple(PRIMITIVES), genotype, run.file("posterior.png"))
+    #draw_posterior(record.trajectory, tuple(PRIMITIVES), genotype, run.file("posterior.png"))
     genotype.save(run.file("genotype.json"))
     run.mark_finished()
     accuracy = record.rows[best]["alpha_accuracy"]
@@ -163,7 +164,7 @@ def main(argv: list[str]) -> None:
             return
         print(_introduction(settings, dataset, path), flush=True)
         genotype = search(data, config, dataset, run)
-        print(f"{genotype}\nWritten to {run.file('')}")
+        print(f"{describe(genotype)}\nWritten to {run.file('')}")
 
 
 def _introduction(settings: Settings, dataset: Dataset, path: Path) -> str:

@@ -1,0 +1,100 @@
+"""The supergraph's shape: parameter counts of every preset by hand, sharing of alphas, and what does not fit."""
+
+import numpy as np
+import pytest
+
+from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
+from vinnas_tf.flags import preset_names, read_flags
+from vinnas_tf.methods import make_method
+from vinnas_tf.supergraph import Supergraph
+
+# Side and channels of the images, classes.
+IMAGES = {"digits": (8, 1, 10), "mnist": (28, 1, 10), "fashion_mnist": (28, 1, 10), "cifar10": (32, 3, 10)}
+# Trained values of each preset's supergraph (means, log-variances, biases and alphas).
+PINNED = {
+    "cifar10": 0,
+    "cifar10_laptop": 0,
+    "cifar10_v1": 0,
+    "digits": 0,
+    "fashion_mnist": 0,
+    "fashion_mnist_v1": 0,
+    "mnist": 0,
+    "smoke": 0,
+}
+
+
+def build(config: SearchConfig, side: int, channels: int, classes: int) -> Supergraph:
+    supergraph = Supergraph(config, make_method(config), classes)
+    supergraph.build((None, side, side, channels))
+    return supergraph
+
+
+def count(config: SearchConfig, channels: int, classes: int) -> int:
+    """Counts by formula from the paper's description: every kernel twice (mean, log-variance), biases once."""
+    kernels, width, first, second = 0, config.channels, config.channels, config.channels
+    kernels += 9 * channels * width  # stem
+    edges = sum(2 + i for i in range(config.states))
+    for letter in config.cells:
+        width *= 2 if letter == "R" else 1
+        kernels += (first + second) * width  # preprocessing
+        separable = sum(size * width + width * width for size in (9, 25, 49, 9, 25))
+        kernels += edges * (separable + 2 * 7 * width * width)
+        if letter == "R":
+            kernels += 2 * config.states * width * width  # strided skips on the edges from the inputs
+        first, second = second, config.states * width
+    kernels += second * classes
+    alphas = len(set(config.cells)) * edges * 10
+    return 2 * kernels + classes + 2 * alphas
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_parameter_counts_of_presets(preset: str) -> None:
+    settings = read_flags([f"--preset={preset}"], DataConfig, SearchConfig, usage="")
+    config = settings[SearchConfig]
+    side, channels, classes = IMAGES[settings[DataConfig].dataset]
+    supergraph = build(config, side, channels, classes)
+    assert supergraph.count_params() == count(config, channels, classes) == PINNED[preset]
+
+
+def test_every_preset_is_pinned() -> None:
+    assert sorted(PINNED) == preset_names()
+
+
+def test_cells_of_a_type_share_their_alphas() -> None:
+    supergraph = build(SearchConfig(cells="NNRN", states=3), 16, 3, 10)
+    assert {name: alphas.mean.shape for name, alphas in supergraph.alphas.items()} == {
+        "normal": (9, 10),
+        "reduction": (9, 10),
+    }
+    assert list(build(SearchConfig(cells="R"), 16, 3, 10).alphas) == ["reduction"]
+
+
+def test_alphas_start_as_the_paper_says() -> None:
+    alphas = build(SearchConfig(cells="N", states=4), 8, 3, 10).alphas["normal"]
+    assert (alphas.log_variance.numpy() == -10).all()
+    np.testing.assert_allclose(alphas.mean.numpy().std(), 0.001, rtol=0.2)
+
+
+def test_seed_decides_the_initial_values_and_no_two_kernels_are_equal() -> None:
+    config = SearchConfig(cells="NR", states=2, channels=4, seed=7)
+    first, again = (build(config, 8, 1, 3).get_weights() for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    supergraph = build(config, 8, 1, 3)
+    means = [operation.mean.numpy()[:36] for cell in supergraph.cells for operation in cell.operations]
+    assert len({mean.tobytes() for mean in means}) == len(means)
+    other = build(SearchConfig(cells="NR", states=2, channels=4, seed=8), 8, 1, 3)
+    assert not np.array_equal(other.cells[0].operations[0].mean, supergraph.cells[0].operations[0].mean)
+
+
+@pytest.mark.parametrize("side", [9, 12, 15])
+def test_odd_sizes_pass_through_reductions(side: int) -> None:
+    supergraph = build(SearchConfig(cells="RNRN", states=2, channels=4), side, 3, 5)
+    strengths = {name: np.full(alphas.mean.shape, 0.1, "float32") for name, alphas in supergraph.alphas.items()}
+    logits = supergraph(np.random.default_rng(0).normal(size=(2, side, side, 3)).astype("float32"), strengths)
+    assert logits.shape == (2, 5)
+    assert np.isfinite(logits).all()
+
+
+def test_more_reductions_than_pixels_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--cells=RRRR halves images 4 times, which 8 pixels do not allow"):
+        build(SearchConfig(cells="RRRR"), 8, 1, 10)
