@@ -151,5 +151,3 @@ def test_evaluation_is_of_the_mean_network() -> None:
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     np.testing.assert_allclose(first["loss"], -log_probabilities[np.arange(BATCH), labels].mean(), rtol=1e-4)
-
-

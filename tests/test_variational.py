@@ -15,6 +15,7 @@ def exact_kl(log_lambda: float) -> float:
     E log|w| for w ~ N(1, s^2), integrated; -entropy of q + E log|w|, minus its limit for s -> inf.
     """
     s = np.exp(0.5 * log_lambda)
+
     # The integrand log|1 + s e| phi(e) has an integrable singularity at e = -1/s.
     def integrand(e: float) -> float:
         return np.log(abs(1 + s * e)) * np.exp(-0.5 * e * e) / np.sqrt(2 * np.pi)

@@ -60,16 +60,18 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records `epoch`; raises ConfigError where a loss is not finite."""
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        if not all(math.isfinite(value) for value in figures.values()):
+        logs = logs or {}
+        if not all(math.isfinite(value) for value in logs.values()):
             raise ConfigError(
                 f"the loss is not finite in epoch {epoch + 1}; the state after epoch {epoch} is kept in the run folder. "
                 "Search in a new --run_dir with a smaller --weight_learning_rate or --alpha_learning_rate."
             )
         posterior = self.model.supergraph.posterior()
+        figures: dict[str, Value] = {name: float(value) for name, value in logs.items()}
+        accuracy = float(logs["val_accuracy"])
         # Before the first alpha step there is nothing to average in what only alpha steps log.
         if not self.model.search_alphas:
-            figures |= {name: math.nan for name in self.model.alpha_step_metrics}
+            figures |= dict.fromkeys(self.model.alpha_step_metrics)
         row: dict[str, Value] = {"epoch": epoch + 1, "cross_entropy": figures["cross_entropy"]}
         for name in self.model.method.terms:
             row[name] = figures[name]
@@ -77,8 +79,8 @@ class Recorder(keras.callbacks.Callback):
             row[f"gamma_{name}"] = float(self.model.gammas[name])
         row["alpha_cross_entropy"] = figures["alpha_cross_entropy"]
         row["weight_accuracy"] = figures["weight_accuracy"]
-        row["alpha_accuracy"] = figures["val_accuracy"]
-        row["alpha_error"] = 1.0 - figures["val_accuracy"]
+        row["alpha_accuracy"] = accuracy
+        row["alpha_error"] = 1.0 - accuracy
         row["mixing_entropy"] = mixing_entropy(posterior)
         row |= {f"share_{kind}": share for kind, share in choice_shares(posterior).items()}
         self.record.append(row, posterior)

@@ -63,7 +63,9 @@ class SearchConfig:
     method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.")
     cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
     states: int = setting(2, "States per cell (I); state i takes 2 + i edges.")
-    channels: int = setting(8, "Channels of the stem and of the states before the first reduction; each R doubles them.")
+    channels: int = setting(
+        8, "Channels of the stem and of the states before the first reduction; each R doubles them."
+    )
     epochs: int = setting(20, "Epochs of search.")
     weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
     batch_size: int = setting(64, "Images per weight step, and per alpha step.")
@@ -98,10 +100,6 @@ class SearchConfig:
             require(value >= 0, f"--{name} must not be negative, got {value}.")
         for name in ("weight_epochs", "gamma_start_epoch"):
             value = getattr(self, name)
-            require(
-                0 <= value < self.epochs, f"--{name} must lie in [0, --epochs) = [0, {self.epochs}), got {value}."
-            )
-        require(
-            0 <= self.label_smoothing < 1, f"--label_smoothing must lie in [0, 1), got {self.label_smoothing}."
-        )
+            require(0 <= value < self.epochs, f"--{name} must lie in [0, --epochs) = [0, {self.epochs}), got {value}.")
+        require(0 <= self.label_smoothing < 1, f"--label_smoothing must lie in [0, 1), got {self.label_smoothing}.")
         require(0 <= self.seed < 2**31, f"--seed must lie in [0, 2^31), got {self.seed}.")

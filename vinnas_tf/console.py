@@ -1,6 +1,5 @@
 """What a person sees of a search while it runs, in 80 columns."""
 
-import math
 import sys
 import textwrap
 import time
@@ -41,8 +40,8 @@ def line(row: dict[str, Value], epochs: int, seconds_left: float) -> str:
     """One epoch of the table; a value that the epoch does not have is a dash."""
     cells = []
     for _, name, form, width in _COLUMNS:
-        value = row.get(name, math.nan)
-        cells.append(f"{'-' if math.isnan(value) else form.format(value):>{width}}")
+        value = row.get(name)
+        cells.append(f"{'-' if value is None else form.format(value):>{width}}")
     return f"{row['epoch']:>3}/{epochs:<3}" + "".join(cells) + f"{duration(seconds_left):>8}"
 
 

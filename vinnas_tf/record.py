@@ -47,7 +47,7 @@ class SearchRecord:
 
         Algorithm 1, lines 15-18; epochs before `weight_epochs` have not moved the alphas and do not count.
         """
-        errors = [row["alpha_error"] for row in self.rows[weight_epochs:]]
+        errors = np.array([row["alpha_error"] for row in self.rows[weight_epochs:]], float)
         return weight_epochs + int(np.argmin(errors))
 
     def posterior(self, epoch: int, primitives: tuple[str, ...], states: int) -> Posterior:

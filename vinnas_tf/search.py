@@ -1,4 +1,6 @@
-"""Searches an architecture for a data set: python -m vinnas_tf.search --dataset=mnist
+"""Searches an architecture for a data set.
+
+    python -m vinnas_tf.search --dataset=mnist
 
 Trains a supergraph of candidate operations by variational inference, and writes the
 found cells, the posterior they come from and pictures of both into a run folder.
@@ -115,9 +117,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
         ]
         model.fit(
             tf.data.Dataset.zip(*batches),
-            validation_data=evaluation_batches(
-                alpha_half, batch_size=config.batch_size, normalization=normalization
-            ),
+            validation_data=evaluation_batches(alpha_half, batch_size=config.batch_size, normalization=normalization),
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=config.epochs,
@@ -136,7 +136,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
     genotype = model.method.derive(kept)
     kept.save(run.file("posterior.json"))
     draw_cells(genotype, kept, run.file("cells.png"), run.file("cells.svg"))
-    #draw_posterior(record.trajectory, tuple(PRIMITIVES), genotype, run.file("posterior.png"))
+    # draw_posterior(record.trajectory, tuple(PRIMITIVES), genotype, run.file("posterior.png"))
     genotype.save(run.file("genotype.json"))
     run.mark_finished()
     accuracy = record.rows[best]["alpha_accuracy"]
@@ -191,9 +191,7 @@ def _forecast(data: DataConfig, config: SearchConfig, model: SearchModel, steps:
     ]
     available = psutil.virtual_memory().available
     if on_cpu() and memory > available:
-        lines.append(
-            f"That is more memory than the {available / 2**30:.1f} GiB free here: use a smaller --batch_size."
-        )
+        lines.append(f"That is more memory than the {available / 2**30:.1f} GiB free here: use a smaller --batch_size.")
     if on_cpu() and seconds > 3600:
         laptop = f"{data.dataset}_laptop"
         smaller = f"--preset={laptop}" if laptop in preset_names() else "fewer --epochs or a smaller --data_fraction"

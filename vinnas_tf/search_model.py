@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig
+from vinnas_tf.layers.convolution import Shape
 from vinnas_tf.methods.base import Method
 from vinnas_tf.supergraph import Supergraph
 
@@ -17,8 +18,8 @@ class SearchModel(keras.Model):
     """Trains a supergraph by Algorithm 1 of VINNAS: a weight step on one half of the data, an alpha step on the other.
 
     `fit` takes a data set of ((weight images, labels), (alpha images, labels)); `evaluate` takes (images, labels) and
-    uses the mean weights and mean alphas. `gammas` (set by a callback) weigh the method's terms; `search_alphas` switches
-    the alpha steps on, and takes effect when the train function is made anew.
+    uses the mean weights and mean alphas. `gammas` (set by a callback) weigh the method's terms; `search_alphas`
+    switches the alpha steps on, and takes effect when the train function is made anew.
 
     Args:
         supergraph: the network that is searched.
@@ -48,7 +49,7 @@ class SearchModel(keras.Model):
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self._evaluation = {"loss": keras.metrics.Mean(name="loss"), "accuracy": keras.metrics.Mean(name="accuracy")}
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds the supergraph for images of `input_shape`."""
         self.supergraph.build(input_shape)
 

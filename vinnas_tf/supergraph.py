@@ -10,7 +10,7 @@ import tensorflow as tf
 from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig, require
 from vinnas_tf.layers.cell import MixedCell
-from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense
+from vinnas_tf.layers.convolution import Shape, VariationalConv2D, VariationalDense
 from vinnas_tf.methods.base import Alphas, Method
 from vinnas_tf.posterior import Posterior, cell_edges
 from vinnas_tf.primitives import PRIMITIVES
@@ -78,7 +78,7 @@ class Supergraph(keras.layers.Layer):
         constant = keras.initializers.Constant(INITIAL_LOG_VARIANCE)
         return Alphas(mean, self.add_weight(name="log_variance", shape=shape, initializer=constant))
 
-    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
+    def build(self, input_shape: Shape, *_: Any) -> None:
         """Builds all cells for images of `input_shape`; raises ConfigError where the skeleton does not fit them."""
         reductions = self.config.cells.count("R")
         side = min(input_shape[1:3])

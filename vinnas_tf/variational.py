@@ -22,7 +22,7 @@ def log_noise_ratio(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
 def kl_divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     """KL(N(mean, exp(log_variance)) || log-uniform), elementwise, up to the constant that makes it 0 at lambda = inf.
 
-    Molchanov et al. 2017, eq. 14, negated: at least 0, and within 0.0094 of the integral (largest at log lambda = -3.5).
+    Molchanov et al. 2017, eq. 14, negated: at least 0, and within 0.0094 of the integral (worst at log lambda = -3.5).
     Written in r = 1 / lambda = mean^2 / variance, so that value and gradient are finite (both 0) at mean = 0.
     """
     r = tf.square(mean) * tf.exp(-log_variance)
@@ -50,8 +50,8 @@ def entropy(probabilities: tf.Tensor) -> tf.Tensor:
 class PosteriorAdam(keras.optimizers.Adam):
     """Adam that moves log-variances at a multiple of the means' learning rate.
 
-    Adam's step is about one learning rate whatever the gradient, while a log-variance has ten units to travel (from -10)
-    and a mean a tenth of one: one rate for both starves the pruning.
+    Adam's step is about one learning rate whatever the gradient, while a log-variance has ten units to travel (from
+    -10) and a mean a tenth of one: one rate for both starves the pruning.
 
     Args:
         learning_rate: rate, or schedule, of means and of everything else that is trained.

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf import kernels
-from vinnas_tf.layers.convolution import VariationalConv2D
+from vinnas_tf.layers.convolution import Shape, VariationalConv2D
 from vinnas_tf.layers.mixed_op import MixedOp
 from vinnas_tf.posterior import cell_edges
 
@@ -64,7 +64,7 @@ class Preprocess(keras.layers.Layer):
             channels, (1, 1), strides=(stride, stride), variational=variational, seed=seed, dtype=self.dtype_policy
         )
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds the convolution."""
         self.convolution.build(input_shape)
 
@@ -72,7 +72,7 @@ class Preprocess(keras.layers.Layer):
         """Maps `x`; in training with noise from `seed` (int32 [2]), or from the convolution's own generator."""
         return kernels.normalize(self.convolution(tf.nn.relu(x), training=training, seed=seed))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""
         return self.convolution.compute_output_shape(input_shape)
 
@@ -136,7 +136,7 @@ class MixedCell(keras.layers.Layer):
             for source, target in self.edges
         ]
 
-    def build(self, first_shape: tuple[int | None, ...], second_shape: tuple[int | None, ...], *_: Any) -> None:
+    def build(self, first_shape: Shape, second_shape: Shape, *_: Any) -> None:
         """Builds the two preprocessings and all mixed ops."""
         self.first.build(first_shape)
         self.second.build(second_shape)
@@ -146,9 +146,7 @@ class MixedCell(keras.layers.Layer):
         for operation, shape in zip(self.operations, self.operation_shapes, strict=True):
             operation.build((None, *shape))
 
-    def compute_output_shape(
-        self, first_shape: tuple[int | None, ...], second_shape: tuple[int | None, ...], *_: Any
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, first_shape: Shape, second_shape: Shape, *_: Any) -> Shape:
         """Shape of the output."""
         stride = 2 if self.reduction else 1
         height, width = (None if n is None else -(-n // stride) for n in second_shape[1:3])

@@ -14,6 +14,8 @@ from vinnas_tf import kernels
 from vinnas_tf.primitives import Convolution
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
+Shape = tuple[Any, ...]  # A tensor's sizes, None for one that is not known.
+
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, convolution: Convolution, strides: tuple[int, int]) -> tf.Tensor:
     """The plain convolution that `convolution` describes, with "same" padding: [n, h, w, c] to [n, h', w', c']."""
@@ -73,9 +75,7 @@ class _GaussianWeights(keras.layers.Layer):
         self.mean = self.add_weight(name="mean", shape=shape, initializer=initializer)
         if self.variational:
             constant = keras.initializers.Constant(INITIAL_LOG_VARIANCE)
-            self.log_variance = self.add_weight(
-                name="log_variance", shape=shape, initializer=constant, autocast=False
-            )
+            self.log_variance = self.add_weight(name="log_variance", shape=shape, initializer=constant, autocast=False)
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
 
@@ -87,11 +87,11 @@ class _GaussianWeights(keras.layers.Layer):
         seed: tf.Tensor | None,
     ) -> tf.Tensor:
         """The layer's output: sampled in training, with the mean weights otherwise."""
-        sampling = self.log_variance is not None and bool(training)
-        if sampling and seed is None:
-            seed = tf.cast(self.seed_generator.next(), tf.int32)
-        variance = tf.cast(tf.exp(self.log_variance.value), x.dtype) if sampling else None
-        y = sample_linear(linear, x, tf.convert_to_tensor(self.mean), variance, seed if sampling else None)
+        variance = None
+        if training and self.log_variance is not None and self.seed_generator is not None:
+            variance = tf.cast(tf.exp(self.log_variance.value), x.dtype)
+            seed = tf.cast(self.seed_generator.next(), tf.int32) if seed is None else seed
+        y = sample_linear(linear, x, tf.convert_to_tensor(self.mean), variance, seed)
         return y if self.bias is None else tf.nn.bias_add(y, tf.convert_to_tensor(self.bias))
 
     def get_config(self) -> dict[str, Any]:
@@ -126,10 +126,10 @@ class VariationalConv2D(_GaussianWeights):
                 f"filters, kernel_size and strides must be positive, got {filters}, {kernel_size} and {strides}."
             )
         self.filters = filters
-        self.kernel_size = tuple(kernel_size)
-        self.strides = tuple(strides)
+        self.kernel_size = (kernel_size[0], kernel_size[1])
+        self.strides = (strides[0], strides[1])
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the kernel's posterior for inputs with `input_shape[-1]` channels."""
         self.add_posterior((*self.kernel_size, input_shape[-1], self.filters), self.filters)
 
@@ -138,7 +138,7 @@ class VariationalConv2D(_GaussianWeights):
         convolution = Convolution(self.kernel_size)
         return self.sample(lambda v, kernel: convolve(v, kernel, convolution, self.strides), x, training, seed)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""
         return (*_shrink(input_shape, self.strides), self.filters)
 
@@ -170,11 +170,11 @@ class VariationalDepthwiseConv2D(_GaussianWeights):
                 "kernel_size, dilation_rate and strides must be positive and strides equal, "
                 f"got {kernel_size}, {dilation_rate} and {strides}."
             )
-        self.kernel_size = tuple(kernel_size)
-        self.strides = tuple(strides)
+        self.kernel_size = (kernel_size[0], kernel_size[1])
+        self.strides = (strides[0], strides[1])
         self.dilation_rate = dilation_rate
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the kernel's posterior for inputs with `input_shape[-1]` channels."""
         self.add_posterior((*self.kernel_size, input_shape[-1], 1), input_shape[-1])
 
@@ -183,7 +183,7 @@ class VariationalDepthwiseConv2D(_GaussianWeights):
         convolution = Convolution(self.kernel_size, depthwise=True, dilation=self.dilation_rate)
         return self.sample(lambda v, kernel: convolve(v, kernel, convolution, self.strides), x, training, seed)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""
         return (*_shrink(input_shape, self.strides), input_shape[-1])
 
@@ -208,7 +208,7 @@ class VariationalDense(_GaussianWeights):
             raise ValueError(f"units must be positive, got {units}.")
         self.units = units
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the weights' posterior for `input_shape[-1]` inputs."""
         self.add_posterior((input_shape[-1], self.units), self.units)
 
@@ -216,7 +216,7 @@ class VariationalDense(_GaussianWeights):
         """Maps `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
         return self.sample(tf.matmul, x, training, seed)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""
         return (input_shape[0], self.units)
 
@@ -225,6 +225,6 @@ class VariationalDense(_GaussianWeights):
         return {**super().get_config(), "units": self.units}
 
 
-def _shrink(input_shape: tuple[int | None, ...], strides: tuple[int, int]) -> tuple[int | None, ...]:
+def _shrink(input_shape: Shape, strides: tuple[int, int]) -> Shape:
     sides = (None if n is None else -(-n // s) for n, s in zip(input_shape[1:3], strides, strict=True))
     return (input_shape[0], *sides)

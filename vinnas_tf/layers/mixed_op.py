@@ -1,6 +1,7 @@
 """The mixed operation of one edge: all candidate primitives at once, weighted by their strengths."""
 
 import math
+from functools import partial
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf import kernels
-from vinnas_tf.layers.convolution import convolve, sample_linear
+from vinnas_tf.layers.convolution import Shape, convolve, sample_linear
 from vinnas_tf.primitives import PRIMITIVES, convolutions
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
@@ -37,8 +38,8 @@ class MixedOp(keras.layers.Layer):
         self.seed = seed
         self.log_variance: keras.Variable | None = None
 
-    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
-        """Makes the flat `mean` (each kernel Glorot uniform) and `log_variance` (-10) for `input_shape[-1]` channels."""
+    def build(self, input_shape: Shape, *_: Any) -> None:
+        """Makes the flat `mean` (Glorot uniform by kernel) and `log_variance` (-10) for `input_shape[-1]` channels."""
         shapes = kernel_shapes(self.stride, input_shape[-1])
         seeds = np.random.SeedSequence(self.seed).generate_state(len(shapes))
         kernel_values = [
@@ -80,7 +81,7 @@ class MixedOp(keras.layers.Layer):
             freeze_weights=freeze_weights,
         )
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape, *_: Any) -> Shape:
         """Shape of the output."""
         height, width = (None if n is None else -(-n // self.stride) for n in input_shape[1:3])
         return (input_shape[0], height, width, input_shape[3])
@@ -133,7 +134,7 @@ def _mix(
         y = x
         for depth, (convolution, strides) in enumerate(convolutions(name, stride)):
             y = sample_linear(
-                lambda v, kernel, convolution=convolution, strides=strides: convolve(v, kernel, convolution, strides),
+                partial(convolve, convolution=convolution, strides=strides),
                 y,
                 next(means),
                 next(variances),

@@ -44,7 +44,8 @@ class Vinnas:
         divergence = tf.constant(0.0)
         edge_entropy = tf.constant(0.0)
         for position, of_type in enumerate(alphas.values()):
-            divergence += tf.reduce_sum(kl_divergence(of_type.mean.value, of_type.log_variance.value))
+            mean, log_variance = _gaussian(of_type)
+            divergence += tf.reduce_sum(kl_divergence(mean, log_variance))
             samples = self._sample(of_type, seed + position, ENTROPY_SAMPLES)
             edge_entropy += tf.reduce_sum(entropy(tf.reduce_mean(_mixing_weights(samples), axis=0)))
         return {"kl_alphas": divergence, "entropy": edge_entropy}
@@ -54,9 +55,14 @@ class Vinnas:
         return select(posterior.scores(self.select), posterior.states, posterior.primitives)
 
     def _sample(self, alphas: Alphas, seed: tf.Tensor, samples: int) -> tf.Tensor:
-        mean, log_variance = alphas.mean.value, alphas.log_variance.value
+        mean, log_variance = _gaussian(alphas)
         noise = tf.random.stateless_normal((samples, *mean.shape), seed)
         return mean + tf.exp(0.5 * log_variance) * noise
+
+
+def _gaussian(alphas: Alphas) -> tuple[tf.Tensor, tf.Tensor]:
+    assert alphas.log_variance is not None  # `gaussian_alphas` asks for it.
+    return alphas.mean.value, alphas.log_variance.value
 
 
 def _mixing_weights(alpha: tf.Tensor) -> tf.Tensor:
