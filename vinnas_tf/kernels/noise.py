@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-# Multipliers of the "triple32" integer hash (Wellons, hash-prospector), and of Weyl's sequence.
+_WEYL = 0x9E3779B9  # multiplier of Weyl's sequence: 2^32 divided by the golden ratio
+# (shift, multiplier) of the rounds of a hash: x ^= x >> shift; x *= multiplier (Wellons, hash-prospector).
 _TRIPLE32 = ((17, 0xED5AD4BB), (11, 0xAC4C1B51), (15, 0x31848BAB))
-_WEYL = 0x9E3779B9
+_ROUNDS = ((16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 0x31848BAB))
 # Minimax polynomials, constant term first. log2(m) - (m - 1) for m in [1, 2): error 1.3e-5.
 _LOG2 = (-1.8004339273, 4.0919649340, -3.5511571411, 1.6314058826, -0.4166530763, 0.0448858534)
 # z(t) with P(Z > z) = exp(-t^2 / 2), for tail probabilities from 2^-33 to 1/2: error 8.5e-6 (1 + |z|).
@@ -41,24 +42,35 @@ def _polynomial(coefficients: tuple[float, ...], x: tf.Tensor) -> tf.Tensor:
     return functools.reduce(lambda total, c: total * x + c, reversed(coefficients))
 
 
-def _round(x: tf.Tensor, shift: int, multiplier: int) -> tf.Tensor:
-    return (x ^ tf.bitwise.right_shift(x, np.uint32(shift))) * np.uint32(multiplier)
+def _shift_xor(x: tf.Tensor, shift: int) -> tf.Tensor:
+    return x ^ tf.bitwise.right_shift(x, np.uint32(shift))
 
 
-def _hash(seed: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-    """Hashes 0 .. count - 1 to uint32 [count]: a permutation that differs for every value of the two seed words.
+def _hash(seed: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Hashes the index of every element of `shape` to uint32: a permutation of its own for every seed.
 
-    Both words enter between the rounds of multiplication: added to the counter they would only shift one sequence of
-    2^32 numbers. With one round less, draws 9,216 apart are correlated. Streams of similar words are not independent
-    either, so the words are mixed first, at the cost of a few scalars.
+    The second word of the seed enters between rounds of multiplication: added to the first it would only shift one
+    sequence of 2^32 numbers. With two rounds, draws 9,216 apart are correlated, and so are overlapping streams. Streams
+    of similar words are not independent either, so the words are mixed first, at the cost of a few scalars.
     """
     first, second = tf.unstack(tf.bitcast(seed, tf.uint32))
     for _ in range(2):
-        first, second = second, first ^ functools.reduce(lambda x, step: _round(x, *step), _TRIPLE32, second + _WEYL)
-    x = tf.cast(tf.range(count), tf.uint32) * np.uint32(_WEYL) ^ first
-    x = _round(x, 16, 0x21F0AAAD) ^ second
-    x = _round(x, 15, 0xD35A2D97)
-    return x ^ tf.bitwise.right_shift(x, np.uint32(15))
+        mixed = second + np.uint32(_WEYL)
+        for shift, multiplier in _TRIPLE32:
+            mixed = _shift_xor(mixed, shift) * np.uint32(multiplier)
+        first, second = second, first ^ mixed
+    # Built up axis by axis from the seed, an index is computed; one range would become a constant as large as the draw.
+    x = first
+    step = tf.constant(_WEYL, tf.uint32)
+    sizes = tf.unstack(shape)
+    for axis, size in reversed(list(enumerate(sizes))):
+        counts = tf.cast(tf.range(size), tf.uint32) * step
+        x = x + tf.reshape(counts, [-1] + [1] * (len(sizes) - axis - 1))
+        step *= tf.cast(size, tf.uint32)
+    x = _shift_xor(x, _ROUNDS[0][0]) * np.uint32(_ROUNDS[0][1]) ^ second
+    for shift, multiplier in _ROUNDS[1:]:
+        x = _shift_xor(x, shift) * np.uint32(multiplier)
+    return _shift_xor(x, 14)
 
 
 def _normal(bits: tf.Tensor) -> tf.Tensor:
@@ -73,28 +85,25 @@ def _normal(bits: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(tf.bitcast(magnitude, tf.uint32) ^ sign, tf.float32)
 
 
-def _noise_like(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(_normal(_hash(seed, tf.size(x))), tf.shape(x))
-
-
 @tf.function(jit_compile=True, autograph=False)
 def standard_normal(seed: tf.Tensor, shape: tuple[int, ...] | tf.TensorShape) -> tf.Tensor:
     """Draws float32 N(0, 1) of `shape` (at most 2^31 elements), the same for the same int32 `seed` [2]."""
-    shape = tf.TensorShape(shape)
-    return tf.reshape(_normal(_hash(seed, shape.num_elements())), shape)
+    return _normal(_hash(seed, tf.constant(tf.TensorShape(shape).as_list())))
 
 
 @tf.function(jit_compile=True, autograph=False)
 def _sample(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     deviation = tf.sqrt(tf.cast(variance, tf.float32) + VARIANCE_FLOOR)
-    return tf.cast(tf.cast(mean, tf.float32) + deviation * _noise_like(mean, seed), mean.dtype)
+    noise = _normal(_hash(seed, tf.shape(mean)))
+    return tf.cast(tf.cast(mean, tf.float32) + deviation * noise, mean.dtype)
 
 
 @tf.function(jit_compile=True, autograph=False)
 def _variance_gradient(upstream: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    deviation = tf.sqrt(tf.cast(variance, tf.float32) + VARIANCE_FLOOR)
-    gradient = tf.cast(upstream, tf.float32) * _noise_like(variance, seed) * 0.5 / deviation
-    return tf.cast(gradient, variance.dtype)
+    # The root of the quotient, because XLA turns one over a root into a function that it computes slowly.
+    half_precision = tf.sqrt(0.25 / (tf.cast(variance, tf.float32) + VARIANCE_FLOOR))
+    noise = _normal(_hash(seed, tf.shape(variance)))
+    return tf.cast(tf.cast(upstream, tf.float32) * noise * half_precision, variance.dtype)
 
 
 @tf.custom_gradient

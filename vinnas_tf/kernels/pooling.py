@@ -1,13 +1,47 @@
 """3x3 pooling with "same" padding and stride 1 or 2, images [batch, height, width, channels]."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
+
+from vinnas_tf.kernels.device import on_cpu
+
+_ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]
 
 
 def max_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """The largest of each 3x3 neighbourhood."""
-    return tf.nn.max_pool2d(x, 3, stride, "SAME")
+    if stride > 1 or not on_cpu():
+        return tf.nn.max_pool2d(x, 3, stride, "SAME")
+    return _max_pool(x)
 
 
 def avg_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """The mean of each 3x3 neighbourhood, over the pixels that lie inside the image."""
     return tf.nn.avg_pool2d(x, 3, stride, "SAME")
+
+
+@tf.custom_gradient
+def _max_pool(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """TensorFlow's pool with a gradient that is gathered by every pixel, where TensorFlow's own scatters one by one."""
+    y = tf.nn.max_pool2d(x, 3, 1, "SAME")
+    return y, lambda upstream: _max_pool_gradient(x, y, upstream)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _max_pool_gradient(x: tf.Tensor, y: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    def window(padded: tf.Tensor, row: int, column: int) -> tf.Tensor:
+        return padded[:, row : row + x.shape[1], column : column + x.shape[2]]
+
+    offsets = [(row, column) for row in range(3) for column in range(3)]
+    # Which pixel of its neighbourhood an output is: of equal ones the first, as in TensorFlow.
+    padded = tf.pad(x, _ONE_PIXEL, constant_values=x.dtype.min)
+    chosen = tf.fill(tf.shape(y), 8)
+    for index, offset in reversed(list(enumerate(offsets[:-1]))):
+        chosen = tf.where(window(padded, *offset) == y, index, chosen)
+    chosen, upstream = tf.pad(chosen, _ONE_PIXEL, constant_values=-1), tf.pad(upstream, _ONE_PIXEL)
+    gradient = tf.zeros_like(x)
+    for index, (row, column) in enumerate(offsets):
+        seen_by = 2 - row, 2 - column
+        gradient += tf.where(window(chosen, *seen_by) == index, window(upstream, *seen_by), 0)
+    return gradient
