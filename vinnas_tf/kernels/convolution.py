@@ -69,38 +69,33 @@ def from_phases(x: tf.Tensor, period: int, shape: tf.TensorShape) -> tf.Tensor:
     return tf.reshape(x, [-1, rows * period, columns * period, channels])[:, : shape[1], : shape[2]]
 
 
-def subsample(x: tf.Tensor, period: int, first: int = 0) -> tf.Tensor:
-    """Every `period`-th row and column from `first` on: x[:, first::period, first::period].
+def subsample(x: tf.Tensor, period: int, first: tuple[int, int] = (0, 0)) -> tf.Tensor:
+    """Every `period`-th row and column from `first` on: x[:, first[0]::period, first[1]::period].
 
     Written with slices of contiguous pixels; TensorFlow's strided slice, and its gradient, go value by value.
     """
-    if period == 1 and first == 0:
+    if period == 1:
         return x
     _, height, width, channels = x.shape
     rows, columns = -(-height // period), -(-width // period)
     if height % period or width % period:
         x = tf.pad(x, [[0, 0], [0, rows * period - height], [0, columns * period - width], [0, 0]])
     x = tf.reshape(x, [-1, rows, period, columns, period * channels])
-    x = tf.slice(x, [0, 0, first, 0, first * channels], [-1, rows, 1, columns, channels])
+    x = tf.slice(x, [0, 0, first[0], 0, first[1] * channels], [-1, rows, 1, columns, channels])
     x = tf.reshape(x, [-1, rows, columns, channels])
-    return x[:, : -(-(height - first) // period), : -(-(width - first) // period)]
+    return tf.slice(x, [0, 0, 0, 0], [-1, -(-(height - first[0]) // period), -(-(width - first[1]) // period), -1])
 
 
 def _subsampled_depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """The convolution whose stride and dilation agree: it sees one phase of the image, without dilation."""
     before = [same_padding(x.shape[i + 1], (kernel.shape[i] - 1) * stride + 1, stride)[0] for i in range(2)]
-    if before[0] % stride != before[1] % stride:  # Rows and columns would need different phases.
-        padding = [same_padding(x.shape[i + 1], (kernel.shape[i] - 1) * stride + 1, stride) for i in range(2)]
-        phase = tf.pad(x, [[0, 0], *padding, [0, 0]])[:, ::stride, ::stride]
-        return tf.nn.depthwise_conv2d(phase, kernel, [1, 1, 1, 1], "VALID")
-    phase = subsample(x, stride, -before[0] % stride)
+    phase = subsample(x, stride, (-before[0] % stride, -before[1] % stride))
     padding = []
     for i in range(2):
+        seen = -(-x.shape[i + 1] // stride) + kernel.shape[i] - 1
         zeros_before = -(-before[i] // stride)
-        needed = -(-x.shape[i + 1] // stride) + kernel.shape[i] - 1
-        padding.append([zeros_before, max(0, needed - zeros_before - phase.shape[i + 1])])
-    phase = tf.pad(phase, [[0, 0], *padding, [0, 0]])
-    return tf.nn.depthwise_conv2d(phase, kernel, [1, 1, 1, 1], "VALID")
+        padding.append([zeros_before, seen - zeros_before - phase.shape[i + 1]])
+    return tf.nn.depthwise_conv2d(tf.pad(phase, [[0, 0], *padding, [0, 0]]), kernel, [1, 1, 1, 1], "VALID")
 
 
 def _depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
