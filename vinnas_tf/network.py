@@ -49,8 +49,8 @@ def build_network(
         image_shape: [height, width, channels] of the images.
         classes: number of classes.
         drop_path: probability with which an operation that is not the identity is dropped for an example in training.
-        auxiliary: adds a second output for training only, the logits of a tower behind the last reduction cell. As it is
-            never shipped, its weights are points. `evaluation_network` leaves it out.
+        auxiliary: adds a second output for training only, the logits of a tower behind the last reduction cell. As it
+            is never shipped, its weights are points. `evaluation_network` leaves it out.
         variational: Gaussian weights; False makes point weights.
         seed: of the initial weights, the weights' noise and drop path.
 
