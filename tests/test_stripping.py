@@ -162,6 +162,18 @@ def test_an_operation_that_only_zeros_reach_is_gone_and_its_constant_stays() -> 
     assert_equal_logits(stripped, model)
 
 
+def test_a_constant_passes_through_a_pool_into_its_batch_normalisation() -> None:
+    genotype = Genotype(2, normal=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "conv_7x1_1x7"), Edge(3, 2, "avg_pool_3x3")))
+    model = build(genotype, "N")
+    zero(model, "cell_0_1to2_conv_7x1_1x7_conv_0")
+    settle(model)
+    stripped = strip(model)
+    assert not layer_names(stripped, "cell_0_1to2")
+    # The classifier's bias takes in what the other reader of the state leaves over.
+    assert not [name for name in layer_names(stripped) if name.endswith("_offset")]
+    assert_equal_logits(stripped, model)
+
+
 def test_channels_that_nobody_reads_are_gone_back_to_the_stem() -> None:
     model = build(GENOTYPES["every primitive"], "R")
     # Of the cell's second input, of 16 channels, its two readers take channels 0 and 5; the dilated one's first stage

@@ -204,8 +204,9 @@ def _make(node: _Node) -> tuple[keras.KerasTensor, np.ndarray]:
         return keras.layers.ReLU(name=layer.name)(_take_exactly(source, demand)), nothing
     tensor, offset = _take(source, demand)
     if isinstance(layer, keras.layers.BatchNormalization):
-        weights = [weight[demand] for weight in layer.get_weights()]
-        return _with_weights(type(layer).from_config(layer.get_config()), tensor, weights), offset * node.scale[demand]
+        gamma, beta, mean, variance = (weight[demand] for weight in layer.get_weights())
+        normalisation = type(layer).from_config(layer.get_config())
+        return _with_weights(normalisation, tensor, [gamma, beta, mean - offset, variance]), nothing
     if isinstance(layer, DropPath):
         return tensor, offset
     return type(layer).from_config(layer.get_config())(tensor), offset
