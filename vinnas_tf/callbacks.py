@@ -28,7 +28,7 @@ class Schedule(keras.callbacks.Callback):
     def ramp(self, epoch: int) -> float:
         """Share of the gammas' end values in force in `epoch` (from 0): 0 up to the start, 1 in the last epoch."""
         start, last = self.config.gamma_start_epoch, self.config.epochs - 1
-        return 1.0 if start >= last else max(0.0, (epoch - start) / (last - start))
+        return float(epoch >= start) if start == last else max(0.0, (epoch - start) / (last - start))
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sets the model up for `epoch`."""

@@ -34,6 +34,7 @@ from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.device import on_cpu
 from vinnas_tf.methods import make_method
 from vinnas_tf.posterior import Posterior, collapse_warning
+from vinnas_tf.posterior_plot import draw_posterior
 from vinnas_tf.primitives import PRIMITIVES
 from vinnas_tf.record import SearchRecord
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir
@@ -136,7 +137,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
     genotype = model.method.derive(kept)
     kept.save(run.file("posterior.json"))
     draw_cells(genotype, kept, run.file("cells.png"), run.file("cells.svg"))
-    # draw_posterior(record.trajectory, tuple(PRIMITIVES), genotype, run.file("posterior.png"))
+    draw_posterior(kept, record.trajectory, genotype, run.file("posterior.png"))
     genotype.save(run.file("genotype.json"))
     run.mark_finished()
     accuracy = record.rows[best]["alpha_accuracy"]
