@@ -63,7 +63,7 @@ class Recorder(keras.callbacks.Callback):
         logs = logs or {}
         if not all(math.isfinite(value) for value in logs.values()):
             raise ConfigError(
-                f"the loss is not finite in epoch {epoch + 1}; the state after epoch {epoch} is kept in the run folder. "
+                f"the loss is not finite in epoch {epoch + 1}; the state after epoch {epoch} is kept. "
                 "Search in a new --run_dir with a smaller --weight_learning_rate or --alpha_learning_rate."
             )
         posterior = self.model.supergraph.posterior()

@@ -11,7 +11,7 @@ class EpochCheckpoint:
     """The state of a model and its optimizers after a number of epochs.
 
     Keras's own savers leave out the seed generators and optimizers beyond the first; here all variables are listed.
-    TensorFlow writes a checkpoint's files first and moves the pointer to it last, so that a crash leaves the one before.
+    TensorFlow writes a checkpoint's files first and the pointer to it last, so that a crash leaves the one before.
 
     Args:
         model: built model.
