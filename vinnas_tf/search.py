@@ -7,6 +7,9 @@ found cells, the posterior they come from and pictures of both into a run folder
 The same command resumes a run that was interrupted, and ends with the same result.
 """
 
+import vinnas_tf.quiet_import  # noqa: F401
+
+# isort: split
 import dataclasses
 import textwrap
 from pathlib import Path

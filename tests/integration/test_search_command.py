@@ -60,7 +60,7 @@ def test_a_run_writes_all_that_it_promises(finished: tuple[Path, str]) -> None:
     # Warm-up: no alpha step, so nothing of theirs is known, and the mixing weights have not moved.
     assert rows[0]["alpha_cross_entropy"] == ""
     assert np.isfinite(float(rows[1]["alpha_cross_entropy"]))
-    assert float(rows[0]["gamma_weights"]) == 0 < float(rows[-1]["gamma_weights"])
+    assert float(rows[0]["gamma_kl_weights"]) == 0 < float(rows[-1]["gamma_kl_weights"])
     for row in rows[1:]:
         weighted = float(row["gamma_entropy"]) * float(row["entropy"])
         np.testing.assert_allclose(float(row["entropy_weighted"]), weighted, rtol=1e-5)
