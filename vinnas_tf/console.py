@@ -11,18 +11,24 @@ from vinnas_tf.drawing import node_name
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.run_dir import Value
 
+
+def _amount(value: float) -> str:
+    """Three digits in at most six characters, whatever the size."""
+    return f"{value:.3g}" if value == 0 or value >= 0.01 else f"{value:.0e}"
+
+
 # Title, column of metrics.csv, format, width: 80 characters with the epoch before and the time left behind.
 _COLUMNS = (
-    ("CE", "cross_entropy", "{:.4g}", 7),
-    ("KL(w)", "kl_weights_weighted", "{:.3g}", 7),
-    ("KL(a)", "kl_alphas_weighted", "{:.3g}", 7),
-    ("g3 H", "entropy_weighted", "{:.3g}", 7),
-    ("acc w", "weight_accuracy", "{:.1%}", 7),
-    ("acc a", "alpha_accuracy", "{:.1%}", 7),
-    ("H(z)", "mixing_entropy", "{:.3f}", 6),
-    ("skip", "share_skip", "{:.0%}", 5),
-    ("pool", "share_pool", "{:.0%}", 5),
-    ("zero", "share_zero", "{:.0%}", 5),
+    ("CE", "cross_entropy", "{:.4g}".format, 7),
+    ("KL(w)", "kl_weights_weighted", _amount, 7),
+    ("KL(a)", "kl_alphas_weighted", _amount, 7),
+    ("g3 H", "entropy_weighted", _amount, 7),
+    ("acc w", "weight_accuracy", "{:.1%}".format, 7),
+    ("acc a", "alpha_accuracy", "{:.1%}".format, 7),
+    ("H(z)", "mixing_entropy", "{:.3f}".format, 6),
+    ("skip", "share_skip", "{:.0%}".format, 5),
+    ("pool", "share_pool", "{:.0%}".format, 5),
+    ("zero", "share_zero", "{:.0%}".format, 5),
 )
 LEGEND = """\
 CE: cross-entropy of the weight steps. KL(w), KL(a), g3 H: the other terms of
@@ -41,7 +47,7 @@ def line(row: dict[str, Value], epochs: int, seconds_left: float) -> str:
     cells = []
     for _, name, form, width in _COLUMNS:
         value = row.get(name)
-        cells.append(f"{'-' if value is None else form.format(value):>{width}}")
+        cells.append(f"{'-' if value is None else form(value):>{width}}")
     return f"{row['epoch']:>3}/{epochs:<3}" + "".join(cells) + f"{duration(seconds_left):>8}"
 
 
