@@ -120,21 +120,6 @@ def test_normalize_relu_equals_its_formula(shape):
     assert_equal_in_value_and_gradients(kernels.normalize_relu, plain, x, tf.constant(0.3))
 
 
-@pytest.mark.parametrize("shape", [(4, 8, 8, 16), (3, 5, 7, 6)])
-def test_mix_equals_its_formula_for_strengths_of_any_sign(shape):
-    def plain(a, b, c, strengths):
-        normalized = []
-        for x in (a, b):
-            mean, variance = tf.nn.moments(x, [0, 1, 2])
-            normalized.append(tf.nn.relu((x - mean) / tf.sqrt(variance + 1e-3)))
-        return tf.add_n([strength * x for strength, x in zip(tf.unstack(strengths), [*normalized, c], strict=True)])
-
-    images = [random_images(*shape, seed=seed) * 3.0 + 2.0 for seed in range(3)]
-    assert_equal_in_value_and_gradients(
-        lambda a, b, c, strengths: kernels.mix([a, b], [c], strengths), plain, *images, tf.constant([0.3, 0.0, -0.5])
-    )
-
-
 @pytest.mark.parametrize("shape", [(4, 8, 8, 16), (3, 5, 7, 2), (11,)])
 def test_add_noise_is_the_local_reparametrisation_with_the_noise_of_its_seed(shape):
     seed = tf.constant([5, -7])
@@ -142,26 +127,6 @@ def test_add_noise_is_the_local_reparametrisation_with_the_noise_of_its_seed(sha
     mean, variance = random_images(*shape), tf.square(random_images(*shape, seed=1)) + 1e-3
     assert_equal_in_value_and_gradients(
         lambda m, v: kernels.add_noise(m, v, seed), lambda m, v: m + tf.sqrt(v + 1e-8) * noise, mean, variance
-    )
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-def test_sample_linear_is_the_local_reparametrisation_of_a_convolution(stride):
-    seed = tf.constant([5, -7])
-
-    def plain(x, mean, variance):
-        outputs = [tf.nn.conv2d(a, kernel, stride, "SAME") for a, kernel in ((x, mean), (x * x, variance))]
-        return outputs[0] + tf.sqrt(outputs[1] + 1e-8) * kernels.standard_normal(seed, outputs[0].shape)
-
-    x, mean = random_images(3, 7, 8, 4), random_images(7, 1, 4, 6, seed=1)
-    assert_equal_in_value_and_gradients(
-        lambda x, mean, variance: kernels.sample_linear(
-            lambda a, kernel: kernels.conv(a, kernel, stride), x, mean, variance, seed
-        ),
-        plain,
-        x,
-        mean,
-        tf.exp(random_images(7, 1, 4, 6, seed=2)),
     )
 
 

@@ -4,8 +4,8 @@ Plain functions of tensors, each equal in value and gradients to the plain Tenso
 """
 
 from vinnas_tf.kernels.convolution import conv, depthwise_conv, from_phases, pointwise_conv, to_phases
-from vinnas_tf.kernels.noise import add_noise, fold_in, sample_linear, standard_normal
-from vinnas_tf.kernels.normalization import mix, normalize, normalize_relu
+from vinnas_tf.kernels.noise import add_noise, fold_in, standard_normal
+from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
 
 __all__ = [
@@ -16,11 +16,9 @@ __all__ = [
     "fold_in",
     "from_phases",
     "max_pool",
-    "mix",
     "normalize",
     "normalize_relu",
     "pointwise_conv",
-    "sample_linear",
     "standard_normal",
     "to_phases",
 ]

@@ -66,8 +66,7 @@ def from_phases(x: tf.Tensor, period: int, shape: tf.TensorShape) -> tf.Tensor:
     """Undoes `to_phases` of an image batch of `shape`."""
     _, rows, columns, channels = x.shape
     x = tf.transpose(tf.reshape(x, [period, period, -1, rows, columns, channels]), [2, 3, 0, 4, 1, 5])
-    x = tf.reshape(x, [-1, rows * period, columns * period, channels])
-    return x if x.shape[1:3] == shape[1:3] else x[:, : shape[1], : shape[2]]
+    return tf.reshape(x, [-1, rows * period, columns * period, channels])[:, : shape[1], : shape[2]]
 
 
 def subsample(x: tf.Tensor, period: int, first: tuple[int, int] = (0, 0)) -> tf.Tensor:

@@ -106,66 +106,16 @@ def _variance_gradient(upstream: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor
     return tf.cast(tf.cast(upstream, tf.float32) * noise * half_precision, variance.dtype)
 
 
-def _by_rows(kernel: Callable[..., tf.Tensor], first: tf.Tensor, second: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Applies an elementwise kernel to matrices [pixels, channels], so that it is compiled once for equal sizes."""
-    rows = [tf.reshape(x, [-1, x.shape[-1]]) for x in (first, second)]
-    # A function called on watched tensors would also build, and run, its own gradient's intermediates.
-    return tf.reshape(kernel(*map(tf.stop_gradient, rows), seed), tf.shape(first))
-
-
 @tf.custom_gradient
 def add_noise(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
     """Samples N(mean, variance) elementwise: mean + sqrt(variance + 1e-8) * standard_normal(seed, shape).
 
-    Differentiable in `mean` and `variance`, which share shape and dtype. The noise is computed in float32, and drawn
-    again for the gradient instead of kept.
+    The local reparametrisation (Kingma et al. 2015); differentiable in `mean` and `variance`, which share shape and
+    dtype. The noise is computed in float32, and drawn again for the gradient instead of kept.
     """
 
     def gradient(upstream: tf.Tensor) -> tuple:
-        return upstream, _by_rows(_variance_gradient, upstream, variance, seed), None
+        return upstream, _variance_gradient(upstream, variance, seed), None
 
-    return _by_rows(_sample, mean, variance, seed), gradient
-
-
-def sample_linear(
-    linear: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    x: tf.Tensor,
-    mean: tf.Tensor,
-    variance: tf.Tensor,
-    seed: tf.Tensor,
-) -> tf.Tensor:
-    """Applies a linear map whose weights are Gaussian: linear(x, mean) + sqrt(linear(x^2, variance) + 1e-8) * noise.
-
-    The local reparametrisation (Kingma et al. 2015). For the gradient it keeps `x` and the output's variance alone.
-
-    Args:
-        linear: `(input, weights)` to output, linear in both.
-        x: input.
-        mean: means of the weights.
-        variance: variances of the weights.
-        seed: int32 [2], the seed of the noise.
-    """
-
-    @tf.custom_gradient
-    def sample(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
-        output_variance = linear(tf.square(x), variance)
-
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            of_variance = _by_rows(_variance_gradient, upstream, output_variance, seed)
-            through_mean, mean_gradient = _pull_back(linear, x, mean, upstream)
-            through_variance, variance_gradient = _pull_back(linear, tf.square(x), variance, of_variance)
-            return through_mean + 2.0 * x * through_variance, mean_gradient, variance_gradient
-
-        return _by_rows(_sample, linear(x, mean), output_variance, seed), gradient
-
-    return sample(x, mean, variance)
-
-
-def _pull_back(
-    linear: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], x: tf.Tensor, weights: tf.Tensor, upstream: tf.Tensor
-) -> list[tf.Tensor]:
-    """The gradients of a linear map; its value, which they don't need, is pruned from the graph."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([x, weights])
-        y = linear(x, weights)
-    return tape.gradient(y, [x, weights], upstream)
+    # A function called on watched tensors would also build, and run, its own gradient's intermediates.
+    return _sample(tf.stop_gradient(mean), tf.stop_gradient(variance), seed), gradient
