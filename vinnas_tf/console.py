@@ -14,12 +14,12 @@ from vinnas_tf.run_dir import Value
 
 def _amount(value: float) -> str:
     """Three digits in at most six characters, whatever the size."""
-    return f"{value:.3g}" if value == 0 or value >= 0.01 else f"{value:.0e}"
+    return f"{value:.3g}" if value == 0 or 0.01 <= value < 999.5 else f"{value:.0e}"
 
 
 # Title, column of metrics.csv, format, width: 80 characters with the epoch before and the time left behind.
 _COLUMNS = (
-    ("CE", "cross_entropy", "{:.4g}".format, 7),
+    ("CE", "cross_entropy", _amount, 7),
     ("KL(w)", "kl_weights_weighted", _amount, 7),
     ("KL(a)", "kl_alphas_weighted", _amount, 7),
     ("g3 H", "entropy_weighted", _amount, 7),
@@ -39,7 +39,7 @@ of the mean network on the alpha half. H(z): mean entropy of the mixing weights
 
 def header() -> str:
     """The titles of the epoch table."""
-    return "  epoch" + "".join(f"{title:>{width}}" for title, _, _, width in _COLUMNS) + "    left"
+    return "  epoch" + "".join(f"{title:>{width}}" for title, _, _, width in _COLUMNS) + "     left"
 
 
 def line(row: dict[str, Value], epochs: int, seconds_left: float) -> str:
@@ -48,7 +48,7 @@ def line(row: dict[str, Value], epochs: int, seconds_left: float) -> str:
     for _, name, form, width in _COLUMNS:
         value = row.get(name)
         cells.append(f"{'-' if value is None else form(value):>{width}}")
-    return f"{row['epoch']:>3}/{epochs:<3}" + "".join(cells) + f"{duration(seconds_left):>8}"
+    return f"{row['epoch']:>3}/{epochs:<3}" + "".join(cells) + f"{duration(seconds_left):>9}"
 
 
 def describe(genotype: Genotype) -> str:

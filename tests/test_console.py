@@ -1,0 +1,39 @@
+"""The table that a person watches: 80 columns, whatever the values."""
+
+import pytest
+
+from vinnas_tf.console import LEGEND, describe, duration, header, line
+from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.run_dir import Value
+
+NAMES = (
+    "cross_entropy", "kl_weights_weighted", "kl_alphas_weighted", "entropy_weighted", "weight_accuracy",
+    "alpha_accuracy", "mixing_entropy", "share_skip", "share_pool", "share_zero",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [0.0, 3.4e-7, 0.000445, 0.0107, 0.98765, 1.0, 12.345, 144.557, 12345.6])
+def test_columns_never_run_together(size: float) -> None:
+    row: dict[str, Value] = dict.fromkeys(NAMES, min(size, 1.0))
+    row |= {"epoch": 100, "cross_entropy": size, "kl_weights_weighted": size, "kl_alphas_weighted": size}
+    text = line(row, 600, 359_999)
+    assert len(text.split()) == 1 + len(NAMES) + 1
+    assert len(text) <= 80
+
+
+def test_titles_and_legend_fit_the_terminal() -> None:
+    assert max(len(text) for text in [header(), *LEGEND.splitlines()]) <= 80
+
+
+def test_what_an_epoch_does_not_have_is_a_dash() -> None:
+    assert line({"epoch": 1, "cross_entropy": 2.0}, 20, 0).split() == ["1/20", "2", *"---------", "0:00"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_cells_are_told_state_by_state() -> None:
+    genotype = Genotype(states=1, reduction=(Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3")))
+    assert describe(genotype) == "  reduction state 2 = skip(c−2) + sep_conv_3x3(c−1)"
