@@ -15,7 +15,7 @@ PINNED = {
     "cifar10": 9_768_602,
     "cifar10_laptop": 552_146,
     "cifar10_v1": 9_768_602,
-    "digits": 551_570,
+    "digits": 313_426,
     "fashion_mnist": 2_623_750,
     "fashion_mnist_v1": 1_547_610,
     "mnist": 22_662,
