@@ -1,0 +1,115 @@
+"""The designs that are compared, each at work in a process of its own."""
+
+import functools
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from vinnas_tf.config import SearchConfig
+
+IMAGE_CHANNELS, CLASSES, EXAMPLES = 3, 10, 25_000
+
+Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def _vinnas_tf(config: SearchConfig, batches: Batches) -> Callable[[], object]:
+    import tensorflow as tf
+
+    from vinnas_tf.search import make_model
+
+    model = make_model(config, batches[0][0].shape[1:], CLASSES, EXAMPLES)
+    for name, gamma in model.gammas.items():
+        gamma.assign(model.method.terms[name].gamma)
+    iterator = iter(tf.data.Dataset.from_tensors(batches).repeat())
+    model.make_train_function()  # What `fit` calls for each batch.
+    return lambda: float(model.train_function(iterator)["cross_entropy"])
+
+
+def _pytorch(config: SearchConfig, batches: Batches, *, frozen: bool) -> Callable[[], object]:
+    import torch
+
+    from benchmarks.peer_search import PeerSearch
+
+    search = PeerSearch(config, batches[0][0].shape[1:], CLASSES, EXAMPLES, needed_gradients_only=frozen)
+    weight_batch, alpha_batch = (
+        (torch.tensor(images.transpose(0, 3, 1, 2)).contiguous(), torch.tensor(labels, dtype=torch.long))
+        for images, labels in batches
+    )
+    return lambda: (search.weight_step(*weight_batch), search.alpha_step(*alpha_batch))
+
+
+# In pytorch_frozen, weights take no gradients in an alpha step, and alphas none in a weight step.
+DESIGNS: dict[str, Callable[[SearchConfig, Batches], Callable[[], object]]] = {
+    "vinnas_tf": _vinnas_tf,
+    "pytorch": functools.partial(_pytorch, frozen=False),
+    "pytorch_frozen": functools.partial(_pytorch, frozen=True),
+}
+
+
+def _serve(design: str, config: SearchConfig, image_size: int, connection: Connection) -> None:
+    """A design's process: for each message it runs an iteration, and answers (its seconds, peak memory so far)."""
+    generator = np.random.default_rng(0)
+    shape = (config.batch_size, image_size, image_size, IMAGE_CHANNELS)
+    weight_batch, alpha_batch = (
+        (generator.normal(size=shape).astype(np.float32), generator.integers(CLASSES, size=shape[0], dtype=np.int32))
+        for _ in range(2)
+    )
+    iterate = DESIGNS[design](config, (weight_batch, alpha_batch))
+    unit = 1 if sys.platform == "darwin" else 1024
+    while True:
+        try:
+            connection.recv()
+        except EOFError:  # The parent has what it wants.
+            return
+        start = time.perf_counter()
+        iterate()
+        seconds = time.perf_counter() - start
+        connection.send((seconds, unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
+
+class WorkerError(Exception):
+    """A design's process ended before its work did; the message is one line that says which and how."""
+
+
+class Worker:
+    """A design at work in a process of its own, until `close`.
+
+    Args:
+        design: a key of DESIGNS.
+        config: skeleton and batch size.
+        image_size: pixels a side.
+
+    Attributes:
+        peak: the process's peak memory so far, in bytes.
+    """
+
+    def __init__(self, design: str, config: SearchConfig, image_size: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.design = design
+        self.peak = 0
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(design, config, image_size, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def iterate(self) -> float:
+        """Runs one iteration and returns its seconds; raises WorkerError where the process has died."""
+        try:
+            self._connection.send(None)
+            seconds, self.peak = self._connection.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            code = self._process.exitcode
+            reason = "killed, most likely for want of memory" if code == -9 else f"exit code {code}"
+            raise WorkerError(f"{self.design} ended early: {reason}.") from None
+        return seconds
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._connection.close()
+        self._process.join()

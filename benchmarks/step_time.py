@@ -1,0 +1,248 @@
+"""Seconds, memory and first-step seconds of a search iteration, beside a plain PyTorch equivalent.
+
+    python -m benchmarks.step_time --output=step_time.md
+
+One iteration is a weight step and an alpha step of the CIFAR-10 supergraph on
+synthetic images, each with Adam. Every design runs in a process of its own, with
+all cores. First each runs alone, which gives its first-step seconds and its peak
+memory. If all of them then fit into memory together, they take turns iteration by
+iteration, so that a machine that slows down slows all of them; if not, they are
+started anew for each turn. The machine should do nothing else meanwhile.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import platform
+import statistics
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from benchmarks.designs import DESIGNS, Worker, WorkerError
+from benchmarks.flop import PASSES, iteration_flop, machine_flop_per_second
+from vinnas_tf.config import ConfigError, SearchConfig
+from vinnas_tf.run_dir import write_atomically
+
+HEADER = ("design", "cells", "batch", "s / iteration (min–max)", "× pytorch", "× frozen", "first, s", "GiB", "× floor")
+WIDTH = 100  # of the notes below the table, about its own
+LEGEND = (
+    "An iteration is a weight step and an alpha step. Seconds are medians; × is the median over turns of the peer's "
+    "seconds divided by the design's; first is the first weight and alpha step of a process, tracing included; GiB its "
+    "peak memory.",
+    "pytorch: eager, every backward pass computes all gradients. pytorch_frozen: the alpha step takes no gradients of "
+    "weights, and the weight step none of alphas.",
+    f"Floor: the multiply-adds of all convolutions, two operations each, for means and for variances, in {PASSES} "
+    "passes (weight step: forward, gradients of inputs, gradients of kernels; alpha step: forward, gradients of "
+    "inputs), at the speed of NumPy's product of two 4096 x 4096 float32 matrices.",
+)
+
+
+@dataclass
+class Measurement:
+    """What one design took: seconds of its first and of later iterations, and its peak memory in bytes."""
+
+    first: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    peak: int = 0
+
+    def start(self, design: str, config: SearchConfig, image_size: int) -> Worker:
+        """Starts the design and runs it warm: the first iteration, and one that is not recorded."""
+        worker = Worker(design, config, image_size)
+        self.first.append(worker.iterate())
+        worker.iterate()
+        self.peak = max(self.peak, worker.peak)
+        return worker
+
+
+def measure(
+    designs: Sequence[str], config: SearchConfig, image_size: int, repeats: int
+) -> tuple[dict[str, Measurement], list[str]]:
+    """Measures the designs in turns.
+
+    Args:
+        designs: keys of DESIGNS.
+        config: skeleton and batch size.
+        image_size: pixels a side.
+        repeats: recorded iterations of each design.
+
+    Returns:
+        The measurements of the designs that ran, and a line for each that did not and on how they took turns.
+    """
+    results = {design: Measurement() for design in designs}
+    notes = []
+    available = psutil.virtual_memory().available
+
+    def alone(design: str) -> float:
+        with contextlib.closing(results[design].start(design, config, image_size)) as worker:
+            seconds = worker.iterate()
+        _progress(f"{design} alone: first {results[design].first[-1]:.1f} s, then {seconds:.2f} s")
+        return seconds
+
+    first_turn = {}
+    for design in designs:
+        try:
+            first_turn[design] = alone(design)
+        except WorkerError as error:
+            notes.append(str(error))
+            del results[design]
+    turns = [first_turn]
+    try:
+        if sum(result.peak for result in results.values()) < available:
+            notes.append("The processes ran side by side and took turns iteration by iteration.")
+            with contextlib.ExitStack() as stack:
+                workers = {
+                    design: stack.enter_context(contextlib.closing(result.start(design, config, image_size)))
+                    for design, result in results.items()
+                }
+                for turn in range(repeats):
+                    taken = {design: worker.iterate() for design, worker in workers.items()}
+                    turns[turn:] = [taken]  # The first replaces the turn that each took alone.
+                    _progress("  ".join(f"{design} {seconds:.2f} s" for design, seconds in taken.items()))
+        else:
+            notes.append("Side by side the processes did not fit into memory: each was started anew for each turn.")
+            for _ in range(repeats - 1):
+                turns.append({design: alone(design) for design in results})
+    except WorkerError as error:
+        notes.append(f"{error} Turns completed before that: {len(turns)}.")
+    for design, result in results.items():
+        result.seconds = [turn[design] for turn in turns]
+    return results, notes
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def rows_of(config: SearchConfig, results: dict[str, Measurement], floor_seconds: float) -> list[list[str]]:
+    """The table's rows for one skeleton and batch size.
+
+    Ratios are medians over turns of a peer's seconds divided by the design's, so that drift cancels.
+    """
+
+    def ratio(peer: str, own: Measurement) -> str:
+        if peer not in results:
+            return "–"
+        turns = zip(results[peer].seconds, own.seconds, strict=True)
+        return f"{statistics.median(theirs / ours for theirs, ours in turns):.2f}"
+
+    return [
+        [
+            design,
+            config.cells,
+            str(config.batch_size),
+            f"{statistics.median(result.seconds):.3g} ({min(result.seconds):.3g}–{max(result.seconds):.3g})",
+            ratio("pytorch", result),
+            ratio("pytorch_frozen", result),
+            f"{statistics.median(result.first):.1f}",
+            f"{result.peak / 2**30:.2f}",
+            f"{statistics.median(result.seconds) / floor_seconds:.1f}",
+        ]
+        for design, result in results.items()
+    ]
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """A Markdown table with aligned columns under HEADER."""
+    widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
+    lines = [HEADER, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    skeletons, batches = arguments.cells.split(","), arguments.batch
+    if len(skeletons) != len(batches):
+        parser.error(f"--cells names {len(skeletons)} skeletons and --batch {len(batches)} sizes: give as many.")
+    designs = arguments.designs.split(",")
+    unknown = sorted(set(designs) - DESIGNS.keys())
+    if unknown:
+        parser.error(f"--designs knows {', '.join(DESIGNS)}; got {', '.join(unknown)}.")
+    if designs != ["vinnas_tf"] and importlib.util.find_spec("torch") is None:
+        parser.error("PyTorch is not installed: pip install torch, or give --designs=vinnas_tf.")
+    if arguments.repeats < 1:
+        parser.error(f"--repeats must be at least 1, got {arguments.repeats}.")
+    if arguments.output and not arguments.output.absolute().parent.is_dir():
+        parser.error(f"--output={arguments.output}: there is no such folder.")
+    try:
+        configs = [
+            SearchConfig(cells=cells, states=arguments.states, channels=arguments.channels, batch_size=batch)
+            for cells, batch in zip(skeletons, batches, strict=True)
+        ]
+    except ConfigError as error:
+        parser.error(str(error))
+    text = report(designs, configs, arguments.image_size, arguments.repeats)
+    print(text)
+    if arguments.output:
+        try:
+            write_atomically(arguments.output, text + "\n")
+        except ConfigError as error:
+            parser.error(str(error))
+
+
+def report(designs: Sequence[str], configs: Sequence[SearchConfig], image_size: int, repeats: int) -> str:
+    """Measures the designs on each configuration; a table and what must be known to read it, in Markdown."""
+    rows, notes = [], []
+    for config in configs:
+        title = f"{config.cells} at batch {config.batch_size}"
+        _progress(f"{title}:")
+        load = os.getloadavg()[0]
+        speed = machine_flop_per_second()
+        flop = iteration_flop(config, image_size)
+        results, remarks = measure(designs, config, image_size, repeats)
+        rows += rows_of(config, results, flop / speed)
+        floor = f"Floor: {flop / 1e9:.4g} GFLOP at {speed / 1e9:.0f} GFLOP/s, {flop / speed:.3g} s."
+        notes.append(f"{title}: " + " ".join([floor, *remarks, f"Load average at the start: {load:.1f}."]))
+    packages = ["tensorflow", "keras"] + (["torch"] if designs != ["vinnas_tf"] else [])
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    first = configs[0]
+    setting = (
+        f"C = {first.channels}, I = {first.states}, images of {image_size} x {image_size}, float32, {repeats} "
+        f"iterations each. {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"{versions}."
+    )
+    lines = [
+        textwrap.fill(note, WIDTH, initial_indent="- ", subsequent_indent="  ") for note in (setting, *notes, *LEGEND)
+    ]
+    return "\n".join([markdown(rows), "", *lines])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.step_time",
+        usage="%(prog)s [--option=value ...]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--cells", default="NNRNNRNN,NRN,NNRNNRNN", help="skeletons, separated by commas (%(default)s)")
+    add("--batch", type=_integers, default="16,64,64", help="batch size of each skeleton (%(default)s)")
+    add("--states", type=int, default=4, help="states per cell (%(default)s)")
+    add("--channels", type=int, default=16, help="channels of the first cell (%(default)s)")
+    add("--image_size", type=int, default=32, help="pixels a side (%(default)s)")
+    add("--repeats", type=int, default=5, help="recorded iterations of each design (%(default)s)")
+    add("--designs", default=",".join(DESIGNS), help="which of %(default)s")
+    add("--output", type=Path, help="Markdown file for the table")
+    return parser
+
+
+def _integers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected integers separated by commas, got {text!r}.") from None
+
+
+if __name__ == "__main__":
+    main()
