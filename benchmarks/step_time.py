@@ -168,8 +168,6 @@ def main(argv: list[str] | None = None) -> None:
     unknown = sorted(set(designs) - DESIGNS.keys())
     if unknown:
         parser.error(f"--designs knows {', '.join(DESIGNS)}; got {', '.join(unknown)}.")
-    if designs != ["vinnas_tf"] and importlib.util.find_spec("torch") is None:
-        parser.error("PyTorch is not installed: pip install torch, or give --designs=vinnas_tf.")
     if arguments.repeats < 1:
         parser.error(f"--repeats must be at least 1, got {arguments.repeats}.")
     if arguments.output and not arguments.output.absolute().parent.is_dir():
@@ -181,6 +179,9 @@ def main(argv: list[str] | None = None) -> None:
         ]
     except ConfigError as error:
         parser.error(str(error))
+    # Last: what is mistyped is told whether or not PyTorch is there.
+    if designs != ["vinnas_tf"] and importlib.util.find_spec("torch") is None:
+        parser.error("PyTorch is not installed: pip install torch, or give --designs=vinnas_tf.")
     text = report(designs, configs, arguments.image_size, arguments.repeats)
     print(text)
     if arguments.output:
