@@ -11,17 +11,19 @@ from vinnas_tf.layers.mixed_op import MixedOp
 from vinnas_tf.primitives import PRIMITIVES
 from vinnas_tf.supergraph import Supergraph
 
-# Forward and backward of the supergraph with and without the pixels' gradient chain, relative to the mixed ops alone,
-# and one forward pass without noise: fitted to the runs in docs/results.md.
+# Guesses, not fitted: what a step costs beyond its mixed ops, and a forward pass without noise, relative to those.
 _OVERHEAD = 1.15
 _EVALUATION = 0.25
-# Tensors of an edge's output size that its backward pass needs: two or three for each of twelve convolutions and two
-# for each of eight normalisations.
+# A count, not a measurement: tensors of an edge's output size that its backward pass needs, two or three for each of
+# twelve convolutions and two for each of eight normalisations.
 _TENSORS_PER_EDGE = 52
+# Measured (docs/results.md, "The forecast"): importing, tracing and compiling, and what the process holds besides.
+_START_UP_SECONDS = 50.0
+_PROCESS_BYTES = 1.4 * 2**30
 
 
 class Estimate(NamedTuple):
-    """A rough forecast, good to about a third."""
+    """A rough forecast; other work on the machine, and strided edges, have put it off by a factor of two and more."""
 
     seconds: float
     memory_bytes: float
@@ -54,7 +56,8 @@ def estimate(supergraph: Supergraph, config: SearchConfig, steps: int, epochs: i
     iterations = steps * (2 * epochs - warm_up)
     seconds = iteration * (iterations + _EVALUATION * steps * epochs)
     parameters = sum(int(np.prod(variable.shape)) for variable in supergraph.trainable_variables)
-    return Estimate(seconds, 4.0 * (_TENSORS_PER_EDGE * values + 5 * parameters))
+    memory = 4.0 * (_TENSORS_PER_EDGE * values + 5 * parameters)
+    return Estimate(_START_UP_SECONDS + seconds, _PROCESS_BYTES + memory)
 
 
 def _time(operation: MixedOp, shape: tuple[int, ...]) -> float:

@@ -190,7 +190,7 @@ def _forecast(data: DataConfig, config: SearchConfig, model: SearchModel, steps:
     parameters = model.supergraph.count_params()
     begins = f"Resumes after epoch {done}" if done else "Starts"
     lines = [
-        f"{begins}: {parameters:,} parameters, {steps} steps an epoch. Estimate, to about a third: "
+        f"{begins}: {parameters:,} parameters, {steps} steps an epoch. Rough estimate: "
         f"{duration(seconds)} and {memory / 2**30:.1f} GiB."
     ]
     available = psutil.virtual_memory().available
