@@ -14,7 +14,8 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast, get_type_hints
 
 from absl import flags as absl_flags
@@ -25,7 +26,8 @@ Config = TypeVar("Config")
 
 _PRESETS = importlib.resources.files(__package__) / "presets"
 _PRESET_HELP = (
-    "Settings file to start from; flags given beside it win. Empty: the preset named after --dataset, if there is one."
+    "Settings file to start from; flags given beside it win. Empty: the one that an earlier stage in the run "
+    "folder used, else the one named after --dataset, if there is one."
 )
 # What the user can mend: no space, quota, file size limit, no permission, read-only.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -44,38 +46,58 @@ class Settings:
         return cast(Config, self._configs[kind])
 
 
-def preset_names() -> list[str]:
-    """Returns the names that `--preset` takes, sorted."""
-    return sorted(file.name.removesuffix(".flags") for file in _PRESETS.iterdir() if file.name.endswith(".flags"))
+@dataclass(frozen=True)
+class Inherited:
+    """What a command takes over from an earlier stage: values for its own fields of the same name, and a preset."""
+
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    preset: str = ""
 
 
-def read_flags(argv: Sequence[str], *kinds: type, usage: str) -> Settings:
+def preset_names(command: str) -> list[str]:
+    """Returns the names that `--preset` takes in `command`, such as "search", sorted."""
+    files = (_PRESETS / command).iterdir()
+    return sorted(file.name.removesuffix(".flags") for file in files if file.name.endswith(".flags"))
+
+
+def read_flags(
+    argv: Sequence[str],
+    *kinds: type,
+    command: str,
+    usage: str,
+    inherit: Callable[[str], Inherited] = lambda _: Inherited(),
+) -> Settings:
     """Reads a command line into instances of `kinds`, frozen dataclasses whose fields were declared with `setting`.
 
-    Values come from the dataclass, then the preset, then the command line; the last wins. A preset is an absl flagfile
-    in `presets/`.
+    Values come from the dataclass, then an earlier stage, then the preset, then the command line; the last wins. A
+    preset is an absl flagfile in `presets/COMMAND/`.
 
     Args:
         argv: the arguments, without the program's name.
         *kinds: the dataclasses; no two share a field name.
+        command: the command's name, which has presets of its own.
         usage: text that `--help` opens with, such as the command-line module's docstring.
+        inherit: what the run folder of the given name, empty for none, hands on.
 
     Raises:
         ConfigError: unknown flag or preset, a value of the wrong type, or one that a dataclass refuses.
         SystemExit: after `--help` was printed.
     """
+    presets = preset_names(command)
     given = _parse(argv, kinds)
+    inherited = inherit(given["run_dir"].value) if "run_dir" in given else Inherited()
+    before = [f"--{name}={_spell(value)}" for name, value in inherited.values.items() if name in given]
+    given = _parse([*before, *argv], kinds)
     preset = given["preset"].value
-    if not preset and "dataset" in given and given["dataset"].value in preset_names():
-        preset = given["dataset"].value
-    require(
-        not preset or preset in preset_names(), f"unknown preset {preset!r}: choose from {', '.join(preset_names())}."
-    )
+    if not preset:
+        wanted = [inherited.preset, given["dataset"].value if "dataset" in given else ""]
+        preset = next((name for name in wanted if name in presets), "")
+    require(not preset or preset in presets, f"unknown preset {preset!r}: choose from {', '.join(presets)}.")
     if preset:
-        with importlib.resources.as_file(_PRESETS / f"{preset}.flags") as path:
-            given = _parse([f"--flagfile={path}", *argv], kinds)
+        with importlib.resources.as_file(_PRESETS / command / f"{preset}.flags") as path:
+            given = _parse([*before, f"--flagfile={path}", *argv], kinds)
     if given["help"].value:
-        print(_help(given, kinds, usage, preset))
+        print(_help(given, kinds, usage, command, preset))
         raise SystemExit(0)
     try:
         configs = [kind(**{field.name: given[field.name].value for field in _fields(kind)}) for kind in kinds]
@@ -145,6 +167,11 @@ _CONVERSIONS: dict[Any, tuple[Callable[[str], Any], str]] = {
 }
 
 
+def _spell(value: Any) -> str:
+    """A value as a command line would give it."""
+    return ",".join(value) if isinstance(value, (tuple, list)) else str(value)
+
+
 def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(kind)
 
@@ -176,7 +203,7 @@ def _parse(argv: Sequence[str], kinds: Sequence[type]) -> absl_flags.FlagValues:
     return values
 
 
-def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, preset: str) -> str:
+def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, command: str, preset: str) -> str:
     """Returns the help text: flags grouped by dataclass with the values this command line gives them, then presets."""
     width = min(80, shutil.get_terminal_size().columns)
 
@@ -184,8 +211,8 @@ def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, pres
         return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
     def describe(flag: absl_flags.Flag) -> str:
-        value = ",".join(flag.value) if isinstance(flag.value, tuple) else flag.value
-        name = f"--[no]{flag.name} (now {str(value).lower()})" if flag.boolean else f"--{flag.name}={value}"
+        value = _spell(flag.value)
+        name = f"--[no]{flag.name} (now {value.lower()})" if flag.boolean else f"--{flag.name}={value}"
         return f"  {name}\n{wrap(flag.help, '      ')}"
 
     shown = f"preset {preset}" if preset else "no preset"
@@ -193,13 +220,16 @@ def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, pres
     for kind in kinds:
         heading = wrap((kind.__doc__ or kind.__name__).splitlines()[0], "")
         blocks.append("\n".join([heading, *(describe(values[field.name]) for field in _fields(kind))]))
-    presets = [f"      {wrap(f'{name}: {_first_comment(name)}', '        ').strip()}" for name in preset_names()]
+    presets = [
+        f"      {wrap(f'{name}: {_first_comment(command, name)}', '        ').strip()}"
+        for name in preset_names(command)
+    ]
     blocks.append("\n".join(["Where the values come from.", describe(values["preset"]), *presets]))
     return "\n\n".join(blocks)
 
 
-def _first_comment(preset: str) -> str:
-    text = (_PRESETS / f"{preset}.flags").read_text(encoding="utf-8")
+def _first_comment(command: str, preset: str) -> str:
+    text = (_PRESETS / command / f"{preset}.flags").read_text(encoding="utf-8")
     return text.splitlines()[0].removeprefix("#").strip()
 
 

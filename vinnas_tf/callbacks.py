@@ -1,15 +1,27 @@
-"""What happens around the epochs of a search: the schedules, and the record that survives a crash."""
+"""What happens around the epochs of a search or a training: the schedules, and the record that survives a crash."""
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import keras
+import numpy as np
 
-from vinnas_tf.config import ConfigError, SearchConfig
+from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig
+from vinnas_tf.layers.drop_path import DropPath
+from vinnas_tf.network import gaussian_layers
 from vinnas_tf.posterior import choice_shares, mixing_entropy
 from vinnas_tf.record import SearchRecord
-from vinnas_tf.run_dir import Value
+from vinnas_tf.run_dir import Value, write_metrics
 from vinnas_tf.search_model import SearchModel
+from vinnas_tf.train_model import TrainModel
+from vinnas_tf.variational import log_noise_ratio
+
+
+def ramp(epoch: int, start: int, end: int) -> float:
+    """0 up to epoch `start`, 1 from epoch `end` on, linear in between; a step where the two are equal."""
+    return float(epoch >= start) if start == end else min(1.0, max(0.0, (epoch - start) / (end - start)))
 
 
 class Schedule(keras.callbacks.Callback):
@@ -25,15 +37,11 @@ class Schedule(keras.callbacks.Callback):
         super().__init__()
         self.config = config
 
-    def ramp(self, epoch: int) -> float:
-        """Share of the gammas' end values in force in `epoch` (from 0): 0 up to the start, 1 in the last epoch."""
-        start, last = self.config.gamma_start_epoch, self.config.epochs - 1
-        return float(epoch >= start) if start == last else max(0.0, (epoch - start) / (last - start))
-
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Sets the model up for `epoch`."""
+        share = ramp(epoch, self.config.gamma_start_epoch, self.config.epochs - 1)
         for name, term in self.model.method.terms.items():
-            self.model.gammas[name].assign(term.gamma * self.ramp(epoch))
+            self.model.gammas[name].assign(term.gamma * share)
         search_alphas = epoch >= self.config.weight_epochs
         if search_alphas != self.model.search_alphas:
             self.model.search_alphas = search_alphas
@@ -61,11 +69,9 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records `epoch`; raises ConfigError where a loss is not finite."""
         logs = logs or {}
-        if not all(math.isfinite(value) for value in logs.values()):
-            raise ConfigError(
-                f"the loss is not finite in epoch {epoch + 1}; the state after epoch {epoch} is kept. "
-                "Search in a new --run_dir with a smaller --weight_learning_rate or --alpha_learning_rate."
-            )
+        _require_finite(
+            logs, epoch, "Search in a new --run_dir with a smaller --weight_learning_rate or --alpha_learning_rate."
+        )
         posterior = self.model.supergraph.posterior()
         figures: dict[str, Value] = {name: float(value) for name, value in logs.items()}
         accuracy = float(logs["val_accuracy"])
@@ -85,3 +91,78 @@ class Recorder(keras.callbacks.Callback):
         row |= {f"share_{kind}": share for kind, share in choice_shares(posterior).items()}
         self.record.append(row, posterior)
         self.save(epoch + 1)
+
+
+class TrainSchedule(keras.callbacks.Callback):
+    """Raises gamma 1, and the probability of drop path, linearly.
+
+    Args:
+        config: from and to which epochs; drop path rises over the whole training, as in DARTS.
+    """
+
+    model: TrainModel
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Sets the model up for `epoch`."""
+        config = self.config
+        self.model.gamma.assign(config.gamma_weights * ramp(epoch, config.gamma_start_epoch, config.gamma_end_epoch))
+        for layer in self.model.network.layers:
+            if isinstance(layer, DropPath):
+                layer.rate.assign(config.drop_path * epoch / config.epochs)
+
+
+class TrainRecorder(keras.callbacks.Callback):
+    """Writes an epoch's figures, then the checkpoint that declares them done, as `Recorder` does for a search.
+
+    Args:
+        config: the threshold of pruning.
+        path: of metrics.csv.
+        rows: the finished epochs; this callback adds to them.
+        save: writes the checkpoint for a number of finished epochs.
+    """
+
+    model: TrainModel
+
+    def __init__(
+        self, config: TrainConfig, path: Path, rows: list[dict[str, Value]], save: Callable[[int], None]
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.path = path
+        self.rows = rows
+        self.save = save
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Records `epoch`; raises ConfigError where a loss is not finite."""
+        logs = logs or {}
+        _require_finite(logs, epoch, "Train in a new --run_dir with a smaller --learning_rate.")
+        row: dict[str, Value] = {"epoch": epoch + 1}
+        row |= {name: float(logs[name]) for name in ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")}
+        row["gamma_kl_weights"] = float(self.model.gamma)
+        row["held_out_loss"] = logs.get("val_loss")
+        row["held_out_accuracy"] = logs.get("val_accuracy")
+        noise = [
+            log_noise_ratio(layer.mean.value, layer.log_variance.value) for layer in gaussian_layers(self.model.network)
+        ]
+        kept = sum(int(np.sum(ratio < self.config.log_noise_ratio_threshold)) for ratio in noise)
+        row["weights_kept"] = kept if noise else None
+        row["share_kept"] = kept / sum(int(np.size(ratio)) for ratio in noise) if noise else None
+        row["seconds"] = round(time.monotonic() - self.started, 3)
+        self.rows.append(row)
+        write_metrics(self.path, self.rows)
+        self.save(epoch + 1)
+
+
+def _require_finite(logs: Mapping[str, float], epoch: int, remedy: str) -> None:
+    if not all(math.isfinite(value) for value in logs.values()):
+        raise ConfigError(
+            f"the loss is not finite in epoch {epoch + 1}; the state after epoch {epoch} is kept. {remedy}"
+        )

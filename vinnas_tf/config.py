@@ -81,25 +81,100 @@ class SearchConfig:
     seed: int = setting(0, "Seed of everything random in the run.")
 
     def __post_init__(self) -> None:
-        require(
-            re.fullmatch("[NR]+", self.cells) is not None,
-            f"--cells must be a word of N and R such as NNRNNRNN, got {self.cells!r}.",
-        )
+        _require_skeleton(self.cells)
         require(
             self.select in SELECTION_RULES, f"--select must be {' or '.join(SELECTION_RULES)}, got {self.select!r}."
         )
-        for name in ("states", "channels", "epochs", "batch_size"):
-            value = getattr(self, name)
-            require(value >= 1, f"--{name} must be at least 1, got {value}.")
-        require(self.batch_size >= 2, f"--batch_size must be at least 2 for batch statistics, got {self.batch_size}.")
-        for name in ("weight_learning_rate", "log_variance_rate", "alpha_learning_rate"):
-            value = getattr(self, name)
-            require(value > 0, f"--{name} must be positive, got {value}.")
-        for name in ("gamma_weights", "gamma_alphas", "gamma_entropy"):
-            value = getattr(self, name)
-            require(value >= 0, f"--{name} must not be negative, got {value}.")
+        _require_counts(self, "states", "channels", "epochs", "batch_size")
+        _require_positive(self, "weight_learning_rate", "log_variance_rate", "alpha_learning_rate")
+        _require_not_negative(self, "gamma_weights", "gamma_alphas", "gamma_entropy")
         for name in ("weight_epochs", "gamma_start_epoch"):
             value = getattr(self, name)
             require(0 <= value < self.epochs, f"--{name} must lie in [0, --epochs) = [0, {self.epochs}), got {value}.")
-        require(0 <= self.label_smoothing < 1, f"--label_smoothing must lie in [0, 1), got {self.label_smoothing}.")
-        require(0 <= self.seed < 2**31, f"--seed must lie in [0, 2^31), got {self.seed}.")
+        _require_share(self, "label_smoothing")
+        _require_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The network, how it is trained from scratch, and what is pruned (VINNAS, section V-A b and V-B)."""
+
+    genotype: str = setting("", "Genotype file (JSON); empty: the one that the run folder's search found.")
+    cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
+    channels: int = setting(
+        16, "Channels of the stem and of the states before the first reduction; each R doubles them."
+    )
+    stem_stride: int = setting(1, "Stride of the stem, 1 or 2; 2 quarters the cost of all that follows.")
+    variational: bool = setting(True, "Gaussian weights; without them, point weights that are never pruned: a control.")
+    epochs: int = setting(50, "Epochs of training.")
+    batch_size: int = setting(128, "Images a step.")
+    learning_rate: float = setting(1e-2, "Adam's first learning rate; falls to 0 along a cosine.")
+    log_variance_rate: float = setting(2.0, "Learning rate of log-variances as a multiple of the means'.")
+    gamma_weights: float = setting(0.3, "End value of gamma 1, the weight of KL(w)/N.")
+    gamma_start_epoch: int = setting(2, "Epoch from which gamma 1 rises linearly from zero.")
+    gamma_end_epoch: int = setting(25, "Epoch from which gamma 1 has its end value.")
+    label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
+    drop_path: float = setting(0.0, "Probability of dropping an operation for an image; rises to this linearly.")
+    auxiliary_weight: float = setting(0.0, "Weight of an auxiliary tower's cross-entropy; 0 leaves the tower out.")
+    held_out: float = setting(
+        0.05,
+        "Share of the training images kept from training, to choose on; 0 trains on all of them, as the paper does.",
+    )
+    log_noise_ratio_threshold: float = setting(3.0, "Weights with log lambda of at least this are pruned.")
+    fine_tuning_epochs: int = setting(0, "Epochs of training without noise after pruning; zeros stay zeros.")
+    seed: int = setting(0, "Seed of everything random in the run.")
+
+    def __post_init__(self) -> None:
+        _require_skeleton(self.cells)
+        require(self.stem_stride in (1, 2), f"--stem_stride must be 1 or 2, got {self.stem_stride}.")
+        _require_counts(self, "channels", "epochs", "batch_size")
+        _require_positive(self, "learning_rate", "log_variance_rate")
+        _require_not_negative(self, "gamma_weights", "auxiliary_weight", "fine_tuning_epochs")
+        require(
+            0 <= self.gamma_start_epoch <= self.gamma_end_epoch,
+            f"--gamma_start_epoch must lie in [0, --gamma_end_epoch] = [0, {self.gamma_end_epoch}], "
+            f"got {self.gamma_start_epoch}.",
+        )
+        require(
+            self.gamma_end_epoch < self.epochs or self.gamma_weights == 0,
+            f"--gamma_end_epoch must be below --epochs={self.epochs}, or gamma 1 never reaches its end value; "
+            f"got {self.gamma_end_epoch}.",
+        )
+        _require_share(self, "label_smoothing", "drop_path", "held_out")
+        _require_seed(self.seed)
+
+
+def _require_skeleton(cells: str) -> None:
+    require(
+        re.fullmatch("[NR]+", cells) is not None, f"--cells must be a word of N and R such as NNRNNRNN, got {cells!r}."
+    )
+
+
+def _require_counts(config: Any, *names: str) -> None:
+    """Whole numbers of at least one; a batch needs two images for batch statistics."""
+    for name in names:
+        value = getattr(config, name)
+        require(value >= 1, f"--{name} must be at least 1, got {value}.")
+    require(config.batch_size >= 2, f"--batch_size must be at least 2 for batch statistics, got {config.batch_size}.")
+
+
+def _require_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        require(value > 0, f"--{name} must be positive, got {value}.")
+
+
+def _require_not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        require(value >= 0, f"--{name} must not be negative, got {value}.")
+
+
+def _require_share(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        require(0 <= value < 1, f"--{name} must lie in [0, 1), got {value}.")
+
+
+def _require_seed(seed: int) -> None:
+    require(0 <= seed < 2**31, f"--seed must lie in [0, 2^31), got {seed}.")

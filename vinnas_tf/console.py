@@ -1,9 +1,12 @@
-"""What a person sees of a search while it runs, in 80 columns."""
+"""What a person sees of a search or a training while it runs, in 80 columns."""
 
+import dataclasses
 import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -17,38 +20,75 @@ def _amount(value: float) -> str:
     return f"{value:.3g}" if value == 0 or 0.01 <= value < 999.5 else f"{value:.0e}"
 
 
-# Title, column of metrics.csv, format, width: 80 characters with the epoch before and the time left behind.
-_COLUMNS = (
-    ("CE", "cross_entropy", _amount, 7),
-    ("KL(w)", "kl_weights_weighted", _amount, 7),
-    ("KL(a)", "kl_alphas_weighted", _amount, 7),
-    ("g3 H", "entropy_weighted", _amount, 7),
-    ("acc w", "weight_accuracy", "{:.1%}".format, 7),
-    ("acc a", "alpha_accuracy", "{:.1%}".format, 7),
-    ("H(z)", "mixing_entropy", "{:.3f}".format, 6),
-    ("skip", "share_skip", "{:.0%}".format, 5),
-    ("pool", "share_pool", "{:.0%}".format, 5),
-    ("zero", "share_zero", "{:.0%}".format, 5),
-)
-LEGEND = """\
+@dataclass(frozen=True)
+class Table:
+    """A table of epochs in 80 columns.
+
+    Attributes:
+        legend: what its titles mean, printed once above it.
+        columns: title, column of metrics.csv, format and width of each; widths add up to 64, which leaves 7 for the
+            epoch and 9 for the time left.
+    """
+
+    legend: str
+    columns: tuple[tuple[str, str, Callable[[float], str], int], ...]
+
+    def header(self) -> str:
+        """The titles."""
+        return "  epoch" + "".join(f"{title:>{width}}" for title, _, _, width in self.columns) + "     left"
+
+    def line(self, row: dict[str, Value], epochs: int, seconds_left: float) -> str:
+        """One epoch; a value that the epoch does not have is a dash."""
+        cells = []
+        for _, name, form, width in self.columns:
+            value = row.get(name)
+            cells.append(f"{'-' if value is None else form(value):>{width}}")
+        return f"{row['epoch']:>3}/{epochs:<3}" + "".join(cells) + f"{duration(seconds_left):>9}"
+
+
+SEARCH_TABLE = Table(
+    """\
 CE: cross-entropy of the weight steps. KL(w), KL(a), g3 H: the other terms of
 objective (8), weighted. acc w: running accuracy on the weight half; acc a: that
 of the mean network on the alpha half. H(z): mean entropy of the mixing weights
-(ln 10 = 2.303: undecided). skip, pool, zero: share of edges on which they lead."""
+(ln 10 = 2.303: undecided). skip, pool, zero: share of edges on which they lead.""",
+    (
+        ("CE", "cross_entropy", _amount, 7),
+        ("KL(w)", "kl_weights_weighted", _amount, 7),
+        ("KL(a)", "kl_alphas_weighted", _amount, 7),
+        ("g3 H", "entropy_weighted", _amount, 7),
+        ("acc w", "weight_accuracy", "{:.1%}".format, 7),
+        ("acc a", "alpha_accuracy", "{:.1%}".format, 7),
+        ("H(z)", "mixing_entropy", "{:.3f}".format, 6),
+        ("skip", "share_skip", "{:.0%}".format, 5),
+        ("pool", "share_pool", "{:.0%}".format, 5),
+        ("zero", "share_zero", "{:.0%}".format, 5),
+    ),
+)
+TRAIN_TABLE = Table(
+    """\
+CE: cross-entropy. KL(w): the divergence of the weights, weighted as in the loss.
+acc: running accuracy in training, with noise and augmentation; held out: that of
+the mean network on held-out training images. kept: weights below the threshold
+of log lambda, which pruning would keep, and their share.""",
+    (
+        ("CE", "cross_entropy", _amount, 9),
+        ("KL(w)", "kl_weights_weighted", _amount, 9),
+        ("gamma 1", "gamma_kl_weights", _amount, 9),
+        ("acc", "accuracy", "{:.2%}".format, 9),
+        ("held out", "held_out_accuracy", "{:.2%}".format, 10),
+        ("kept", "weights_kept", "{:,}".format, 11),
+        ("", "share_kept", "{:.0%}".format, 7),
+    ),
+)
 
 
-def header() -> str:
-    """The titles of the epoch table."""
-    return "  epoch" + "".join(f"{title:>{width}}" for title, _, _, width in _COLUMNS) + "     left"
-
-
-def line(row: dict[str, Value], epochs: int, seconds_left: float) -> str:
-    """One epoch of the table; a value that the epoch does not have is a dash."""
-    cells = []
-    for _, name, form, width in _COLUMNS:
-        value = row.get(name)
-        cells.append(f"{'-' if value is None else form(value):>{width}}")
-    return f"{row['epoch']:>3}/{epochs:<3}" + "".join(cells) + f"{duration(seconds_left):>9}"
+def introduce(title: str, images: str, *settings: Any) -> str:
+    """The resolved settings, dataclass instances, in a few lines of at most 80 columns below a title."""
+    values = {name: value for config in settings for name, value in dataclasses.asdict(config).items()}
+    words = [f"{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in values.items()]
+    wrapped = textwrap.wrap("  ".join(words), 80, break_on_hyphens=False, break_long_words=False)
+    return "\n".join([title, images, *wrapped])
 
 
 def describe(genotype: Genotype) -> str:
@@ -73,22 +113,25 @@ class Watch(keras.callbacks.Callback):
     """Prints one line an epoch, and on a terminal the step and the time left within it.
 
     Args:
+        table: what to print of an epoch.
         epochs: epochs of the whole run.
         steps: steps an epoch.
-        warm_up: epochs without alpha steps; they are faster, and are not taken to foretell the others.
         latest: the row of the epoch that has just ended.
+        warm_up: epochs without alpha steps; they are faster, and are not taken to foretell the others.
         warning: a line to print when the choices have collapsed, else None.
     """
 
     def __init__(
         self,
+        table: Table,
         epochs: int,
         steps: int,
-        warm_up: int,
         latest: Callable[[], dict[str, Value]],
-        warning: Callable[[], str | None],
+        warm_up: int = 0,
+        warning: Callable[[], str | None] = lambda: None,
     ) -> None:
         super().__init__()
+        self.table = table
         self.epochs = epochs
         self.steps = steps
         self.warm_up = warm_up
@@ -100,7 +143,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Prints the legend and the titles."""
-        print(f"{LEGEND}\n{header()}", flush=True)
+        print(f"{self.table.legend}\n{self.table.header()}", flush=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Notes the epoch."""
@@ -123,7 +166,7 @@ class Watch(keras.callbacks.Callback):
         self.seconds[epoch >= self.warm_up].append(rest * self.steps / max(self.steps - 1, 1))
         if self.live:
             print("\r" + " " * 79 + "\r", end="")
-        print(line(self.latest(), self.epochs, self.seconds_left(epoch + 1)), flush=True)
+        print(self.table.line(self.latest(), self.epochs, self.seconds_left(epoch + 1)), flush=True)
         warning = self.warning()
         if warning is not None and not self.warned:
             print(textwrap.fill(f"warning: {warning}", 80), flush=True)

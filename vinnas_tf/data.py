@@ -146,7 +146,10 @@ class Normalization:
     def layer(self) -> keras.layers.Layer:
         """The Keras layer that takes images in 0..255, [..., c], to float32 of mean 0 and standard deviation 1."""
         layer = keras.layers.Normalization(
-            mean=[255 * mean for mean in self.mean], variance=[(255 * std) ** 2 for std in self.std], dtype="float32"
+            mean=[255 * mean for mean in self.mean],
+            variance=[(255 * std) ** 2 for std in self.std],
+            dtype="float32",
+            name="normalization",
         )
         layer.build((None, None, None, len(self.mean)))  # Here, since building it inside tf.data's graph would fail.
         return layer
@@ -214,14 +217,20 @@ def training_batches(
     )
 
 
-def evaluation_batches(images: ImageSet, *, batch_size: int, normalization: Normalization) -> tf.data.Dataset:
+def evaluation_batches(images: ImageSet, *, batch_size: int, normalization: Normalization | None) -> tf.data.Dataset:
     """Normalised batches of all images in their order; the last one may be smaller.
+
+    Args:
+        images: the images.
+        batch_size: images a batch.
+        normalization: statistics of the training images; None leaves pixels in 0..255, for a network that normalises
+            them itself.
 
     Returns:
         Pairs of float32 [b, h, w, c] and int32 [b].
     """
     pixels, labels = _tensors(images)
-    normalize = normalization.layer()
+    normalize = normalization.layer() if normalization else lambda x: tf.cast(x, tf.float32)
     return (
         tf.data.Dataset.range(len(images))
         .batch(batch_size)

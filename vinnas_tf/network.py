@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from vinnas_tf.config import require
 from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.layers.batch_normalization import BatchNormalization
 from vinnas_tf.layers.cell import walk_cell
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
-from vinnas_tf.supergraph import CELL_TYPES
+from vinnas_tf.skeleton import CELL_TYPE_OF, cell_places, require_fit
 from vinnas_tf.variational import kl_divergence
 
 # The auxiliary tower of DARTS: images of 8 x 8 are pooled to 2 x 2, then 128 and 768 features.
@@ -31,6 +32,7 @@ def build_network(
     channels: int,
     image_shape: tuple[int, ...],
     classes: int,
+    stem_stride: int = 1,
     drop_path: float = 0.0,
     auxiliary: bool = False,
     variational: bool = True,
@@ -48,6 +50,7 @@ def build_network(
         channels: channels of the stem and of the states before the first reduction.
         image_shape: [height, width, channels] of the images.
         classes: number of classes.
+        stem_stride: of the stem's convolution; 2 quarters the cost of everything behind it.
         drop_path: probability with which an operation that is not the identity is dropped for an example in training.
         auxiliary: adds a second output for training only, the logits of a tower behind the last reduction cell. As it
             is never shipped, its weights are points. `evaluation_network` leaves it out.
@@ -57,25 +60,22 @@ def build_network(
     Raises:
         ConfigError: the genotype lacks a cell type of the skeleton, or the skeleton does not fit the images.
     """
-    _check(genotype, cells, channels, image_shape, drop_path, auxiliary)
+    _check(genotype, cells, channels, image_shape, stem_stride, drop_path, auxiliary)
     make = _Layers(variational, drop_path, seed)
     images = keras.Input(image_shape, name="images")
-    stem = make.normalized(make.convolution(images, Convolution((3, 3)), (1, 1), channels, "stem_conv"), "stem")
-    first = second = stem
-    after_reduction = False
+    strides = (stem_stride, stem_stride)
+    stem = make.convolution(images, Convolution((3, 3)), strides, channels, "stem_conv")
+    first = second = make.normalized(stem, "stem")
     auxiliary_position = cells.rfind("R") if auxiliary else None
-    for position, letter in enumerate(cells):
-        reduction = letter == "R"
-        channels *= 2 if reduction else 1
-        name = f"cell_{position}"
+    for place in cell_places(cells, channels):
+        name = f"cell_{place.position}"
         inputs = (
-            make.preprocessed(first, channels, 2 if after_reduction else 1, f"{name}_first"),
-            make.preprocessed(second, channels, 1, f"{name}_second"),
+            make.preprocessed(first, place.channels, place.stride_first, f"{name}_first"),
+            make.preprocessed(second, place.channels, 1, f"{name}_second"),
         )
-        edges = genotype.cells[CELL_TYPES[letter]]
-        first, second = second, make.cell(*inputs, genotype.states, edges, reduction, name)
-        after_reduction = reduction
-        if position == auxiliary_position:
+        edges = genotype.cells[place.cell_type]
+        first, second = second, make.cell(*inputs, genotype.states, edges, place.reduction, name)
+        if place.position == auxiliary_position:
             tower = _auxiliary_logits(second, classes)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(second)
     logits = VariationalDense(classes, use_bias=True, **make.gaussian("classifier"))(pooled)
@@ -85,6 +85,32 @@ def build_network(
 def evaluation_network(network: keras.Model) -> keras.Model:
     """The same layers and weights, without the auxiliary tower: images to logits alone."""
     return keras.Model(network.input, network.get_layer("classifier").output, name=network.name)
+
+
+def point_network(network: keras.Model) -> keras.Model:
+    """A copy for evaluation with the mean weights as point weights: no noise, no drop path, no auxiliary tower."""
+
+    def without_noise(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if "variational" in config:
+            config["variational"] = False
+        if isinstance(layer, DropPath):
+            config["rate"] = 0.0
+        return type(layer).from_config(config)
+
+    original = evaluation_network(network)
+    copy = keras.models.clone_model(original, clone_function=without_noise)
+    copy_weights(original, copy)
+    return copy
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Gives the layers of `target` the weights of the layers of the same names in `source`, but no drop path's rate."""
+    for layer in target.layers:
+        if not isinstance(layer, DropPath):
+            values = {variable.name: variable for variable in source.get_layer(layer.name).weights}
+            for variable in layer.weights:
+                variable.assign(values[variable.name])
 
 
 def gaussian_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
@@ -127,7 +153,7 @@ class _Layers:
         return VariationalConv2D(channels, convolution.kernel_size, strides=strides, **self.gaussian(name))(x)
 
     def normalized(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        return keras.layers.BatchNormalization(name=f"{name}_bn")(x)
+        return BatchNormalization(name=f"{name}_bn")(x)
 
     def preprocessed(self, x: keras.KerasTensor, channels: int, stride: int, name: str) -> keras.KerasTensor:
         """ReLU, 1x1 convolution, batch normalisation: an input of a cell at the cell's width and size."""
@@ -195,29 +221,31 @@ def _auxiliary_logits(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
 
 
 def _check(
-    genotype: Genotype, cells: str, channels: int, image_shape: tuple[int, ...], drop_path: float, auxiliary: bool
+    genotype: Genotype,
+    cells: str,
+    channels: int,
+    image_shape: tuple[int, ...],
+    stem_stride: int,
+    drop_path: float,
+    auxiliary: bool,
 ) -> None:
     require(
         re.fullmatch("[NR]+", cells) is not None, f"--cells must be a word of N and R such as NNRNNRNN, got {cells!r}."
     )
     require(channels >= 1, f"--channels must be at least 1, got {channels}.")
+    require(stem_stride in (1, 2), f"--stem_stride must be 1 or 2, got {stem_stride}.")
     require(0 <= drop_path < 1, f"--drop_path must lie in [0, 1), got {drop_path}.")
-    for letter, cell_type in CELL_TYPES.items():
+    for letter, cell_type in CELL_TYPE_OF.items():
         require(
             letter not in cells or cell_type in genotype.cells,
             f"--cells={cells} needs a {cell_type} cell and the genotype has none: "
             f"use a genotype that was searched with {letter} in --cells, or leave {letter} out.",
         )
-    side = min(image_shape[:2])
-    reductions = cells.count("R")
-    require(
-        side >= 2**reductions,
-        f"--cells={cells} halves images {reductions} times, which {side} pixels do not allow: "
-        "use fewer R, or larger images with --image_size.",
-    )
+    side = -(-min(image_shape[:2]) // stem_stride)
+    require_fit(cells, side)
     if auxiliary:
         require("R" in cells, f"--auxiliary puts a tower behind a reduction cell and --cells={cells} has none.")
-        reduced = -(-side // 2**reductions)
+        reduced = -(-side // 2 ** cells.count("R"))
         require(
             reduced >= _AUXILIARY_SIDE,
             f"--auxiliary needs {_AUXILIARY_SIDE} pixels a side behind the last reduction, got {reduced}: "

@@ -11,7 +11,7 @@ from vinnas_tf.variational import PRUNING_THRESHOLD, log_noise_ratio
 
 # Names of the variables that a shipped network holds. A log-variance serves training only, and the running statistics
 # of batch normalisation say nothing that its scale and shift could not.
-_KERNELS = ("mean", "kernel")
+KERNELS = ("mean", "kernel")
 _OTHERS = ("bias", "gamma", "beta")
 
 
@@ -67,7 +67,7 @@ def count_parameters(model: keras.Model) -> dict[str, ParameterCount]:
     """
     counts = {}
     for layer in evaluation_network(model).layers:
-        kernels = [variable.numpy() for variable in layer.variables if variable.name in _KERNELS]
+        kernels = [variable.numpy() for variable in layer.variables if variable.name in KERNELS]
         others = [variable.numpy() for variable in layer.variables if variable.name in _OTHERS]
         if kernels or others:
             counts[layer.name] = ParameterCount(*_count(kernels), *_count(others))

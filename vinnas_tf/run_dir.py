@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import vinnas_tf
 from vinnas_tf.config import ConfigError, require, setting
@@ -28,18 +28,22 @@ from vinnas_tf.config import ConfigError, require, setting
 FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 # Per stage: the file that is its result, and everything that it may write into its folder.
-RESULTS = {"search": "genotype.json"}
+RESULTS = {"search": "genotype.json", "train": "result.json"}
 OUTPUTS = {
     "search": (
         "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
         "tensorboard", "checkpoints",
     ),
+    "train": (
+        "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",
+        "threshold.png", "threshold.csv", "tensorboard", "checkpoints", "fine_tuning",
+    ),
 }  # fmt: skip
 _FINISHED = "finished"
 _LOCK = ".lock"
 _TRASH = ".trash"
-# Where the data lies isn't what it is: the data fingerprint answers for that.
-_NOT_COMPARED = frozenset({"data_dir"})
+# Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
+_NOT_COMPARED = frozenset({"data_dir", "genotype"})
 
 Value = int | float | None
 
@@ -180,6 +184,19 @@ class RunDir:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self.file(name), trash / name)
         shutil.rmtree(trash)
+
+
+def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
+    """The record of a finished stage of a run folder, from its config.json.
+
+    Raises:
+        ConfigError: the folder is no run folder, or the stage was not run in it to its end.
+    """
+    path = Path(path)
+    record = _read_stages(path).get(stage)
+    done = record is not None and all((path / stage / name).exists() for name in (_FINISHED, RESULTS[stage]))
+    require(done, f"{path} has no finished {stage}: run python -m vinnas_tf.{stage} --run_dir={path} first.")
+    return cast(dict[str, Any], record)
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:

@@ -10,7 +10,6 @@ The same command resumes a run that was interrupted, and ends with the same resu
 import vinnas_tf.quiet_import  # noqa: F401
 
 # isort: split
-import dataclasses
 import textwrap
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import tensorflow as tf
 from vinnas_tf.callbacks import Recorder, Schedule
 from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.config import DataConfig, SearchConfig, require
-from vinnas_tf.console import Watch, describe, duration
+from vinnas_tf.console import SEARCH_TABLE, Watch, describe, duration, introduce
 from vinnas_tf.data import (
     Dataset,
     Normalization,
@@ -32,7 +31,7 @@ from vinnas_tf.data import (
 )
 from vinnas_tf.drawing import draw_cells
 from vinnas_tf.estimate import estimate
-from vinnas_tf.flags import Settings, preset_names, read_flags, run_cli
+from vinnas_tf.flags import preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.device import on_cpu
 from vinnas_tf.methods import make_method
@@ -131,7 +130,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
                 Schedule(config),
                 Recorder(record, checkpoint.save),
                 keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
-                Watch(config.epochs, steps, config.weight_epochs, lambda: record.rows[-1], warning),
+                Watch(SEARCH_TABLE, config.epochs, steps, lambda: record.rows[-1], config.weight_epochs, warning),
             ],
         )
 
@@ -150,7 +149,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
 
 def main(argv: list[str]) -> None:
     """The command: reads flags, opens the run folder, searches, and says where everything is."""
-    settings = read_flags(argv, DataConfig, SearchConfig, RunConfig, usage=__doc__)
+    settings = read_flags(argv, DataConfig, SearchConfig, RunConfig, command="search", usage=__doc__)
     data, config, where = settings[DataConfig], settings[SearchConfig], settings[RunConfig]
     make_method(config)  # An unknown method is told before the data is read.
     dataset = load_train(data, config.seed)
@@ -166,22 +165,19 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is finished: its genotype is in {run.file('genotype.json')}. --overwrite starts anew.")
             return
-        print(_introduction(settings, dataset, path), flush=True)
+        count, height, width, channels = dataset.train.images.shape
+        print(
+            introduce(
+                f"Search into {path}" + (f", preset {settings.preset}" if settings.preset else ""),
+                f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes, "
+                "in two halves.",
+                data,
+                config,
+            ),
+            flush=True,
+        )
         genotype = search(data, config, dataset, run)
         print(f"{describe(genotype)}\nWritten to {run.file('')}")
-
-
-def _introduction(settings: Settings, dataset: Dataset, path: Path) -> str:
-    """The resolved settings in a few lines of at most 80 columns."""
-    values = {**dataclasses.asdict(settings[DataConfig]), **dataclasses.asdict(settings[SearchConfig])}
-    words = [f"{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in values.items()]
-    count, height, width, channels = dataset.train.images.shape
-    lines = [
-        f"Search into {path}" + (f", preset {settings.preset}" if settings.preset else ""),
-        f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes, in two halves.",
-        *textwrap.wrap("  ".join(words), 80, break_on_hyphens=False, break_long_words=False),
-    ]
-    return "\n".join(lines)
 
 
 def _forecast(data: DataConfig, config: SearchConfig, model: SearchModel, steps: int, done: int) -> str:
@@ -198,7 +194,9 @@ def _forecast(data: DataConfig, config: SearchConfig, model: SearchModel, steps:
         lines.append(f"That is more memory than the {available / 2**30:.1f} GiB free here: use a smaller --batch_size.")
     if on_cpu() and seconds > 3600:
         laptop = f"{data.dataset}_laptop"
-        smaller = f"--preset={laptop}" if laptop in preset_names() else "fewer --epochs or a smaller --data_fraction"
+        smaller = (
+            f"--preset={laptop}" if laptop in preset_names("search") else "fewer --epochs or a smaller --data_fraction"
+        )
         lines.append(f"For a search within the hour on this CPU use {smaller}.")
     return "\n".join(textwrap.fill(line, 80) for line in lines)
 

@@ -68,11 +68,12 @@ class _Node:
         return self.kernel.shape[:2] == (1, 1)
 
 
-def strip(model: keras.Model) -> keras.Model:
+def strip(model: keras.Model, normalization: keras.layers.Layer | None = None) -> keras.Model:
     """The network at evaluation in Keras's own layers, with the channels and operations that count.
 
     Args:
         model: a network that `build_network` made, pruned or not. It is not changed; its auxiliary tower is left out.
+        normalization: a layer to put before it, so that the network takes images as they come.
 
     Returns:
         A model from the same images to the same logits, up to rounding; layers keep their names.
@@ -90,7 +91,10 @@ def strip(model: keras.Model) -> keras.Model:
     for node in nodes:
         if node.computed.any():
             node.tensor, node.offset = _make(node)
-    return keras.Model(nodes[0].tensor, nodes[-1].tensor, name=model.name)
+        if node is nodes[0]:
+            images = node.tensor
+            node.tensor = normalization(images) if normalization else images
+    return keras.Model(images, nodes[-1].tensor, name=model.name)
 
 
 def _read_graph(model: keras.Model) -> list[_Node]:
@@ -205,7 +209,7 @@ def _make(node: _Node) -> tuple[keras.KerasTensor, np.ndarray]:
     tensor, offset = _take(source, demand)
     if isinstance(layer, keras.layers.BatchNormalization):
         gamma, beta, mean, variance = (weight[demand] for weight in layer.get_weights())
-        normalisation = type(layer).from_config(layer.get_config())
+        normalisation = keras.layers.BatchNormalization(epsilon=layer.epsilon, name=layer.name)
         return _with_weights(normalisation, tensor, [gamma, beta, mean - offset, variance]), nothing
     if isinstance(layer, DropPath):
         return tensor, offset

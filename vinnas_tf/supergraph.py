@@ -8,15 +8,15 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf import kernels
-from vinnas_tf.config import SearchConfig, require
+from vinnas_tf.config import SearchConfig
 from vinnas_tf.layers.cell import MixedCell
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D, VariationalDense
 from vinnas_tf.methods.base import Alphas, Method
 from vinnas_tf.posterior import Posterior, cell_edges
 from vinnas_tf.primitives import PRIMITIVES
+from vinnas_tf.skeleton import CELL_TYPE_OF, cell_places, require_fit
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
-CELL_TYPES = {"N": "normal", "R": "reduction"}
 ALPHA_STDDEV = 0.001  # VINNAS, section V: alpha_mean starts at N(0, 0.001); read as a standard deviation
 
 
@@ -35,32 +35,28 @@ class Supergraph(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         variational = method.variational_weights
-        self.cell_types = [CELL_TYPES[letter] for letter in config.cells]
+        places = cell_places(config.cells, config.channels)
+        self.cell_types = [place.cell_type for place in places]
         seed = config.seed * (len(config.cells) + 1)
         self.stem = VariationalConv2D(config.channels, (3, 3), variational=variational, seed=1000 * seed, name="stem")
-        self.cells = []
-        channels = config.channels
-        reduction = False
-        for position, cell_type in enumerate(self.cell_types):
-            after_reduction, reduction = reduction, cell_type == "reduction"
-            channels *= 2 if reduction else 1
-            self.cells.append(
-                MixedCell(
-                    config.states,
-                    channels,
-                    reduction=reduction,
-                    stride_first=2 if after_reduction else 1,
-                    variational=variational,
-                    seed=seed + position + 1,
-                    name=f"cell_{position}",
-                )
+        self.cells = [
+            MixedCell(
+                config.states,
+                place.channels,
+                reduction=place.reduction,
+                stride_first=place.stride_first,
+                variational=variational,
+                seed=seed + place.position + 1,
+                name=f"cell_{place.position}",
             )
+            for place in places
+        ]
         self.classifier = VariationalDense(
             classes, use_bias=True, variational=variational, seed=1000 * seed + 1, name="classifier"
         )
         self.alphas = {
             cell_type: self._add_alphas(cell_type, method.gaussian_alphas)
-            for cell_type in CELL_TYPES.values()
+            for cell_type in CELL_TYPE_OF.values()
             if cell_type in self.cell_types
         }
 
@@ -80,13 +76,7 @@ class Supergraph(keras.layers.Layer):
 
     def build(self, input_shape: Shape, *_: Any) -> None:
         """Builds all cells for images of `input_shape`; raises ConfigError where the skeleton does not fit them."""
-        reductions = self.config.cells.count("R")
-        side = min(input_shape[1:3])
-        require(
-            side >= 2**reductions,
-            f"--cells={self.config.cells} halves images {reductions} times, which {side} pixels do not allow: "
-            "use fewer R, or larger images with --image_size.",
-        )
+        require_fit(self.config.cells, min(input_shape[1:3]))
         self.stem.build(input_shape)
         shapes = [self.stem.compute_output_shape(input_shape)] * 2
         for cell in self.cells:

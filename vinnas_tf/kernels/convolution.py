@@ -66,7 +66,8 @@ def from_phases(x: tf.Tensor, period: int, shape: tf.TensorShape) -> tf.Tensor:
     """Undoes `to_phases` of an image batch of `shape`."""
     _, rows, columns, channels = x.shape
     x = tf.transpose(tf.reshape(x, [period, period, -1, rows, columns, channels]), [2, 3, 0, 4, 1, 5])
-    return tf.reshape(x, [-1, rows * period, columns * period, channels])[:, : shape[1], : shape[2]]
+    x = tf.reshape(x, [-1, rows * period, columns * period, channels])
+    return tf.slice(x, [0, 0, 0, 0], [-1, shape[1], shape[2], -1])
 
 
 def subsample(x: tf.Tensor, period: int, first: tuple[int, int] = (0, 0)) -> tf.Tensor:
@@ -125,7 +126,7 @@ def _filter_gradient(x: tf.Tensor, kernel_shape: tf.TensorShape, upstream: tf.Te
     pieces = []
     for first in range(0, width, _FAST_COLUMNS):
         columns = min(_FAST_COLUMNS, width - first)
-        seen = padded[:, :, first : first + extent + columns]
+        seen = tf.slice(padded, [0, 0, first, 0], [-1, -1, extent + columns, -1])
         shape = [height, columns, channels, 1]
         pieces.append(tf.nn.depthwise_conv2d_backprop_filter(seen, shape, upstream, [1, stride, stride, 1], "VALID"))
     return tf.concat(pieces, 1)

@@ -1,0 +1,82 @@
+"""What a trained network is worth: the statistics it is evaluated with, its accuracy, and how far to trust it."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one network on one set of images.
+
+    Attributes:
+        accuracy: share of images whose most probable class is the right one.
+        nll: mean negative log-likelihood of the right class, in nats.
+        ece: expected calibration error (Guo et al. 2017, eq. 3): the mean distance between confidence and accuracy over
+            15 equal bins of confidence, weighted by their counts.
+        images: how many images.
+    """
+
+    accuracy: float
+    nll: float
+    ece: float
+    images: int
+
+    def to_dict(self) -> dict[str, float]:
+        """The figures by name."""
+        return dataclasses.asdict(self)
+
+
+def evaluate(model: keras.Model, batches: tf.data.Dataset) -> Evaluation:
+    """Evaluates a network.
+
+    Args:
+        model: images to logits.
+        batches: pairs of images and labels.
+    """
+    # Eagerly: for the few batches of an evaluation, tracing a network anew would take longer than running it.
+    pairs = [(tf.nn.log_softmax(model(images, training=False)).numpy(), labels.numpy()) for images, labels in batches]
+    log_probabilities, labels = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+    return measure(log_probabilities, labels)
+
+
+def measure(log_probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
+    """The figures of predictions [n, classes] for labels [n]."""
+    confidence = np.exp(log_probabilities.max(axis=1).astype(np.float64))
+    right = log_probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * _CALIBRATION_BINS).astype(int) - 1, 0, _CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=right - confidence, minlength=_CALIBRATION_BINS)
+    return Evaluation(
+        accuracy=float(right.mean()),
+        nll=float(-log_probabilities[np.arange(len(labels)), labels].mean(dtype=np.float64)),
+        ece=float(np.abs(gaps).sum() / len(labels)),
+        images=len(labels),
+    )
+
+
+def recompute_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> None:
+    """Sets batch normalisation's running statistics to the mean over `batches`, in place.
+
+    In training they follow activations with noise, and kernels that pruning has changed since; a network without noise
+    needs its own.
+
+    Args:
+        model: a network without noise, as `point_network` makes it.
+        batches: training images as the network takes them, and labels, which are not used.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    try:
+        for count, (images, _) in enumerate(batches):
+            for layer in layers:
+                layer.momentum = count / (count + 1)  # Turns the moving average into the mean of all batches so far.
+            model(images, training=True)
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum

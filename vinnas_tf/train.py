@@ -1,0 +1,192 @@
+"""Trains a found network from scratch, prunes it and measures what is left.
+
+    python -m vinnas_tf.train --run_dir=runs/m
+    python -m vinnas_tf.train --genotype=FILE --dataset=mnist
+
+Builds the network of a searched run folder, or of any genotype file, trains it with
+Gaussian weights, sets the weights that are mostly noise to zero, strips what only
+zeros reach, and writes the network and its figures into the run folder's train/.
+The same command resumes a training that was interrupted, with the same result.
+"""
+
+import vinnas_tf.quiet_import  # noqa: F401
+
+# isort: split
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from vinnas_tf.callbacks import TrainRecorder, TrainSchedule
+from vinnas_tf.checkpoint import EpochCheckpoint
+from vinnas_tf.config import DataConfig, TrainConfig, require
+from vinnas_tf.console import TRAIN_TABLE, Watch, describe, introduce
+from vinnas_tf.data import Dataset, ImageSet, Normalization, evaluation_batches, hold_out, load_train, training_batches
+from vinnas_tf.flags import Inherited, read_flags, run_cli
+from vinnas_tf.genotype import Genotype
+from vinnas_tf.network import build_network
+from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, read_metrics, stage_record
+from vinnas_tf.train_model import TrainModel
+from vinnas_tf.train_result import finish, summary
+from vinnas_tf.variational import PosteriorAdam
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a training starts from; part of the settings that a resumed run must share."""
+
+    genotype_sha256: str
+
+
+def fit(
+    network: keras.Model,
+    images: ImageSet,
+    held_out: ImageSet,
+    data: DataConfig,
+    config: TrainConfig,
+    normalization: Normalization,
+    run: RunDir,
+) -> None:
+    """Trains, or goes on training, `network` in place; writes metrics, TensorBoard logs and checkpoints.
+
+    Args:
+        network: what `build_network` made for `config`.
+        images: the images to train on.
+        held_out: images to watch the accuracy on; may be empty.
+        data: how images are augmented.
+        config: objective, schedules and optimizer.
+        normalization: statistics of `images`.
+        run: the opened run folder.
+
+    Raises:
+        ConfigError: the images do not fill a batch, or the loss stopped being finite.
+    """
+    steps = len(images) // config.batch_size
+    model = TrainModel(
+        network,
+        examples=len(images),
+        label_smoothing=config.label_smoothing,
+        auxiliary_weight=config.auxiliary_weight,
+    )
+    model.compile(
+        PosteriorAdam(
+            keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * max(steps, 1)),
+            log_variance_rate=config.log_variance_rate,
+        )
+    )
+    checkpoint = EpochCheckpoint(model, [model.optimizer], run.file("checkpoints"))
+    done = checkpoint.restore()
+    if done == config.epochs:
+        return
+    rows = read_metrics(run.file("metrics.csv"))[:done]
+    batches = training_batches(
+        images,
+        batch_size=config.batch_size,
+        normalization=normalization,
+        augment=data.augment,
+        seed=config.seed,
+        first_epoch=done,
+        epochs=config.epochs,
+    )
+    watched = evaluation_batches(held_out, batch_size=config.batch_size, normalization=normalization)
+    parameters = f"{network.count_params():,} variables, {steps} steps an epoch."
+    print(f"Resumes after epoch {done}: {parameters}" if done else f"Starts: {parameters}", flush=True)
+    model.fit(
+        batches,
+        validation_data=watched if len(held_out) else None,
+        steps_per_epoch=steps,
+        initial_epoch=done,
+        epochs=config.epochs,
+        shuffle=False,  # The data set shuffles itself.
+        verbose=0,
+        callbacks=[
+            TrainSchedule(config),
+            TrainRecorder(config, run.file("metrics.csv"), rows, checkpoint.save),
+            keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
+            Watch(TRAIN_TABLE, config.epochs, steps, lambda: rows[-1]),
+        ],
+    )
+
+
+def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Dataset, run: RunDir) -> dict:
+    """Trains, prunes and measures, or goes on doing so; writes all that the run folder's `train/` holds.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        ConfigError: the genotype or the images do not fit the settings, or the loss stopped being finite.
+    """
+    keras.utils.set_random_seed(config.seed)
+    images, held_out = hold_out(dataset.train, config.held_out, config.seed)
+    normalization = Normalization.of(images)
+    network = build_network(
+        genotype,
+        cells=config.cells,
+        channels=config.channels,
+        image_shape=images.images.shape[1:],
+        classes=len(dataset.class_names),
+        stem_stride=config.stem_stride,
+        drop_path=config.drop_path,
+        auxiliary=config.auxiliary_weight > 0,
+        variational=config.variational,
+        seed=config.seed,
+    )
+    genotype.save(run.file("genotype.json"))
+    fit(network, images, held_out, data, config, normalization, run)
+    return finish(network, images, held_out, data, config, dataset, normalization, run)
+
+
+def main(argv: list[str]) -> None:
+    """The command: reads flags, opens the run folder, trains, and says what came out."""
+    settings = read_flags(argv, DataConfig, TrainConfig, RunConfig, command="train", usage=__doc__, inherit=_inherit)
+    data, config, where = settings[DataConfig], settings[TrainConfig], settings[RunConfig]
+    require(
+        bool(config.genotype or where.run_dir),
+        "nothing to train: name a searched run folder with --run_dir, or a genotype file with --genotype.",
+    )
+    if not config.genotype:
+        stage_record(where.run_dir, "search")
+    source = Path(config.genotype or Path(where.run_dir) / "search" / "genotype.json")
+    genotype = Genotype.load(source)
+    path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, source.stem, config.seed)
+    dataset = load_train(data, config.seed)
+    with RunDir(
+        path,
+        stage="train",
+        settings=[data, config, Origin(hashlib.sha256(genotype.to_json().encode()).hexdigest())],
+        data_fingerprint=dataset.fingerprint,
+        preset=settings.preset,
+        overwrite=where.overwrite,
+    ) as run:
+        if run.finished:
+            print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")
+            return
+        count, height, width, channels = dataset.train.images.shape
+        print(
+            introduce(
+                f"Train in {path}" + (f", preset {settings.preset}" if settings.preset else ""),
+                f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes.",
+                data,
+                config,
+            ),
+            describe(genotype),
+            sep="\n",
+            flush=True,
+        )
+        result = train(data, config, genotype, dataset, run)
+        print(f"{summary(result)}\nWritten to {run.file('')}")
+
+
+def _inherit(run_dir: str) -> Inherited:
+    """Data set, image size, skeleton, seed and preset of the search in `run_dir`, where there is one."""
+    if not run_dir or not (Path(run_dir) / "search").is_dir():
+        return Inherited()
+    record = stage_record(run_dir, "search")
+    names = ("dataset", "data_dir", "image_size", "cells", "seed")
+    return Inherited({name: record["settings"][name] for name in names}, record["preset"])
+
+
+if __name__ == "__main__":
+    run_cli(main)

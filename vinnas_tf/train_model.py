@@ -1,0 +1,103 @@
+"""The training step of a found network, as a Keras model."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from vinnas_tf.network import evaluation_network, gaussian_layers, weight_kl_divergence
+from vinnas_tf.pruning import KERNELS
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+
+
+class TrainModel(keras.Model):
+    """Trains a network on CE + auxiliary CE + gamma 1 / N KL(w): objective (8) of VINNAS without alphas.
+
+    `gamma` is set by a callback. `evaluate` uses the mean weights.
+
+    Args:
+        network: what `build_network` made, with or without an auxiliary tower, or `point_network` of it.
+        examples: N of objective (8), the number of training images.
+        label_smoothing: of both cross-entropies.
+        auxiliary_weight: weight of the auxiliary tower's cross-entropy.
+        keep_zeros: weights of kernels that are zero stay zero: fine-tuning of a pruned network.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        examples: int,
+        label_smoothing: float,
+        auxiliary_weight: float = 0.0,
+        keep_zeros: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.network = network
+        self.evaluated = evaluation_network(network)
+        self.examples = examples
+        self.auxiliary_weight = auxiliary_weight
+        self.keep_zeros = keep_zeros
+        self.variational = any(True for _ in gaussian_layers(network))
+        self.gamma = self.add_weight(name="gamma_kl_weights", shape=(), initializer="zeros", trainable=False)
+        self.smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+        names = ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")
+        self._means = {name: keras.metrics.Mean(name=name) for name in names}
+        self._evaluation = {name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")}
+        self.built = True
+
+    def compile(self, optimizer: keras.Optimizer, jit_compile: bool | str = "auto") -> None:
+        """Sets the optimizer, built here so that a checkpoint holds it from the first step on."""
+        super().compile(optimizer=optimizer, jit_compile=jit_compile)
+        optimizer.build(self.network.trainable_variables)
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """All running means; Keras resets them at the start of an epoch and of an evaluation."""
+        return [*self._means.values(), *self._evaluation.values()]
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """Logits with the mean weights."""
+        return self.evaluated(images, training=False)
+
+    def train_step(self, data: Batch) -> dict[str, tf.Tensor]:
+        """One step of the optimizer."""
+        images, labels = data
+        variables = self.network.trainable_variables
+        values = [variable.value for variable in variables]
+        kernels = [variable for variable in variables if variable.name in KERNELS] if self.keep_zeros else []
+        kept = [tf.cast(kernel.value != 0, kernel.dtype) for kernel in kernels]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            logits, *auxiliary = tf.nest.flatten(self.network(images, training=True))
+            targets = tf.one_hot(labels, logits.shape[-1])
+            cross_entropy = self.smoothed(targets, logits)
+            loss = cross_entropy
+            for tower in auxiliary:
+                loss += self.auxiliary_weight * self.smoothed(targets, tower)
+            divergence = weight_kl_divergence(self.network)
+            weighted = self.gamma.value / self.examples * divergence
+            loss += weighted
+        self.optimizer.apply(tape.gradient(loss, values), variables)
+        for kernel, mask in zip(kernels, kept, strict=True):
+            kernel.assign(kernel.value * mask)
+        figures = (cross_entropy, _hits(labels, logits), divergence, weighted)
+        for metric, value in zip(self._means.values(), figures, strict=True):
+            metric.update_state(value)
+        return {name: metric.result() for name, metric in self._means.items()}
+
+    def test_step(self, data: Batch) -> dict[str, tf.Tensor]:
+        """Cross-entropy, without smoothing, and accuracy of one batch, with the mean weights."""
+        images, labels = data
+        logits = self(images)
+        losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        self._evaluation["loss"].update_state(losses)
+        self._evaluation["accuracy"].update_state(_hits(labels, logits))
+        return {name: metric.result() for name, metric in self._evaluation.items()}
+
+
+def _hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
+    return tf.cast(predicted == labels, tf.float32)

@@ -1,0 +1,232 @@
+"""From a trained network to what is shipped: pruned, stripped, measured and written."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vinnas_tf.checkpoint import EpochCheckpoint
+from vinnas_tf.config import DataConfig, TrainConfig
+from vinnas_tf.data import Dataset, ImageSet, Normalization, evaluation_batches, load_test, training_batches
+from vinnas_tf.evaluation import evaluate, recompute_batch_statistics
+from vinnas_tf.flop import count_flops
+from vinnas_tf.network import copy_weights, point_network
+from vinnas_tf.pruning import ThresholdPoint, count_parameters, prune, threshold_curve, total
+from vinnas_tf.pruning_plot import draw_sparsity, draw_threshold
+from vinnas_tf.run_dir import RunDir, read_metrics, write_atomically, write_metrics
+from vinnas_tf.stripping import strip
+from vinnas_tf.train_model import TrainModel
+
+_BATCH = 500
+_STATISTICS_IMAGES = 5000  # For batch normalisation's statistics.
+_THRESHOLDS = tuple(range(-6, 9))
+# Fine-tuning starts at this share of training's first learning rate, and falls along a cosine too.
+_FINE_TUNING_RATE = 0.1
+
+
+def finish(
+    network: keras.Model,
+    images: ImageSet,
+    held_out: ImageSet,
+    data: DataConfig,
+    config: TrainConfig,
+    dataset: Dataset,
+    normalization: Normalization,
+    run: RunDir,
+) -> dict[str, Any]:
+    """Prunes, strips, measures and writes; the only place in the project that reads test images.
+
+    Args:
+        network: the trained network; it is pruned in place.
+        images: the images that it was trained on.
+        held_out: images kept from training; where there are none, the threshold's curve is drawn on `images`.
+        data: where the test images are.
+        config: threshold and fine-tuning.
+        dataset: class names.
+        normalization: statistics of `images`.
+        run: the opened run folder.
+
+    Returns:
+        The content of result.json.
+    """
+    statistics = _spread(images, _STATISTICS_IMAGES)
+    watched = held_out if len(held_out) else statistics
+
+    def batches(some: ImageSet, normalized: bool = True) -> tf.data.Dataset:
+        normalize = normalization if normalized else None
+        return evaluation_batches(some, batch_size=_BATCH, normalization=normalize)
+
+    dense = point_network(network)
+    recompute_batch_statistics(dense, batches(statistics))
+    pruned = point_network(network)
+
+    def settle() -> None:
+        copy_weights(network, pruned)
+        recompute_batch_statistics(pruned, batches(statistics))
+
+    def held_out_accuracy(_: keras.Model) -> float:
+        settle()
+        return evaluate(pruned, batches(watched)).accuracy
+
+    curve: list[ThresholdPoint] = []
+    if config.variational:
+        curve = threshold_curve(network, _THRESHOLDS, held_out_accuracy)
+        prune(network, config.log_noise_ratio_threshold)
+    settle()
+    if config.fine_tuning_epochs:
+        _fine_tune(pruned, images, data, config, normalization, run)
+        recompute_batch_statistics(pruned, batches(statistics))
+    networks = {
+        "dense": strip(dense, normalization.layer()),
+        "pruned": pruned,
+        "stripped": strip(pruned, normalization.layer()),
+    }
+    parts = {"held_out": held_out, "test": load_test(data)}
+    evaluations = {
+        part: {
+            name: asdict(evaluate(model, batches(some, normalized=name == "pruned")))
+            for name, model in networks.items()
+        }
+        for part, some in parts.items()
+        if len(some)
+    }
+    result = {
+        "dataset": data.dataset,
+        "class_names": dataset.class_names,
+        "image_shape": images.images.shape[1:],
+        "seed": config.seed,
+        "train_images": len(images),
+        "log_noise_ratio_threshold": config.log_noise_ratio_threshold if config.variational else None,
+        **evaluations,
+        **_costs(dense, pruned, networks["stripped"]),
+        "stripping_error": _largest_difference(networks, batches(watched), batches(watched, normalized=False)),
+        "genotype_sha256": hashlib.sha256(run.file("genotype.json").read_bytes()).hexdigest(),
+        "network_sha256": _save(networks["stripped"], run.file("network.keras")),
+        "dense_network_sha256": _save(networks["dense"], run.file("network_dense.keras")),
+    }
+    draw_sparsity(count_parameters(pruned), run.file("sparsity.png"))
+    if curve:
+        write_metrics(run.file("threshold.csv"), [asdict(point) for point in curve])
+        part = "held-out" if len(held_out) else "training"
+        draw_threshold(
+            curve, config.log_noise_ratio_threshold, f"{len(watched):,} {part} images", run.file("threshold.png")
+        )
+    result["train_seconds"] = round(sum(row["seconds"] or 0.0 for row in read_metrics(run.file("metrics.csv"))), 1)
+    write_atomically(run.file("result.json"), json.dumps(result, indent=2) + "\n")
+    run.mark_finished()
+    return result
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """What a person wants to know of result.json, in 80 columns."""
+    columns = ("dense", "pruned", "stripped")
+    rows: list[tuple[str, list[str]]] = []
+    for part, title in (("held_out", "held-out accuracy"), ("test", "test accuracy")):
+        if part in result:
+            rows.append((title, [f"{result[part][name]['accuracy']:.2%}" for name in columns]))
+    test = result["test"]
+    rows.append(("test NLL, nats", [f"{test[name]['nll']:.4f}" for name in columns]))
+    rows.append(("test calibration error", [f"{test[name]['ece']:.4f}" for name in columns]))
+    params = (result["params_dense"], result["params_nonzero"], result["params_stored"])
+    rows.append(("parameters", [f"{params[0]:,}", f"{params[1]:,} not 0", f"{params[2]:,} stored"]))
+    flops = result["flops"]
+    rows.append(("MFLOPs an image", [f"{flops['dense'] / 1e6:.2f}", "", f"{flops['stripped'] / 1e6:.2f}"]))
+    lines = [" " * 24 + "".join(f"{name:>18}" for name in columns)]
+    return "\n".join(lines + [f"{title:<24}" + "".join(f"{cell:>18}" for cell in cells) for title, cells in rows])
+
+
+def _costs(dense: keras.Model, pruned: keras.Model, stripped: keras.Model) -> dict[str, Any]:
+    """Parameters and operations, of the network and of each layer: trained, not zero, and stored after stripping."""
+    before, after, stored = (count_parameters(model) for model in (dense, pruned, stripped))
+    flops = {"dense": count_flops(dense), "stripped": count_flops(stripped)}
+    return {
+        "params_dense": total(before).params_dense,
+        "params_nonzero": total(after).params_nonzero,
+        "params_stored": total(stored).params_dense,
+        "params_stored_nonzero": total(stored).params_nonzero,
+        "weights_dense": total(before).kernel_dense,
+        "weights_nonzero": total(after).kernel_nonzero,
+        "flops": {
+            "dense": flops["dense"].dense,
+            "stripped": flops["stripped"].dense,
+            "stripped_nonzero": flops["stripped"].nonzero,
+        },
+        "layers": {
+            name: {
+                "params_dense": count.params_dense,
+                "params_nonzero": after[name].params_nonzero,
+                "params_stored": stored[name].params_dense if name in stored else 0,
+            }
+            for name, count in before.items()
+        },
+    }
+
+
+def _largest_difference(
+    networks: Mapping[str, keras.Model], normalized: tf.data.Dataset, raw: tf.data.Dataset
+) -> float:
+    """Largest absolute difference of a logit between the pruned and the stripped network."""
+    pairs = zip(normalized, raw, strict=True)
+    return max(
+        float(np.abs(networks["pruned"](x, training=False) - networks["stripped"](pixels, training=False)).max())
+        for (x, _), (pixels, _) in pairs
+    )
+
+
+def _spread(images: ImageSet, count: int) -> ImageSet:
+    """At most `count` of the images, evenly spread."""
+    return images.take(np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)))
+
+
+def _save(model: keras.Model, path: Path) -> str:
+    """Writes a .keras file whole or not at all, and returns its SHA-256."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / path.name)
+        content = (Path(folder) / path.name).read_bytes()
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _fine_tune(
+    network: keras.Model,
+    images: ImageSet,
+    data: DataConfig,
+    config: TrainConfig,
+    normalization: Normalization,
+    run: RunDir,
+) -> None:
+    """Trains what pruning left, without noise, in place; resumes where it was interrupted."""
+    epochs = config.fine_tuning_epochs
+    model = TrainModel(network, examples=len(images), label_smoothing=config.label_smoothing, keep_zeros=True)
+    steps = len(images) // config.batch_size
+    rate = keras.optimizers.schedules.CosineDecay(_FINE_TUNING_RATE * config.learning_rate, epochs * steps)
+    model.compile(keras.optimizers.Adam(rate))
+    checkpoint = EpochCheckpoint(model, [model.optimizer], run.file("fine_tuning"))
+    done = checkpoint.restore()
+    if done == epochs:
+        return
+    print(f"Fine-tuning, epochs {done + 1} to {epochs}.", flush=True)
+    model.fit(
+        training_batches(
+            images,
+            batch_size=config.batch_size,
+            normalization=normalization,
+            augment=data.augment,
+            seed=config.seed + config.epochs,  # Other orders and crops than in training.
+            first_epoch=done,
+            epochs=epochs,
+        ),
+        steps_per_epoch=steps,
+        initial_epoch=done,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: checkpoint.save(epoch + 1))],
+    )
