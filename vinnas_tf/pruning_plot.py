@@ -31,7 +31,7 @@ def draw_sparsity(counts: Mapping[str, ParameterCount], path: str | os.PathLike[
     axes.set_xlabel("weights")
     total_left, total = sum(left), sum(dense)
     axes.set_title(f"{total_left:,} of {total:,} weights left ({total_left / total:.1%})", fontsize=10)
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     write_atomically(path, png(figure))
 
