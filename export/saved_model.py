@@ -10,8 +10,8 @@ import tensorflow as tf
 
 SIGNATURES = {"serving_default": tf.float32, "serving_uint8": tf.uint8}
 CLASS_NAMES = "class_names.txt"
-# What the graph of one sparse kernel takes in the file, about: below it nothing is saved.
-_GRAPH_BYTES = 1024
+# What the functions that rebuild one sparse kernel take in the file, about: below that nothing is saved.
+_GRAPH_BYTES = 4096
 
 
 class SparseKernel(tf.saved_model.experimental.TrackableResource):
@@ -32,6 +32,11 @@ class SparseKernel(tf.saved_model.experimental.TrackableResource):
         self._shape = kernel.shape
         self._values = kernel[kernel != 0]
         self._bitmap = np.packbits(kernel.ravel() != 0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the dense kernel."""
+        return self._shape
 
     @property
     def stored_bytes(self) -> int:
@@ -80,7 +85,7 @@ def write_saved_model(
     """
     module = tf.Module()
     weights = {id(weight): _store(weight, sparse) for weight in network.weights}
-    module.weights = list(weights.values())
+    module.weights = [weight for weight in weights.values() if not isinstance(weight, np.ndarray)]
     labels = manifest.with_name(CLASS_NAMES)
     labels.write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
     module.assets = [tf.saved_model.Asset(str(labels)), tf.saved_model.Asset(str(manifest))]
@@ -88,8 +93,8 @@ def write_saved_model(
     @tf.function
     def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:
         logits, _ = network.stateless_call(
-            [weights[id(weight)].read_value() for weight in network.trainable_variables],
-            [weights[id(weight)].read_value() for weight in network.non_trainable_variables],
+            [_read(weights[id(weight)]) for weight in network.trainable_variables],
+            [_read(weights[id(weight)]) for weight in network.non_trainable_variables],
             image,
             training=False,
         )
@@ -106,13 +111,22 @@ def write_saved_model(
         for name, dtype in SIGNATURES.items()
     }
     tf.saved_model.save(module, str(folder), signatures=signatures)
-    stored = [w.stored_bytes if isinstance(w, SparseKernel) else 4 * w.shape.num_elements() for w in module.weights]
-    return Written(sum(stored), sum(4 * weight.size for weight in map(np.asarray, network.weights)))
+    dense_bytes = sum(4 * int(np.prod(weight.shape)) for weight in network.weights)
+    saved = [4 * np.prod(w.shape) - w.stored_bytes for w in weights.values() if isinstance(w, SparseKernel)]
+    return Written(dense_bytes - int(sum(saved)), dense_bytes)
 
 
-def _store(weight: keras.Variable, sparse: bool) -> "SparseKernel | tf.Variable":
+Stored = SparseKernel | tf.Variable | np.ndarray
+
+
+def _store(weight: keras.Variable, sparse: bool) -> Stored:
+    """A sparse kernel or, where that takes more, a constant; a variable, the usual way, where all is to be dense."""
     value = np.asarray(weight, np.float32)
+    if not sparse:
+        return tf.Variable(value, trainable=False, name=weight.path.replace("/", "_"))
     kernel = SparseKernel(weight.path, value)
-    if sparse and kernel.stored_bytes + _GRAPH_BYTES < value.nbytes:
-        return kernel
-    return tf.Variable(value, trainable=False, name=weight.path.replace("/", "_"))
+    return kernel if kernel.stored_bytes + _GRAPH_BYTES < value.nbytes else value
+
+
+def _read(weight: Stored) -> tf.Tensor:
+    return tf.constant(weight) if isinstance(weight, np.ndarray) else weight.read_value()
