@@ -75,7 +75,7 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
         for path, latency in zip(working, latencies, strict=False):  # Those of the baselines follow.
             files[path]["figures"]["latency"] = latency
         for (baseline, path), latency in zip(family.baselines.items(), latencies[len(working) :], strict=True):
-            baselines[f"{name} {baseline}"] = {**size(path), "latency": latency}
+            baselines[baseline] = {**size(path), "latency": latency}
     result = {
         **described,
         "test": {"images": len(test), "accuracy": float((reference.argmax(axis=-1) == test.labels).mean())},

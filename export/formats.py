@@ -40,7 +40,7 @@ def write_saved_models(source: Source, images: np.ndarray, folder: Path, scratch
     (folder / "saved_model").mkdir()
     shared = {"class_names": source.class_names, "manifest": manifest}
     written = write_saved_model(source.network, folder / "saved_model" / "1", **shared)
-    baselines = {"stripped, stored dense": source.network, "unpruned, stored dense": source.unpruned}
+    baselines = {"saved_model/dense": source.network, "saved_model/unpruned": source.unpruned}
     family = Family()
     sizes = {}
     for number, (name, network) in enumerate(baselines.items()):
@@ -82,8 +82,8 @@ def write_tflite_files(source: Source, images: np.ndarray, folder: Path, scratch
             "outputs": [_describe(model.outputs[0])],
             "labels": LABELS,
         }
-    family.baselines["unpruned float32"] = scratch / "unpruned.tflite"
-    family.baselines["unpruned float32"].write_bytes(convert(source.unpruned, "float32", images, sparse=False))
+    family.baselines["tflite/unpruned"] = scratch / "unpruned.tflite"
+    family.baselines["tflite/unpruned"].write_bytes(convert(source.unpruned, "float32", images, sparse=False))
     return family
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -116,10 +116,7 @@ def write_saved_model(
     return Written(dense_bytes - int(sum(saved)), dense_bytes)
 
 
-Stored = SparseKernel | tf.Variable | np.ndarray
-
-
-def _store(weight: keras.Variable, sparse: bool) -> Stored:
+def _store(weight: keras.Variable, sparse: bool) -> Any:
     """A sparse kernel or, where that takes more, a constant; a variable, the usual way, where all is to be dense."""
     value = np.asarray(weight, np.float32)
     if not sparse:
@@ -128,5 +125,5 @@ def _store(weight: keras.Variable, sparse: bool) -> Stored:
     return kernel if kernel.stored_bytes + _GRAPH_BYTES < value.nbytes else value
 
 
-def _read(weight: Stored) -> tf.Tensor:
+def _read(weight: Any) -> tf.Tensor:
     return tf.constant(weight) if isinstance(weight, np.ndarray) else weight.read_value()

@@ -30,7 +30,7 @@ def test_the_export_writes_all_that_it_promises(exported, trained):
         assert figures["latency"].keys() == {"1", "2"}
         assert all(0 < times["median_ms"] <= times["p95_ms"] for times in figures["latency"].values())
     assert set(manifest["baselines"]) == {
-        "saved_model stripped, stored dense", "saved_model unpruned, stored dense", "tflite unpruned float32",
+        "saved_model/dense", "saved_model/unpruned", "tflite/unpruned",
     }  # fmt: skip
 
 

@@ -195,7 +195,7 @@ def test_its_weights_take_a_fifth_of_the_dense_bytes_or_less(exported, meta_grap
     assert left <= 0.1 * weights.size
     entry = exported.manifest["files"]["saved_model/1"]
     assert entry["weight_bytes"] <= 0.2 * weights.nbytes
-    assert entry["weight_bytes_of"]["unpruned, stored dense"] == weights.nbytes
+    assert entry["weight_bytes_of"]["saved_model/unpruned"] == weights.nbytes
     # The graph has some constants of its own: means of the pixels, shifts of bits.
     assert entry["weight_bytes"] <= stored <= entry["weight_bytes"] + 1024
 
