@@ -7,6 +7,7 @@ Each call builds a flag set of its own, so command-line modules never meet in ab
 import dataclasses
 import difflib
 import errno
+import functools
 import importlib.resources
 import math
 import os
@@ -55,8 +56,8 @@ class Inherited:
 
 
 def preset_names(command: str) -> list[str]:
-    """Returns the names that `--preset` takes in `command`, such as "search", sorted."""
-    files = (_PRESETS / command).iterdir()
+    """Returns the names that `--preset` takes in `command`, such as "search", sorted; none: it has no such flag."""
+    files = (_PRESETS / command).iterdir() if (_PRESETS / command).is_dir() else ()
     return sorted(file.name.removesuffix(".flags") for file in files if file.name.endswith(".flags"))
 
 
@@ -66,6 +67,7 @@ def read_flags(
     command: str,
     usage: str,
     inherit: Callable[[str], Inherited] = lambda _: Inherited(),
+    positional: str = "",
 ) -> Settings:
     """Reads a command line into instances of `kinds`, frozen dataclasses whose fields were declared with `setting`.
 
@@ -78,24 +80,26 @@ def read_flags(
         command: the command's name, which has presets of its own.
         usage: text that `--help` opens with, such as the command-line module's docstring.
         inherit: what the run folder of the given name, empty for none, hands on.
+        positional: the field that an argument without a flag's name is for, if any.
 
     Raises:
         ConfigError: unknown flag or preset, a value of the wrong type, or one that a dataclass refuses.
         SystemExit: after `--help` was printed.
     """
     presets = preset_names(command)
-    given = _parse(argv, kinds)
+    parse = functools.partial(_parse, kinds=kinds, with_preset=bool(presets), positional=positional)
+    given = parse(argv)
     inherited = inherit(given["run_dir"].value) if "run_dir" in given else Inherited()
     before = [f"--{name}={_spell(value)}" for name, value in inherited.values.items() if name in given]
-    given = _parse([*before, *argv], kinds)
-    preset = given["preset"].value
+    given = parse([*before, *argv])
+    preset = given["preset"].value if presets else ""
     if not preset:
         wanted = [inherited.preset, given["dataset"].value if "dataset" in given else ""]
         preset = next((name for name in wanted if name in presets), "")
     require(not preset or preset in presets, f"unknown preset {preset!r}: choose from {', '.join(presets)}.")
     if preset:
         with importlib.resources.as_file(_PRESETS / command / f"{preset}.flags") as path:
-            given = _parse([*before, f"--flagfile={path}", *argv], kinds)
+            given = parse([*before, f"--flagfile={path}", *argv])
     if given["help"].value:
         print(_help(given, kinds, usage, command, preset))
         raise SystemExit(0)
@@ -176,8 +180,8 @@ def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(kind)
 
 
-def _parse(argv: Sequence[str], kinds: Sequence[type]) -> absl_flags.FlagValues:
-    """Parses `argv` into a new flag set that has one flag per field, `--preset` and `--help`."""
+def _parse(argv: Sequence[str], kinds: Sequence[type], with_preset: bool, positional: str) -> absl_flags.FlagValues:
+    """Parses `argv` into a new flag set that has one flag per field, `--preset` where there are any, and `--help`."""
     values = absl_flags.FlagValues()
     values.set_gnu_getopt(True)
 
@@ -189,7 +193,8 @@ def _parse(argv: Sequence[str], kinds: Sequence[type]) -> absl_flags.FlagValues:
         hints = get_type_hints(kind)
         for field in _fields(kind):
             define(hints[field.name], field.name, field.default, field.metadata["help"])
-    define(str, "preset", "", _PRESET_HELP)
+    if with_preset:
+        define(str, "preset", "", _PRESET_HELP)
     define(bool, "help", False, "Print this help.", short_name="h")
     try:
         _, *rest = values(["", *argv])
@@ -199,6 +204,8 @@ def _parse(argv: Sequence[str], kinds: Sequence[type]) -> absl_flags.FlagValues:
         raise ConfigError(f"unknown flag --{error.flagname}: {hint}") from error
     except (absl_flags.Error, ValueError) as error:
         raise ConfigError(f"{error}.") from error
+    if positional and len(rest) == 1:
+        values[positional].value = rest.pop()
     require(not rest, f"unexpected argument {' '.join(rest)!r}: flags are written --name=value.")
     return values
 
@@ -215,8 +222,8 @@ def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, comm
         name = f"--[no]{flag.name} (now {value.lower()})" if flag.boolean else f"--{flag.name}={value}"
         return f"  {name}\n{wrap(flag.help, '      ')}"
 
-    shown = f"preset {preset}" if preset else "no preset"
-    blocks = [usage.strip(), wrap(f"Flags, with the values that this command line runs with ({shown}):", "")]
+    shown = f" (preset {preset or 'none'})" if "preset" in values else ""
+    blocks = [usage.strip(), wrap(f"Flags, with the values that this command line runs with{shown}:", "")]
     for kind in kinds:
         heading = wrap((kind.__doc__ or kind.__name__).splitlines()[0], "")
         blocks.append("\n".join([heading, *(describe(values[field.name]) for field in _fields(kind))]))
@@ -224,7 +231,8 @@ def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, comm
         f"      {wrap(f'{name}: {_first_comment(command, name)}', '        ').strip()}"
         for name in preset_names(command)
     ]
-    blocks.append("\n".join(["Where the values come from.", describe(values["preset"]), *presets]))
+    if presets:
+        blocks.append("\n".join(["Where the values come from.", describe(values["preset"]), *presets]))
     return "\n\n".join(blocks)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 AUGMENTATIONS = ("crop", "flip", "erase")
 SELECTION_RULES = ("snr", "magnitude")
+EXPORT_FORMATS = ("saved_model", "tflite")
 
 
 class ConfigError(ValueError):
@@ -142,6 +143,31 @@ class TrainConfig:
         )
         _require_share(self, "label_smoothing", "drop_path", "held_out")
         _require_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What a trained network is exported to."""
+
+    formats: tuple[str, ...] = setting(EXPORT_FORMATS, "Formats to write, any of: " + ", ".join(EXPORT_FORMATS) + ".")
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.formats) - set(EXPORT_FORMATS))
+        require(not unknown, f"--formats knows {', '.join(EXPORT_FORMATS)}; got {', '.join(unknown)}.")
+        require(
+            len(set(self.formats)) == len(self.formats) > 0,
+            f"--formats must name one format or more, each once; got {','.join(self.formats) or 'none'}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """Which exported file is checked, and against what."""
+
+    file: str = setting("", "The exported file, or a SavedModel's version folder; may be given without --file=.")
+    network: str = setting(
+        "", "Keras network to compare with; empty: train/network.keras of the run folder that FILE lies in, if any."
+    )
 
 
 def _require_skeleton(cells: str) -> None:

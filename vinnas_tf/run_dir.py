@@ -28,7 +28,7 @@ from vinnas_tf.config import ConfigError, require, setting
 FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 # Per stage: the file that is its result, and everything that it may write into its folder.
-RESULTS = {"search": "genotype.json", "train": "result.json"}
+RESULTS = {"search": "genotype.json", "train": "result.json", "export": "manifest.json"}
 OUTPUTS = {
     "search": (
         "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
@@ -38,6 +38,7 @@ OUTPUTS = {
         "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",
         "threshold.png", "threshold.csv", "tensorboard", "checkpoints", "fine_tuning",
     ),
+    "export": ("saved_model", "tflite", "manifest.json"),
 }  # fmt: skip
 _FINISHED = "finished"
 _LOCK = ".lock"

@@ -1,0 +1,139 @@
+"""Exports the network of a finished training as SavedModel and TFLite, and proves every file.
+
+    python -m vinnas_tf.export --run_dir=runs/m
+
+Writes into the run folder's `export/`: a SavedModel with its weights stored sparse, TFLite files in four precisions,
+and manifest.json. Each file answers all test images in a process of its own and is held against the Keras network. A
+file that misses its bar is reported, and the exit code is 1.
+"""
+
+import vinnas_tf.quiet_import  # noqa: F401
+
+# isort: split
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vinnas_tf.config import ConfigError, ExportConfig, require
+from vinnas_tf.data import ImageSet, load_test, load_train
+from vinnas_tf.export import manifest, table
+from vinnas_tf.export.formats import FORMATS
+from vinnas_tf.export.measure import time_calls
+from vinnas_tf.export.proof import prove, reference_probabilities, sha256, size
+from vinnas_tf.export.source import Source, read_source
+from vinnas_tf.flags import read_flags, run_cli
+from vinnas_tf.run_dir import OUTPUTS, RunConfig, RunDir, write_atomically
+
+_REPRESENTATIVE = 200  # Training images that the full int8 file takes the range of its activations from.
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The exported network, as a setting of the stage: a run folder whose network was trained anew exports anew."""
+
+    network_sha256: str
+
+
+def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
+    """Writes, proves and times the files that `config` asks for, and returns the manifest.
+
+    Args:
+        source: the trained network.
+        config: which formats.
+        run: the run folder, opened for the stage "export".
+
+    Raises:
+        ConfigError: the data can't be read or has changed since the training, or the disk is full.
+    """
+    images = _representative(source)
+    test = load_test(source.data)
+    reference = reference_probabilities(source.network, test.images)
+    building, scratch = run.file(".building"), run.file(".scratch")
+    for folder in (building, scratch):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    described = manifest.describe(source)
+    (scratch / manifest.NAME).write_text(manifest.dump(described), encoding="utf-8")
+    files: dict[str, Any] = {}
+    baselines: dict[str, Any] = {}
+    for name in config.formats:
+        print(f"Writes and proves {name} ...", flush=True)
+        family = FORMATS[name](source, images, building, scratch)
+        for path, entry in family.files.items():
+            files[path] = {
+                **entry,
+                "sha256": sha256(building / path),
+                "figures": _prove(building / path, test, reference),
+            }
+        working = [path for path in family.files if "accuracy" in files[path]["figures"]]
+        latencies = time_calls([*(building / path for path in working), *family.baselines.values()], test.images[0])
+        for path, latency in zip(working, latencies, strict=False):  # Those of the baselines follow.
+            files[path]["figures"]["latency"] = latency
+        for (baseline, path), latency in zip(family.baselines.items(), latencies[len(working) :], strict=True):
+            baselines[baseline] = {**size(path), "latency": latency}
+    result = {
+        **described,
+        "test": {"images": len(test), "accuracy": float((reference.argmax(axis=-1) == test.labels).mean())},
+        "files": files,
+        "baselines": baselines,
+    }
+    for name in OUTPUTS["export"]:
+        shutil.rmtree(run.file(name), ignore_errors=True)
+        if (building / name).exists():
+            os.replace(building / name, run.file(name))
+    write_atomically(run.file(manifest.NAME), manifest.dump(result))
+    run.mark_finished()
+    for folder in (building, scratch):
+        shutil.rmtree(folder)
+    return result
+
+
+def main(argv: list[str]) -> None:
+    """The command: reads flags and the run folder, exports, prints the table, and exits 1 where a file failed."""
+    settings = read_flags(argv, ExportConfig, RunConfig, command="export", usage=__doc__)
+    config, where = settings[ExportConfig], settings[RunConfig]
+    require(bool(where.run_dir), "--run_dir is empty: name the run folder of a finished training.")
+    source = read_source(Path(where.run_dir))
+    with RunDir(
+        where.run_dir,
+        stage="export",
+        settings=[config, _Origin(source.network_sha256)],
+        data_fingerprint=source.record["data_fingerprint"],
+        overwrite=where.overwrite,
+    ) as run:
+        if run.finished:
+            print(f"{run.file('')} is finished. --overwrite exports anew.")
+            result = manifest.read(run.file(manifest.NAME))
+        else:
+            result = export(source, config, run)
+        print(f"{table.describe(result)}\nWritten to {run.file('')}")
+    if table.failures(result):
+        sys.exit(1)
+
+
+def _representative(source: Source) -> np.ndarray:
+    """Some training images, uint8 [n, h, w, c], the same ones each time."""
+    dataset = load_train(source.data, source.seed)
+    require(
+        dataset.fingerprint == source.record["data_fingerprint"],
+        f"the training images of {source.dataset} are not those that the network was trained on (their fingerprint "
+        "differs from config.json's): restore them, or train again with --overwrite.",
+    )
+    count = min(_REPRESENTATIVE, len(dataset.train))
+    return dataset.train.images[np.random.default_rng(0).choice(len(dataset.train), count, replace=False)]
+
+
+def _prove(path: Path, test: ImageSet, reference: np.ndarray) -> dict[str, Any]:
+    try:
+        return prove(path, test, reference)
+    except ConfigError as error:  # The other files are still to be written.
+        return {**size(path), "failures": [str(error)]}
+
+
+if __name__ == "__main__":
+    run_cli(main)

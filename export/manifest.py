@@ -1,0 +1,55 @@
+"""The manifest of an export: what the files are, what they come from, and what was measured."""
+
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import vinnas_tf
+from vinnas_tf.config import ConfigError
+from vinnas_tf.export.source import Source
+from vinnas_tf.run_dir import PACKAGES
+
+NAME = "manifest.json"
+FORMAT = "vinnas_tf export 1"
+
+
+def describe(source: Source) -> dict[str, Any]:
+    """What is known before anything is measured; this part is an asset of the SavedModel too."""
+    versions = {package: importlib.metadata.version(package) for package in (*PACKAGES, "ai-edge-litert")}
+    return {
+        "format": FORMAT,
+        "dataset": source.dataset,
+        "class_names": list(source.class_names),
+        "image": {"shape": list(source.image_shape), "range": [0, 255]},
+        "genotype": source.genotype,
+        "genotype_sha256": source.genotype_sha256,
+        "network_sha256": source.network_sha256,
+        "run": source.record,
+        "versions": {"vinnas_tf": vinnas_tf.__version__, **versions},
+        "python": platform.python_version(),
+    }
+
+
+def dump(manifest: dict[str, Any]) -> str:
+    """The manifest as the text of a JSON file."""
+    return json.dumps(manifest, indent=2) + "\n"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads an export's manifest.
+
+    Raises:
+        ConfigError: the file can't be read or is no manifest of this version.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        known = manifest["format"] == FORMAT and isinstance(manifest["files"], dict)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} can't be read as an export's manifest ({error}): export with --overwrite."
+        ) from error
+    if not known:
+        raise ConfigError(f"{path} was not written by this version ({FORMAT}): export with --overwrite.")
+    return manifest

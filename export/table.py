@@ -1,0 +1,52 @@
+"""What a person sees of an export, in 80 columns."""
+
+from typing import Any
+
+LEGEND = """\
+bytes, gzip: of the file or folder. agree: share of test images that get the same
+class as from the stripped Keras network. max dp: largest difference of a
+probability. 1t, 2t: median ms for one image with 1 and 2 threads. The baselines
+at the end are not kept: SavedModel with every weight stored dense, and the
+network before pruning as SavedModel and as float32 TFLite."""
+HEADER = f"{'file':<21}{'bytes':>11}{'gzip':>11}{'accuracy':>9}{'agree':>8}{'max dp':>8}{'1t':>6}{'2t':>6}"
+
+
+def row(name: str, figures: dict[str, Any]) -> str:
+    """One line of the table; a figure that was not measured is a dash."""
+
+    def cell(key: str, form: str, width: int) -> str:
+        return f"{format(figures[key], form) if key in figures else '-':>{width}}"
+
+    latencies = [figures.get("latency", {}).get(threads, {}).get("median_ms") for threads in ("1", "2")]
+    return (
+        f"{name.removesuffix('.tflite'):<21}"
+        + cell("bytes", ",", 11)
+        + cell("gzip_bytes", ",", 11)
+        + cell("accuracy", ".2%", 9)
+        + cell("agreement", ".2%", 8)
+        + cell("largest_difference", ".0e", 8)
+        + "".join(f"{'-' if value is None else _milliseconds(value):>6}" for value in latencies)
+    )
+
+
+def _milliseconds(value: float) -> str:
+    """At most five characters up to ten seconds."""
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
+
+
+def describe(manifest: dict[str, Any]) -> str:
+    """The table of an export: its files, the baselines, and what failed."""
+    lines = [LEGEND, HEADER]
+    lines += [row(name, entry["figures"]) for name, entry in manifest["files"].items()]
+    lines += [row(name, figures) for name, figures in manifest["baselines"].items()]
+    return "\n".join([*lines, *failures(manifest)])
+
+
+def failures(manifest: dict[str, Any]) -> list[str]:
+    """A line for each file that failed its proof."""
+    return [
+        f"FAILED {name}: {'; '.join(entry['figures']['failures'])}"
+        for name, entry in manifest["files"].items()
+        if entry["figures"]["failures"]
+    ]

@@ -1,0 +1,79 @@
+"""Checks one exported file again, alone: a .tflite file, or the version folder of a SavedModel.
+
+    python -m vinnas_tf.export.verify runs/m/export/tflite/float32.tflite --dataset=mnist
+
+The file answers all test images in a process of its own. Where the run folder's Keras network lies beside the export,
+or --network names it, the answers are held against it; the exit code is 1 where the file misses its bar. Where the
+manifest lies beside it, the file must be the one that it describes.
+"""
+
+import vinnas_tf.quiet_import  # noqa: F401
+
+# isort: split
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from vinnas_tf.config import DataConfig, VerifyConfig, require
+from vinnas_tf.data import ImageSet, load_test
+from vinnas_tf.export import manifest, table
+from vinnas_tf.export.measure import time_calls
+from vinnas_tf.export.proof import precision, prove, reference_probabilities, sha256
+from vinnas_tf.export.source import load_network
+from vinnas_tf.flags import read_flags, run_cli
+
+
+def main(argv: list[str]) -> None:
+    """The command: reads flags, checks the file, prints a table of one row, and exits 1 where the file failed."""
+    settings = read_flags(argv, VerifyConfig, DataConfig, command="verify", usage=__doc__, positional="file")
+    config = settings[VerifyConfig]
+    require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE --dataset=...")
+    path = Path(config.file)
+    require(path.exists(), f"{path} is missing: name a .tflite file, or the version folder of a SavedModel.")
+    path = path.resolve()
+    require_recorded(path)
+    kind = precision(path)
+    test = load_test(settings[DataConfig])
+    figures = prove(path, test, _reference(path, config.network, test))
+    (figures["latency"],) = time_calls([path], test.images[0])
+    name = "/".join(path.parts[-2:])
+    print(f"{table.LEGEND}\n{table.HEADER}\n{table.row(name, figures)}")
+    sparse = figures.get("sparse_tensors", [])
+    print(f"{kind}, {len(sparse)} sparse tensors, {figures['images']} test images.")
+    if "agreement" not in figures:
+        print("There was no Keras network to compare with: see --network.")
+    if figures["failures"]:
+        print(f"FAILED {name}: {'; '.join(figures['failures'])}")
+        sys.exit(1)
+
+
+def require_recorded(path: Path) -> None:
+    """Raises ConfigError where the export's manifest lies beside a file and describes other content."""
+    beside = path.parent.parent / manifest.NAME
+    if not beside.is_file():
+        return
+    entry = manifest.read(beside)["files"].get("/".join(path.parts[-2:]))
+    require(
+        entry is None or entry["sha256"] == sha256(path),
+        f"{path} is not the file that {beside} describes (its SHA-256 differs): it was changed or cut off; export it "
+        "anew with --overwrite.",
+    )
+
+
+def _reference(path: Path, given: str, test: ImageSet) -> np.ndarray | None:
+    """Probabilities of the Keras network to compare with, if there is one."""
+    network_path = Path(given) if given else path.parent.parent.parent / "train" / "network.keras"
+    if not given and not network_path.is_file():
+        return None
+    network = load_network(network_path)
+    require(
+        network.input.shape[1:] == test.images.shape[1:],
+        f"{network_path} takes images of {network.input.shape[1:]}, the test images are {test.images.shape[1:]}: give "
+        "the --dataset and --image_size that it was trained with.",
+    )
+    return reference_probabilities(network, test.images)
+
+
+if __name__ == "__main__":
+    run_cli(main)
