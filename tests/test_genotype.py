@@ -131,3 +131,13 @@ def test_a_failed_save_keeps_the_old_file(tmp_path):
     with pytest.raises(ConfigError, match="genotype.json"):
         MNIST.save(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["genotype.json"]
+
+
+def test_a_cell_of_skips_and_pools_learns_nothing_but_a_strided_skip_is_a_convolution():
+    pools = (Edge(2, 0, "max_pool_3x3"), Edge(2, 1, "avg_pool_3x3"))
+    skips = (Edge(2, 0, "skip"), Edge(2, 1, "max_pool_3x3"))
+    assert Genotype(1, normal=skips, reduction=pools).cells_without_weights == ("normal", "reduction")
+    assert Genotype(1, normal=skips, reduction=skips).cells_without_weights == ("normal",)
+    later = Genotype(2, reduction=(*pools, Edge(3, 2, "skip")))  # The second state's skip has stride 1.
+    assert later.cells_without_weights == ("reduction",)
+    assert Genotype(1, normal=(*pools, Edge(2, 0, "dil_conv_3x3"))).cells_without_weights == ()

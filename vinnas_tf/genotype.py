@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vinnas_tf.config import ConfigError, require
-from vinnas_tf.primitives import PRIMITIVES
+from vinnas_tf.primitives import PRIMITIVES, convolutions
 from vinnas_tf.run_dir import write_atomically
 
 PRIMITIVE_NAMES = tuple(PRIMITIVES)
@@ -65,6 +65,16 @@ class Genotype:
         """The edges by cell type, without a type that the skeleton lacks."""
         both = {cell_type: getattr(self, cell_type) for cell_type in CELL_TYPES}
         return {cell_type: edges for cell_type, edges in both.items() if edges}
+
+    @property
+    def cells_without_weights(self) -> tuple[str, ...]:
+        """The cell types that learn nothing: all their operations are skips and pools, a strided skip not among them."""
+
+        def learns(cell_type: str, edge: Edge) -> bool:
+            stride = 2 if cell_type == "reduction" and edge.source < 2 else 1
+            return bool(convolutions(edge.primitive, stride))
+
+        return tuple(name for name, edges in self.cells.items() if not any(learns(name, edge) for edge in edges))
 
     def to_json(self) -> str:
         """This genotype as the text of a JSON file."""

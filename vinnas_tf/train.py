@@ -175,6 +175,8 @@ def main(argv: list[str]) -> None:
             sep="\n",
             flush=True,
         )
+        for cell_type in genotype.cells_without_weights:
+            print(f"warning: the {cell_type} cell has skips and pools alone, nothing that learns; see its search.")
         result = train(data, config, genotype, dataset, run)
         print(f"{summary(result)}\nWritten to {run.file('')}")
 
