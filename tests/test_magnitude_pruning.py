@@ -1,4 +1,4 @@
-"""The peer is the same network: equal outputs for equal weights, in both directions, and as many zeros as it was told."""
+"""The peer is the same network: equal outputs for equal weights, both ways, and as many zeros as it was told."""
 
 import keras
 import numpy as np

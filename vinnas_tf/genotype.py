@@ -68,7 +68,7 @@ class Genotype:
 
     @property
     def cells_without_weights(self) -> tuple[str, ...]:
-        """The cell types that learn nothing: all their operations are skips and pools, a strided skip not among them."""
+        """The cell types that learn nothing: all their operations are skips of stride 1 and pools."""
 
         def learns(cell_type: str, edge: Edge) -> bool:
             stride = 2 if cell_type == "reduction" and edge.source < 2 else 1
