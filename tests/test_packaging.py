@@ -61,19 +61,29 @@ def test_the_wheel_holds_every_source_file_under_one_name(wheel, repository):
 
 
 def test_presets_and_settings_come_from_the_installed_package(installed, repository, tmp_path):
-    program = "import vinnas_tf.flags; print(vinnas_tf.__file__, *vinnas_tf.flags.preset_names())"
+    program = "import vinnas_tf.flags as f; print(f.__file__, *f.preset_names('search'), *f.preset_names('train'))"
     done = run_elsewhere(installed, "-c", program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     file, *presets = done.stdout.split()
     assert Path(file).is_relative_to(installed.parent.parent)
-    assert presets == sorted(path.stem for path in (repository / "flags" / "presets").glob("*.flags"))
+    folders = [repository / "flags" / "presets" / command for command in ("search", "train")]
+    assert presets == [name for folder in folders for name in sorted(path.stem for path in folder.glob("*.flags"))]
 
 
-def test_a_command_line_runs_from_another_folder(installed, tmp_path):
-    done = run_elsewhere(installed, "-m", "vinnas_tf.search", "--dataset=cifar10", "--help", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["vinnas_tf.search", "--dataset=cifar10"], ["--cells=NNRNNRNN", "cifar10_laptop"]),
+        (["vinnas_tf.train", "--dataset=mnist"], ["--epochs=100", "mnist_laptop"]),
+        (["vinnas_tf.export"], ["--formats=saved_model,tflite"]),
+        (["vinnas_tf.export.verify"], ["--network="]),
+    ],
+)
+def test_a_command_line_runs_from_another_folder(installed, tmp_path, command, says):
+    done = run_elsewhere(installed, "-m", *command, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "--cells=NNRNNRNN" in done.stdout
-    assert "cifar10_laptop" in done.stdout
+    for text in says:
+        assert text in done.stdout
     assert not any(tmp_path.iterdir())
 
 

@@ -47,9 +47,9 @@ def count(config: SearchConfig, channels: int, classes: int) -> int:
     return 2 * kernels + classes + 2 * alphas
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", preset_names("search"))
 def test_parameter_counts_of_presets(preset: str) -> None:
-    settings = read_flags([f"--preset={preset}"], DataConfig, SearchConfig, usage="")
+    settings = read_flags([f"--preset={preset}"], DataConfig, SearchConfig, command="search", usage="")
     config = settings[SearchConfig]
     side, channels, classes = IMAGES[settings[DataConfig].dataset]
     supergraph = build(config, side, channels, classes)
@@ -57,7 +57,7 @@ def test_parameter_counts_of_presets(preset: str) -> None:
 
 
 def test_every_preset_is_pinned() -> None:
-    assert sorted(PINNED) == preset_names()
+    assert sorted(PINNED) == preset_names("search")
 
 
 def test_cells_of_a_type_share_their_alphas() -> None:
