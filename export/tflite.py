@@ -37,7 +37,9 @@ def convert(network: keras.Model, precision: str, images: np.ndarray, *, sparse:
         )
         return {"probabilities": tf.nn.softmax(logits)}
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()])
+    module = tf.Module()  # With it the file gets a signature, which names its input and output.
+    module.classify = classify
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()], module)
     converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
     if precision != "float32":
         converter.optimizations.append(tf.lite.Optimize.DEFAULT)
