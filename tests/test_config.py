@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
+from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,22 @@ from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
         (SearchConfig, "gamma_start_epoch", -1, 0),
         (SearchConfig, "label_smoothing", 1.0, 0.0),
         (SearchConfig, "seed", 2**31, 2**31 - 1),
+        (TrainConfig, "cells", "NXR", "NRN"),
+        (TrainConfig, "stem_stride", 3, 2),
+        (TrainConfig, "channels", 0, 1),
+        (TrainConfig, "epochs", 0, 26),
+        (TrainConfig, "batch_size", 1, 2),
+        (TrainConfig, "learning_rate", 0.0, 1e-9),
+        (TrainConfig, "log_variance_rate", float("nan"), 0.1),
+        (TrainConfig, "gamma_weights", -0.1, 0.0),
+        (TrainConfig, "gamma_start_epoch", 26, 25),
+        (TrainConfig, "gamma_end_epoch", 50, 49),
+        (TrainConfig, "label_smoothing", 1.0, 0.0),
+        (TrainConfig, "drop_path", 1.0, 0.3),
+        (TrainConfig, "auxiliary_weight", -0.4, 0.4),
+        (TrainConfig, "held_out", 1.0, 0.0),
+        (TrainConfig, "fine_tuning_epochs", -1, 1),
+        (TrainConfig, "seed", -1, 0),
     ],
 )
 def test_range_of_a_setting(config, field, bad, good):
@@ -43,7 +59,7 @@ def test_range_of_a_setting(config, field, bad, good):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("config", [DataConfig, SearchConfig])
+@pytest.mark.parametrize("config", [DataConfig, SearchConfig, TrainConfig])
 def test_settings_are_frozen_and_every_one_has_a_help(config):
     resolved = config()
     for field in dataclasses.fields(config):

@@ -2,31 +2,31 @@
 
 import pytest
 
-from vinnas_tf.console import LEGEND, describe, duration, header, line
+from vinnas_tf.console import SEARCH_TABLE, TRAIN_TABLE, Table, describe, duration
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.run_dir import Value
 
-NAMES = (
-    "cross_entropy", "kl_weights_weighted", "kl_alphas_weighted", "entropy_weighted", "weight_accuracy",
-    "alpha_accuracy", "mixing_entropy", "share_skip", "share_pool", "share_zero",
-)  # fmt: skip
 
-
+@pytest.mark.parametrize("table", [SEARCH_TABLE, TRAIN_TABLE])
 @pytest.mark.parametrize("size", [0.0, 3.4e-7, 0.000445, 0.0107, 0.98765, 1.0, 12.345, 144.557, 12345.6])
-def test_columns_never_run_together(size: float) -> None:
-    row: dict[str, Value] = dict.fromkeys(NAMES, min(size, 1.0))
+def test_columns_never_run_together(table: Table, size: float) -> None:
+    names = [name for _, name, _, _ in table.columns]
+    row: dict[str, Value] = dict.fromkeys(names, min(size, 1.0))
     row |= {"epoch": 100, "cross_entropy": size, "kl_weights_weighted": size, "kl_alphas_weighted": size}
-    text = line(row, 600, 359_999)
-    assert len(text.split()) == 1 + len(NAMES) + 1
+    row |= {"weights_kept": 12_345_678}
+    text = table.line(row, 600, 359_999)
+    assert len(text.split()) == 1 + len(names) + 1
     assert len(text) <= 80
 
 
-def test_titles_and_legend_fit_the_terminal() -> None:
-    assert max(len(text) for text in [header(), *LEGEND.splitlines()]) <= 80
+@pytest.mark.parametrize("table", [SEARCH_TABLE, TRAIN_TABLE])
+def test_titles_and_legend_fit_the_terminal(table: Table) -> None:
+    assert max(len(text) for text in [table.header(), *table.legend.splitlines()]) <= 80
 
 
 def test_what_an_epoch_does_not_have_is_a_dash() -> None:
-    assert line({"epoch": 1, "cross_entropy": 2.0}, 20, 0).split() == ["1/20", "2", *"---------", "0:00"]
+    row: dict[str, Value] = {"epoch": 1, "cross_entropy": 2.0}
+    assert SEARCH_TABLE.line(row, 20, 0).split() == ["1/20", "2", *"---------", "0:00"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])

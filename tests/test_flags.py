@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from absl import flags as absl_flags
 
-from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, require, setting
-from vinnas_tf.flags import preset_names, read_flags
+from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig, require, setting
+from vinnas_tf.flags import Inherited, preset_names, read_flags
+from vinnas_tf.run_dir import RunConfig
 
 PRESETS = ("cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_v1", "mnist", "smoke")
+TRAIN_PRESETS = tuple(sorted((*PRESETS, "mnist_laptop")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Oven:
 
 
 def read(*argv, kinds=(Oven,)):
-    return read_flags(argv, *kinds, usage="Bakes.")
+    return read_flags(argv, *kinds, command="search", usage="Bakes.")
 
 
 def read_search(*argv):
@@ -93,8 +95,9 @@ def test_a_mistake_is_named_in_one_line(argv, parts):
 
 
 def test_presets_on_disk_are_the_presets_offered(repository):
-    files = [path.stem for path in (repository / "flags" / "presets").iterdir()]
-    assert preset_names() == sorted(files) == list(PRESETS)
+    for command, presets in (("search", PRESETS), ("train", TRAIN_PRESETS)):
+        files = [path.stem for path in (repository / "flags" / "presets" / command).iterdir()]
+        assert preset_names(command) == sorted(files) == list(presets)
 
 
 # What VINNAS prints (section V-A of the paper and of its first version): skeleton, states, share of the data, epochs,
@@ -118,6 +121,54 @@ def test_preset(preset):
     if preset in PUBLISHED:
         found = (data.dataset, search.cells, search.states, data.data_fraction, search.epochs, search.batch_size)
         assert (*found, data.augment) == PUBLISHED[preset]
+
+
+def read_train(*argv, inherit=lambda _: Inherited()):
+    kinds = (DataConfig, TrainConfig, RunConfig)
+    return read_flags(argv, *kinds, command="train", usage="Trains.", inherit=inherit)
+
+
+# What VINNAS prints of its retraining (section V-A b): skeleton, epochs, augmentation, channels as a multiple of the
+# search's.
+RETRAINED = {
+    "mnist": ("R", 100, (), None),
+    "fashion_mnist": ("NNRNNRNN", 400, CROP_FLIP_ERASE, 6.4),
+    "fashion_mnist_v1": ("NRRN", 400, CROP_FLIP_ERASE, 4),
+    "cifar10": ("NNNNNNRNNNNNNRNNNNNN", 600, CROP_FLIP_ERASE, 3),
+    "cifar10_v1": ("NNNNNNRNNNNNNRNNNNNN", 600, CROP_FLIP_ERASE, 2.5),
+}
+
+
+@pytest.mark.parametrize("preset", TRAIN_PRESETS)
+def test_train_preset(preset):
+    settings = read_train(f"--preset={preset}")
+    data, train = settings[DataConfig], settings[TrainConfig]
+    assert preset == "smoke" or preset.startswith(data.dataset)
+    if preset in RETRAINED:
+        cells, epochs, augment, factor = RETRAINED[preset]
+        assert (train.cells, train.epochs, data.augment) == (cells, epochs, augment)
+        if factor:
+            assert train.channels == factor * read_search(f"--preset={preset}")[SearchConfig].channels
+
+
+def test_a_command_takes_over_what_an_earlier_stage_was_run_with():
+    asked = []
+
+    def inherit(run_dir):
+        asked.append(run_dir)
+        return Inherited({"dataset": "mnist", "image_size": 16, "cells": "RN", "states": 3}, "smoke")
+
+    settings = read_train("--run_dir=runs/m", inherit=inherit)
+    assert asked == ["runs/m"]
+    # The preset goes by the earlier stage's, and beats what was taken over; the command line beats both.
+    assert settings.preset == "smoke"
+    assert (settings[DataConfig].dataset, settings[DataConfig].image_size) == ("digits", 16)
+    assert settings[TrainConfig].cells == "R"
+    settings = read_train(
+        "--run_dir=runs/m", "--cells=NN", "--dataset=svhn_cropped", "--preset=digits", inherit=inherit
+    )
+    assert (settings.preset, settings[TrainConfig].cells, settings[DataConfig].image_size) == ("digits", "NN", 16)
+    assert settings[DataConfig].dataset == "svhn_cropped"
 
 
 def test_fashion_mnist_channels_scale_to_whole_numbers():

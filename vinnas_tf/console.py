@@ -67,10 +67,10 @@ of the mean network on the alpha half. H(z): mean entropy of the mixing weights
 )
 TRAIN_TABLE = Table(
     """\
-CE: cross-entropy. KL(w): the divergence of the weights, weighted as in the loss.
-acc: running accuracy in training, with noise and augmentation; held out: that of
-the mean network on held-out training images. kept: weights below the threshold
-of log lambda, which pruning would keep, and their share.""",
+CE: cross-entropy. KL(w): divergence of the weights, weighted as in the loss.
+acc: running accuracy in training, under noise and augmentation; held out: that
+of the mean network on held-out training images. kept: weights that pruning
+would keep, being below the threshold of log lambda, and their share.""",
     (
         ("CE", "cross_entropy", _amount, 9),
         ("KL(w)", "kl_weights_weighted", _amount, 9),

@@ -9,6 +9,7 @@ from vinnas_tf.drawing import png
 from vinnas_tf.pruning import ParameterCount, ThresholdPoint
 from vinnas_tf.run_dir import write_atomically
 
+_SHOWN_LOSS = 5.0  # Points of accuracy below the best that the threshold's picture shows.
 _KEPT, _PRUNED, _ACCURACY = "#2a6f97", "#d9dfe4", "#c1440e"
 
 
@@ -31,7 +32,7 @@ def draw_sparsity(counts: Mapping[str, ParameterCount], path: str | os.PathLike[
     axes.set_xlabel("weights")
     total_left, total = sum(left), sum(dense)
     axes.set_title(f"{total_left:,} of {total:,} weights left ({total_left / total:.1%})", fontsize=10)
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     write_atomically(path, png(figure))
 
@@ -49,6 +50,8 @@ def draw_threshold(points: Sequence[ThresholdPoint], chosen: float, images: str,
     axes = figure.subplots()
     thresholds = [point.threshold for point in points]
     axes.plot(thresholds, [100 * point.accuracy for point in points], "o-", color=_ACCURACY, markersize=4)
+    best = 100 * max(point.accuracy for point in points)
+    axes.set_ylim(best - _SHOWN_LOSS, best + _SHOWN_LOSS / 20)  # Lower down nobody would go.
     axes.set_xlabel("threshold: weights with log λ at or above it are pruned")
     axes.set_ylabel(f"accuracy on {images}, %", color=_ACCURACY)
     axes.tick_params(axis="y", colors=_ACCURACY)

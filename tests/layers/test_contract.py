@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from vinnas_tf.layers.batch_normalization import BatchNormalization
 from vinnas_tf.layers.cell import MixedCell, Preprocess
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.layers.drop_path import DropPath
@@ -20,6 +21,7 @@ LAYERS: dict[str, tuple[Callable[..., keras.Layer], list[tuple[int, ...]]]] = {
     "depthwise": (lambda **kw: VariationalDepthwiseConv2D((5, 5), strides=(2, 2), seed=1, **kw), [(9, 8, 3)]),
     "dilated": (lambda **kw: VariationalDepthwiseConv2D((3, 3), dilation_rate=2, seed=1, **kw), [(9, 8, 3)]),
     "dense": (lambda **kw: VariationalDense(4, use_bias=True, seed=1, **kw), [(6,)]),
+    "batch_normalization": (lambda **kw: BatchNormalization(**kw), [(7, 6, 3)]),
     "drop_path": (lambda **kw: DropPath(0.3, seed=1, **kw), [(7, 6, 3)]),
     "preprocess": (lambda **kw: Preprocess(4, stride=2, seed=1, **kw), [(9, 8, 3)]),
     "mixed_op": (lambda **kw: MixedOp(seed=1, **kw), [(9, 8, 4), (10,)]),

@@ -1,0 +1,220 @@
+"""The train command as a person meets it: a real run, killed and resumed; its files read back without our code."""
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+GENOTYPE = {
+    "version": 1,
+    "states": 2,
+    "normal": [
+        {"target": 2, "source": 0, "primitive": "skip"},
+        {"target": 2, "source": 1, "primitive": "sep_conv_3x3"},
+        {"target": 3, "source": 1, "primitive": "max_pool_3x3"},
+    ],
+    "reduction": [
+        {"target": 2, "source": 1, "primitive": "dil_conv_3x3"},
+        {"target": 3, "source": 0, "primitive": "conv_7x1_1x7"},
+        {"target": 3, "source": 2, "primitive": "skip"},
+    ],
+}
+SETTINGS = [
+    "--preset=smoke", "--data_fraction=1", "--cells=NR", "--channels=6", "--epochs=5", "--gamma_start_epoch=1",
+    "--gamma_end_epoch=3", "--gamma_weights=0.5", "--log_variance_rate=20", "--augment=crop", "--drop_path=0.1",
+    "--fine_tuning_epochs=1", "--seed=3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def genotype(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("genotype") / "found.json"
+    path.write_text(json.dumps(GENOTYPE))
+    return path
+
+
+def command(run_dir: Path, *flags: str) -> list[str]:
+    return [sys.executable, "-u", "-m", "vinnas_tf.train", *SETTINGS, f"--run_dir={run_dir}", *flags]
+
+
+def run(run_dir: Path, *flags: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(run_dir, *flags), capture_output=True, text=True, timeout=900, check=False)
+
+
+def kill_in_epoch(run_dir: Path, epoch: int, *flags: str) -> None:
+    """Starts the command and kills it once it has printed `epoch`'s line: in the middle of the next."""
+    process = subprocess.Popen(command(run_dir, *flags), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"{epoch:>3}/"):
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, genotype: Path) -> tuple[Path, str]:
+    """An uninterrupted run's folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    result = run(folder, f"--genotype={genotype}")
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def result_of(folder: Path) -> dict:
+    return json.loads((folder / "train" / "result.json").read_text())
+
+
+def arrays_in(path: Path) -> dict[str, np.ndarray]:
+    """Every array of a .keras file, by its name in the archive's HDF5."""
+    found: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def test_the_network_is_plain_keras_and_does_what_the_report_says(finished: tuple[Path, str]) -> None:
+    """A process that knows nothing of this package loads it, feeds it raw images, and gets the reported accuracy."""
+    program = (
+        "import sys, keras, numpy as np\n"
+        "from sklearn.datasets import load_digits\n"
+        "data = load_digits()\n"
+        "model = keras.saving.load_model(sys.argv[1])\n"
+        "assert not any(name.startswith('vinnas_tf') for name in sys.modules)\n"
+        "pixels = np.rint(data.images * 255 / 16).astype('float32')[..., None]\n"
+        "right = model.predict(pixels, verbose=0).argmax(axis=1) == data.target\n"
+        "print(right.mean())\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program, finished[0] / "train" / "network.keras"],
+        capture_output=True, text=True, check=True, cwd="/",
+    ).stdout  # fmt: skip
+    # All images: a mixture of the training, held-out and test images, so near the reported figures.
+    result = result_of(finished[0])
+    reported = [result[part]["stripped"]["accuracy"] for part in ("held_out", "test")]
+    assert min(reported) - 0.05 <= float(output.split()[-1]) <= 1
+    assert float(output.split()[-1]) > 0.8
+
+
+def test_counts_recounted_from_the_saved_files(finished: tuple[Path, str]) -> None:
+    result = result_of(finished[0])
+    stored = {
+        name: array
+        for name, array in arrays_in(finished[0] / "train" / "network.keras").items()
+        if not name.startswith("_") and ("batch_normalization" not in name or name[-1] in "01")
+    }
+    assert sum(array.size for array in stored.values()) == result["params_stored"]
+    assert sum(int(np.count_nonzero(array)) for array in stored.values()) == result["params_stored_nonzero"]
+    c, w = 6, 12
+    kernels = (
+        9 * c + 4 * c * c // 2  # stem; preprocessing of the normal cell's inputs, both of c channels
+        + 9 * c + c * c  # sep_conv_3x3
+        + c * w + 2 * c * w  # preprocessing of the reduction cell's: the stem, and two states
+        + 9 * w + w * w  # dil_conv_3x3
+        + 2 * 7 * w * w  # conv_7x1_1x7
+        + 2 * w * 10  # classifier
+    )  # fmt: skip
+    # Scales and shifts: stem, two preprocessings, sep_conv, max_pool; two preprocessings, dil_conv, conv_7x1; biases.
+    assert result["weights_dense"] == kernels
+    assert result["params_dense"] == kernels + 2 * (5 * c + 4 * w) + 10
+    assert result["weights_nonzero"] < result["weights_dense"]
+    assert sum(layer["params_nonzero"] for layer in result["layers"].values()) == result["params_nonzero"]
+
+
+def test_stripping_is_exact_and_says_so(finished: tuple[Path, str]) -> None:
+    result = result_of(finished[0])
+    assert result["stripping_error"] <= 1e-4
+    for figure in ("accuracy", "nll", "ece"):
+        assert result["test"]["stripped"][figure] == pytest.approx(result["test"]["pruned"][figure], abs=1e-5)
+
+
+def test_the_hashes_are_the_files(finished: tuple[Path, str]) -> None:
+    folder, result = finished[0] / "train", result_of(finished[0])
+    for key, name in (
+        ("genotype_sha256", "genotype.json"),
+        ("network_sha256", "network.keras"),
+        ("dense_network_sha256", "network_dense.keras"),
+    ):
+        assert result[key] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+def test_the_curve_goes_through_the_threshold_in_use(finished: tuple[Path, str]) -> None:
+    rows = np.genfromtxt(finished[0] / "train" / "threshold.csv", delimiter=",", names=True)
+    assert list(rows["threshold"]) == sorted(rows["threshold"], reverse=True)
+    assert np.all(np.diff(rows["params_nonzero"]) <= 0)
+    (at_three,) = rows["params_nonzero"][rows["threshold"] == 3]
+    assert int(at_three) == result_of(finished[0])["params_nonzero"]
+    for picture in ("threshold.png", "sparsity.png"):
+        assert min(Image.open(finished[0] / "train" / picture).size) > 200
+
+
+def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -> None:
+    lines = [line for line in finished[1].splitlines() if "/whole" not in line and "genotype=" not in line]
+    assert max(len(line) for line in lines) <= 80
+    result = result_of(finished[0])
+    assert f"{result['params_nonzero']:,} not 0" in finished[1]
+
+
+def test_killed_twice_it_ends_as_if_it_had_not_been(finished: tuple[Path, str], genotype: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    kill_in_epoch(folder, 2, f"--genotype={genotype}")
+    kill_in_epoch(folder, 4, f"--genotype={genotype}")
+    again = run(folder, f"--genotype={genotype}")
+    assert again.returncode == 0, again.stderr
+    assert "Resumes after epoch 4" in again.stdout
+    varies = ("network_sha256", "dense_network_sha256", "train_seconds")  # A .keras file holds the date.
+    whole, killed = result_of(finished[0]), result_of(folder)
+    assert {k: v for k, v in killed.items() if k not in varies} == {k: v for k, v in whole.items() if k not in varies}
+    for name in ("network.keras", "network_dense.keras"):
+        mine, expected = (arrays_in(path / "train" / name) for path in (folder, finished[0]))
+        assert mine.keys() == expected.keys()
+        for key in mine:
+            np.testing.assert_array_equal(mine[key], expected[key])
+    assert (folder / "train" / "threshold.csv").read_bytes() == (finished[0] / "train" / "threshold.csv").read_bytes()
+
+
+def test_a_finished_training_says_so_and_is_left_alone(finished: tuple[Path, str], genotype: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (finished[0] / "train").rglob("*")}
+    again = run(finished[0], f"--genotype={genotype}")
+    assert again.returncode == 0
+    assert "is trained" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in (finished[0] / "train").rglob("*")} == before
+
+
+def test_another_genotype_in_the_same_folder_is_refused(finished: tuple[Path, str], tmp_path: Path) -> None:
+    other = json.loads(json.dumps(GENOTYPE))
+    other["normal"][1]["primitive"] = "sep_conv_5x5"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    result = run(finished[0], f"--genotype={tmp_path / 'other.json'}")
+    assert result.returncode == 2
+    assert "genotype_sha256" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "has no finished search"),
+        (["--genotype=missing.json"], "can't read missing.json"),
+        (["--genotype={genotype}", "--cells=RRRRR"], "halves images 5 times"),
+        (["--genotype={genotype}", "--gamma_end_epoch=9"], "--gamma_end_epoch must be below --epochs=5"),
+        (["--genotype={genotype}", "--batch_size=5000"], "--batch_size=5000 is more than"),
+        (["--genotype={genotype}", "--learning_rate=1e30"], "the loss is not finite in epoch"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, genotype: Path, flags: list[str], message: str) -> None:
+    result = run(tmp_path / "run", *(flag.format(genotype=genotype) for flag in flags))
+    assert result.returncode == 2
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,72 @@
+"""Figures of a network against scikit-learn and NumPy; batch statistics against the activations themselves."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import accuracy_score, log_loss
+
+from vinnas_tf.evaluation import evaluate, measure, recompute_batch_statistics
+from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.network import build_network, point_network
+
+GENOTYPE = Genotype(1, reduction=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "dil_conv_3x3")))
+
+
+def test_accuracy_and_likelihood_equal_scikit_learns() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.full(4, 0.5), size=300)
+    labels = generator.integers(4, size=300)
+    found = measure(np.log(probabilities), labels)
+    assert found.accuracy == pytest.approx(accuracy_score(labels, probabilities.argmax(axis=1)))
+    assert found.nll == pytest.approx(log_loss(labels, probabilities, labels=range(4)))
+    assert found.images == 300
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two bins: four answers at 0.9 of which three are right, two at 0.6 of which none is.
+    confident, unsure = np.log([0.9, 0.1]), np.log([0.4, 0.6])
+    found = measure(np.array([confident] * 4 + [unsure] * 2), np.array([0, 0, 0, 1, 0, 0]))
+    assert found.ece == pytest.approx((4 * abs(0.75 - 0.9) + 2 * abs(0.0 - 0.6)) / 6)
+
+
+def test_predictions_that_are_as_often_right_as_they_say_have_no_calibration_error() -> None:
+    confidence = np.random.default_rng(0).uniform(0.5, 1, 200_000)
+    labels = (np.random.default_rng(1).uniform(size=confidence.size) > confidence).astype(int)
+    found = measure(np.log(np.stack([confidence, 1 - confidence], axis=1)), labels)
+    assert found.ece < 4 * np.sqrt(15 * 0.25 / confidence.size)
+
+
+def test_a_network_is_evaluated_on_every_image_whatever_the_batch() -> None:
+    generator = np.random.default_rng(3)
+    images = generator.normal(size=(23, 8, 8, 1)).astype("float32")
+    labels = generator.integers(5, size=23)
+    network = build_network(GENOTYPE, cells="R", channels=4, image_shape=(8, 8, 1), classes=5)
+    whole = evaluate(network, tf.data.Dataset.from_tensor_slices((images, labels)).batch(23))
+    parts = evaluate(network, tf.data.Dataset.from_tensor_slices((images, labels)).batch(7))
+    assert whole.images == parts.images == 23
+    assert whole.accuracy == parts.accuracy == np.mean(np.argmax(network(images), axis=1) == labels)
+    assert whole.nll == pytest.approx(parts.nll, rel=1e-5)
+
+
+def test_batch_statistics_are_those_of_the_network_without_noise() -> None:
+    generator = np.random.default_rng(4)
+    network = build_network(GENOTYPE, cells="R", channels=4, image_shape=(8, 8, 1), classes=5, drop_path=0.5)
+    for layer in network.layers:
+        if getattr(layer, "log_variance", None) is not None:
+            layer.log_variance.assign(tf.zeros_like(layer.log_variance))  # Loud noise, which must not be seen.
+    point = point_network(network)
+    images = [generator.normal(size=(16, 8, 8, 1)).astype("float32") for _ in range(3)]
+    recompute_batch_statistics(point, [(batch, None) for batch in images])
+    stem = point.get_layer("stem_conv")
+    before = [tf.nn.conv2d(batch, stem.mean.value, 1, "SAME").numpy() for batch in images]
+    normalization = point.get_layer("stem_bn")
+    means = np.mean([batch.mean(axis=(0, 1, 2)) for batch in before], axis=0)
+    variances = np.mean([batch.var(axis=(0, 1, 2)) for batch in before], axis=0)
+    np.testing.assert_allclose(normalization.moving_mean, means, atol=1e-6)
+    np.testing.assert_allclose(normalization.moving_variance, variances, rtol=1e-5)
+    # What lies deeper has seen the batch's own statistics above it, so a batch is normalised as in training.
+    for layer in point.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            assert layer.momentum == 0.99
+            assert np.all(layer.moving_variance.numpy() < 5)
