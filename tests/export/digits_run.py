@@ -77,7 +77,7 @@ def train_and_prune() -> Trained:
     for sparsity in np.linspace(0.5, SPARSITY, 6):
         keep_largest(network, sparsity)
         network.fit(images, dataset.train.labels, epochs=2, callbacks=[KeepZeros()], **fit)
-    network.fit(images, dataset.train.labels, epochs=6, callbacks=[KeepZeros()], **fit)
+    network.fit(images, dataset.train.labels, epochs=12, callbacks=[KeepZeros()], **fit)
     recompute_batch_statistics(network, batches)
     return Trained(dense, strip(network, normalization.layer()), dataset, test)
 
