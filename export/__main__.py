@@ -76,6 +76,9 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
             files[path]["figures"]["latency"] = latency
         for (baseline, path), latency in zip(family.baselines.items(), latencies[len(working) :], strict=True):
             baselines[baseline] = {**size(path), "latency": latency}
+            for file in working:
+                figures = files[file]["figures"]
+                figures.setdefault("latency_ratio", {})[baseline] = _ratio(figures["latency"], latency)
     result = {
         **described,
         "test": {"images": len(test), "accuracy": float((reference.argmax(axis=-1) == test.labels).mean())},
@@ -133,6 +136,11 @@ def _prove(path: Path, test: ImageSet, reference: np.ndarray) -> dict[str, Any]:
         return prove(path, test, reference)
     except ConfigError as error:  # The other files are still to be written.
         return {**size(path), "failures": [str(error)]}
+
+
+def _ratio(latency: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float]:
+    """Median latency as a multiple of a baseline's, for each number of threads."""
+    return {t: round(latency[t]["median_ms"] / baseline[t]["median_ms"], 3) for t in latency}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from vinnas_tf.export.source import Source
 from vinnas_tf.export.tflite import PRECISIONS, convert
 
 LABELS = "tflite/labels.txt"
-# Where the sparse encoding is tried. The converter encodes no 8-bit tensor sparse that its runtime would read.
+# Where the sparse encoding is tried. Not in 8 bits: there sparse linear layers fail or answer wrongly.
 _SPARSE = ("float32", "float16")
 _CHECKED_IMAGES = 64
 _SPARSE_TOLERANCE = 1e-3

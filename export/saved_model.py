@@ -1,8 +1,9 @@
-"""SavedModel with sparse storage: a kernel's file holds its non-zero values and one bit for each entry."""
+"""SavedModel with sparse storage: the file holds the weights that are not zero, and one bit for each weight."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -10,54 +11,51 @@ import tensorflow as tf
 
 SIGNATURES = {"serving_default": tf.float32, "serving_uint8": tf.uint8}
 CLASS_NAMES = "class_names.txt"
-# What the functions that rebuild one sparse kernel take in the file, about: below that nothing is saved.
-_GRAPH_BYTES = 4096
+# What the graph grows by for a weight that is stored sparse, about: below it nothing is saved.
+_GRAPH_BYTES = 256
 
 
-class SparseKernel(tf.saved_model.experimental.TrackableResource):
-    """A kernel that is stored sparse and read dense.
+class SparseWeights(tf.saved_model.experimental.TrackableResource):
+    """Weights that are stored sparse and read dense.
 
-    The dense variable is made once, when the model is loaded: TensorFlow runs `_create_resource` and `_initialize`
-    then, in Python and in its C++ loader alike. So a call costs what it costs with a dense kernel.
+    They are made dense once, when the model is loaded, in one variable: TensorFlow runs `_create_resource` and
+    `_initialize` then, in Python and in its C++ loader alike. A call cuts that variable in pieces.
 
     Args:
-        name: unique in the model.
-        kernel: float32 of any shape.
+        weights: float32, of any shapes.
     """
 
-    def __init__(self, name: str, kernel: np.ndarray) -> None:
+    def __init__(self, weights: Sequence[np.ndarray]) -> None:
         super().__init__()
-        # The loader keeps variables by name: that of another model's kernel must differ, in the same process too.
-        self._name = f"{name}/{hashlib.sha256(kernel.tobytes()).hexdigest()}"
-        self._shape = kernel.shape
-        self._values = kernel[kernel != 0]
-        self._bitmap = np.packbits(kernel.ravel() != 0)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the dense kernel."""
-        return self._shape
+        flat = np.concatenate([weight.ravel() for weight in weights])
+        self._shapes = [weight.shape for weight in weights]
+        self._size = flat.size
+        self._values = flat[flat != 0]
+        self._bitmap = np.packbits(flat != 0)
+        # The loader keeps variables by name: that of another model in the same process must differ.
+        self._name = f"weights_{hashlib.sha256(flat.tobytes()).hexdigest()}"
 
     @property
     def stored_bytes(self) -> int:
         """Bytes of the values and of the bitmap."""
         return self._values.nbytes + self._bitmap.nbytes
 
-    def read_value(self) -> tf.Tensor:
-        """The dense kernel, float32."""
-        value = tf.raw_ops.ReadVariableOp(resource=self.resource_handle, dtype=tf.float32)
-        return tf.ensure_shape(value, self._shape)
+    def read(self) -> list[tf.Tensor]:
+        """The dense weights, float32."""
+        flat = tf.raw_ops.ReadVariableOp(resource=self.resource_handle, dtype=tf.float32)
+        sizes = [int(np.prod(shape)) for shape in self._shapes]
+        pieces = tf.split(tf.ensure_shape(flat, [self._size]), sizes)
+        return [tf.reshape(piece, shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
 
     def _create_resource(self) -> tf.Tensor:
-        return tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=self._shape, shared_name=self._name)
+        return tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[self._size], shared_name=self._name)
 
     def _initialize(self) -> None:
         shifts = tf.constant([7, 6, 5, 4, 3, 2, 1, 0], tf.uint8)
         bits = tf.bitwise.right_shift(tf.constant(self._bitmap)[:, None], shifts) & 1
         positions = tf.where(tf.reshape(bits, [-1]))
-        size = int(np.prod(self._shape))
-        kernel = tf.reshape(tf.scatter_nd(positions, tf.constant(self._values), [size]), self._shape)
-        tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=kernel)
+        flat = tf.scatter_nd(positions, tf.constant(self._values), [self._size])
+        tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=flat)
 
 
 class Written(NamedTuple):
@@ -81,27 +79,34 @@ def write_saved_model(
         folder: the version folder to write; the folder that it lies in must exist.
         class_names: in the order of the logits.
         manifest: file to add to the assets.
-        sparse: store sparse what is smaller so; False stores every weight dense.
+        sparse: store sparse what is smaller so; False makes every weight a variable, as is usual.
     """
     module = tf.Module()
-    weights = {id(weight): _store(weight, sparse) for weight in network.weights}
-    module.weights = [weight for weight in weights.values() if not isinstance(weight, np.ndarray)]
+    values = {id(weight): np.asarray(weight, np.float32) for weight in network.weights}
+    chosen = [key for key, value in values.items() if sparse and _saved_bytes(value) > _GRAPH_BYTES]
+    module.sparse = SparseWeights([values[key] for key in chosen]) if chosen else None
+    module.dense = [] if sparse else [tf.Variable(value, trainable=False) for value in values.values()]
     labels = manifest.with_name(CLASS_NAMES)
     labels.write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
     module.assets = [tf.saved_model.Asset(str(labels)), tf.saved_model.Asset(str(manifest))]
 
-    @tf.function
+    @tf.function(autograph=False)
     def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        if sparse:
+            weights = {key: tf.constant(value) for key, value in values.items() if key not in chosen}
+            weights.update(zip(chosen, module.sparse.read() if chosen else [], strict=True))
+        else:
+            weights = {key: variable.read_value() for key, variable in zip(values, module.dense, strict=True)}
         logits, _ = network.stateless_call(
-            [_read(weights[id(weight)]) for weight in network.trainable_variables],
-            [_read(weights[id(weight)]) for weight in network.non_trainable_variables],
+            [weights[id(weight)] for weight in network.trainable_variables],
+            [weights[id(weight)] for weight in network.non_trainable_variables],
             image,
             training=False,
         )
-        label_id = tf.argmax(logits, axis=-1, output_type=tf.int32, name="label_id")
+        label_id = tf.argmax(logits, axis=-1, output_type=tf.int32)
         return {"probabilities": tf.nn.softmax(logits), "label_id": label_id}
 
-    @tf.function
+    @tf.function(autograph=False)
     def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return classify(tf.cast(image, tf.float32))
 
@@ -111,19 +116,11 @@ def write_saved_model(
         for name, dtype in SIGNATURES.items()
     }
     tf.saved_model.save(module, str(folder), signatures=signatures)
-    dense_bytes = sum(4 * int(np.prod(weight.shape)) for weight in network.weights)
-    saved = [4 * np.prod(w.shape) - w.stored_bytes for w in weights.values() if isinstance(w, SparseKernel)]
-    return Written(dense_bytes - int(sum(saved)), dense_bytes)
+    dense_bytes = sum(value.nbytes for value in values.values())
+    stored_dense = sum(value.nbytes for key, value in values.items() if key not in chosen)
+    return Written(stored_dense + (module.sparse.stored_bytes if chosen else 0), dense_bytes)
 
 
-def _store(weight: keras.Variable, sparse: bool) -> Any:
-    """A sparse kernel or, where that takes more, a constant; a variable, the usual way, where all is to be dense."""
-    value = np.asarray(weight, np.float32)
-    if not sparse:
-        return tf.Variable(value, trainable=False, name=weight.path.replace("/", "_"))
-    kernel = SparseKernel(weight.path, value)
-    return kernel if kernel.stored_bytes + _GRAPH_BYTES < value.nbytes else value
-
-
-def _read(weight: Any) -> tf.Tensor:
-    return tf.constant(weight) if isinstance(weight, np.ndarray) else weight.read_value()
+def _saved_bytes(weight: np.ndarray) -> float:
+    """What sparse storage of a weight takes less than dense storage."""
+    return weight.nbytes - np.count_nonzero(weight) * weight.itemsize - weight.size / 8

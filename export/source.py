@@ -13,6 +13,8 @@ from vinnas_tf.config import ConfigError, DataConfig, require
 from vinnas_tf.run_dir import stage_record
 
 _TRAIN = "Run python -m vinnas_tf.train with this --run_dir first."
+# What result.json calls the files whose SHA-256 it holds.
+_HASHED = {"genotype": "genotype.json", "network": "network.keras", "dense_network": "network_dense.keras"}
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,22 @@ def read_source(run_dir: Path) -> Source:
     folder = run_dir / "train"
     try:
         result = json.loads(_read(folder / "result.json"))
-        genotype_sha256, network_sha256 = result["genotype_sha256"], result["network_sha256"]
+        hashes = {file: result[f"{name}_sha256"] for name, file in _HASHED.items()}
         dataset, class_names, image_shape = result["dataset"], tuple(result["class_names"]), result["image_shape"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{folder / 'result.json'} is not a training's result ({error!r}). {_TRAIN}") from error
-    genotype = _read_unchanged(folder / "genotype.json", genotype_sha256)
-    _read_unchanged(folder / "network.keras", network_sha256)
+    for file, sha256 in hashes.items():
+        require(
+            hashlib.sha256(_read(folder / file)).hexdigest() == sha256,
+            f"{folder / file} is not the file that the training wrote (its SHA-256 differs from result.json's): "
+            "restore it, or train again with --overwrite.",
+        )
     source = Source(
         network=load_network(folder / "network.keras"),
         unpruned=load_network(folder / "network_dense.keras"),
-        genotype=json.loads(genotype),
-        genotype_sha256=genotype_sha256,
-        network_sha256=network_sha256,
+        genotype=json.loads(_read(folder / "genotype.json")),
+        genotype_sha256=hashes["genotype.json"],
+        network_sha256=hashes["network.keras"],
         dataset=dataset,
         class_names=class_names,
         record=record,
@@ -106,13 +112,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"can't read {path}: {error.strerror}. {_TRAIN}") from error
-
-
-def _read_unchanged(path: Path, sha256: str) -> bytes:
-    content = _read(path)
-    require(
-        hashlib.sha256(content).hexdigest() == sha256,
-        f"{path} is not the file that the training wrote (its SHA-256 differs from result.json's): restore it, or "
-        "train again with --overwrite.",
-    )
-    return content

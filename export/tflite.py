@@ -23,13 +23,23 @@ def convert(network: keras.Model, precision: str, images: np.ndarray, *, sparse:
         images: uint8 [n, h, w, c] training images, from which "full_int8" takes the range of each activation.
         sparse: encode tensors sparse.
     """
-    network = _with_short_names(network)
+    renamed = _with_short_names(network)
+    # Constants: of variables that it is handed, the converter leaves some as resources.
+    trainable = [np.asarray(weight) for weight in network.trainable_variables]
+    others = [np.asarray(weight) for weight in network.non_trainable_variables]
 
-    @tf.function(input_signature=[tf.TensorSpec((1, *network.input.shape[1:]), tf.float32, name="image")])
+    @tf.function(
+        input_signature=[tf.TensorSpec((1, *network.input.shape[1:]), tf.float32, name="image")], autograph=False
+    )
     def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": tf.nn.softmax(network(image, training=False))}
+        logits, _ = renamed.stateless_call(
+            [tf.constant(weight) for weight in trainable], [tf.constant(weight) for weight in others], image
+        )
+        return {"probabilities": tf.nn.softmax(logits)}
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()], network)
+    module = tf.Module()  # With it the file gets a signature, which names its input and output.
+    module.classify = classify
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()], module)
     converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
     if precision != "float32":
         converter.optimizations.append(tf.lite.Optimize.DEFAULT)
@@ -48,7 +58,7 @@ def convert(network: keras.Model, precision: str, images: np.ndarray, *, sparse:
 
 
 def _with_short_names(network: keras.Model) -> keras.Model:
-    """The same network with numbers for names: the file holds the names of layers several times over.
+    """The network, its weights left out, with numbers for names: the file holds the names of layers several times over.
 
     They were a third of the float32 file of a network with 19,000 weights of which a tenth is not zero.
     """
@@ -57,6 +67,4 @@ def _with_short_names(network: keras.Model) -> keras.Model:
     def rename(layer: keras.layers.Layer) -> keras.layers.Layer:
         return type(layer).from_config({**layer.get_config(), "name": str(next(numbers))})
 
-    renamed = keras.models.clone_model(network, clone_function=rename)
-    renamed.set_weights(network.get_weights())
-    return renamed
+    return keras.models.clone_model(network, clone_function=rename)

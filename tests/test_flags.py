@@ -274,3 +274,20 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path, repository):
     done = subprocess.run([sys.executable, str(program)], stdout=writer, stderr=subprocess.PIPE, env=env)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_one_field_may_be_given_without_its_name():
+    def loaf(*argv):
+        return read_flags(argv, Oven, command="verify", usage="Bakes.", positional="loaf")[Oven].loaf
+
+    assert loaf("white", "--minutes", "30") == loaf("--loaf=white") == "white"
+    with pytest.raises(ConfigError, match="unexpected argument 'white rye'"):
+        loaf("white", "rye")
+
+
+def test_a_command_without_presets_has_no_flag_for_them(capsys):
+    with pytest.raises(ConfigError, match="unknown flag --preset"):
+        read_flags(["--preset=mnist"], Oven, command="verify", usage="Bakes.")
+    with pytest.raises(SystemExit):
+        read_flags(["--help"], Oven, command="verify", usage="Bakes.")
+    assert "preset" not in capsys.readouterr().out

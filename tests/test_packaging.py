@@ -87,6 +87,14 @@ def test_a_command_line_runs_from_another_folder(installed, tmp_path, command, s
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("module", ["vinnas_tf.export", "vinnas_tf.export.verify"])
+def test_commands_of_the_export_run_from_another_folder(module, installed, tmp_path):
+    done = run_elsewhere(installed, "-m", module, "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"python -m {module}" in done.stdout
+    assert "--preset" not in done.stdout
+
+
 @pytest.mark.parametrize("name", ["flags", "export"])
 def test_lint_bans_the_folders_bare_names(name, repository, tmp_path):
     (tmp_path / "module.py").write_text(f'"""Imports a folder of the checkout."""\n\nimport {name}\n\nprint({name})\n')

@@ -77,7 +77,7 @@ def train_and_prune() -> Trained:
     for sparsity in np.linspace(0.5, SPARSITY, 6):
         keep_largest(network, sparsity)
         network.fit(images, dataset.train.labels, epochs=2, callbacks=[KeepZeros()], **fit)
-    network.fit(images, dataset.train.labels, epochs=6, callbacks=[KeepZeros()], **fit)
+    network.fit(images, dataset.train.labels, epochs=12, callbacks=[KeepZeros()], **fit)
     recompute_batch_statistics(network, batches)
     return Trained(dense, strip(network, normalization.layer()), dataset, test)
 
@@ -90,15 +90,19 @@ def write_run(path: Path, trained: Trained) -> None:
         GENOTYPE.save(run.file("genotype.json"))
         trained.sparse.save(run.file("network.keras"))
         trained.dense.save(run.file("network_dense.keras"))
-        hashes = {
-            f"{name}_sha256": hashlib.sha256(run.file(file).read_bytes()).hexdigest()
-            for name, file in (("genotype", "genotype.json"), ("network", "network.keras"))
+        files = {
+            "genotype": "genotype.json",
+            "network": "network.keras",
+            "dense_network": "network_dense.keras",
         }
         result = {
             "dataset": "digits",
             "class_names": trained.dataset.class_names,
             "image_shape": [8, 8, 1],
-            **hashes,
+            **{
+                f"{name}_sha256": hashlib.sha256(run.file(file).read_bytes()).hexdigest()
+                for name, file in files.items()
+            },
         }
         run.file("result.json").write_text(json.dumps(result))
         run.mark_finished()

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from vinnas_tf.export.saved_model import SparseKernel
+from vinnas_tf.export.saved_model import SparseWeights
 
 
 @pytest.fixture(scope="module")
@@ -201,30 +201,33 @@ def test_its_weights_take_a_fifth_of_the_dense_bytes_or_less(exported, meta_grap
 
 
 @pytest.mark.parametrize(
-    "kernel",
+    "weights",
     [
-        np.zeros((3, 3, 2, 2)),
-        np.arange(1, 12).reshape(11),
-        np.where(np.arange(7 * 5 * 3).reshape(7, 5, 3) % 9 == 4, 1.5, 0),
+        [np.zeros((3, 3, 2, 2))],
+        [np.arange(1, 12)],
+        [np.where(np.arange(7 * 5 * 3).reshape(7, 5, 3) % 9 == 4, 1.5, 0), np.eye(3), np.zeros(2)],
     ],
-    ids=["all zeros", "no zeros", "sparse, not a multiple of eight"],
+    ids=["all zeros", "no zeros", "several, not a multiple of eight together"],
 )
-def test_a_sparse_kernel_is_rebuilt_exactly(kernel, tmp_path):
-    kernel = np.float32(kernel)
+def test_sparse_weights_are_rebuilt_exactly(weights, tmp_path):
+    weights = [np.float32(weight) for weight in weights]
+    save_weights(weights, tmp_path)
+    rebuilt = tf.saved_model.load(str(tmp_path)).read()
+    for weight, value in zip(weights, rebuilt, strict=True):
+        np.testing.assert_array_equal(value, weight)
+
+
+def save_weights(weights: list[np.ndarray], folder: Path) -> None:
     module = tf.Module()
-    module.kernel = SparseKernel("kernel", kernel)
-    module.read = tf.function(module.kernel.read_value, input_signature=[])
-    tf.saved_model.save(module, str(tmp_path / "model"))
-    np.testing.assert_array_equal(tf.saved_model.load(str(tmp_path / "model")).read(), kernel)
+    module.weights = SparseWeights(weights)
+    module.read = tf.function(module.weights.read, input_signature=[])
+    tf.saved_model.save(module, str(folder))
 
 
-def test_two_models_in_one_process_keep_their_own_kernels(tmp_path):
-    kernels = [np.float32([[0, value], [0, 0]]) for value in (1, 2)]
-    for number, kernel in enumerate(kernels):
-        module = tf.Module()
-        module.kernel = SparseKernel("kernel", kernel)
-        module.read = tf.function(module.kernel.read_value, input_signature=[])
-        tf.saved_model.save(module, str(tmp_path / str(number)))
+def test_two_models_in_one_process_keep_their_own_weights(tmp_path):
+    weights = [np.float32([[0, value], [0, 0]]) for value in (1, 2)]
+    for number, weight in enumerate(weights):
+        save_weights([weight], tmp_path / str(number))
     loaded = [tf.saved_model.load(str(tmp_path / str(number))) for number in range(2)]
-    for model, kernel in zip(loaded, kernels, strict=True):
-        np.testing.assert_array_equal(model.read(), kernel)
+    for model, weight in zip(loaded, weights, strict=True):
+        np.testing.assert_array_equal(model.read()[0], weight)
