@@ -3,8 +3,8 @@
 from typing import Any
 
 LEGEND = """\
-bytes, gzip: of the file or folder. agree: share of test images that get the same
-class as from the stripped Keras network. max dp: largest difference of a
+bytes, gzip: of the file or folder. agree: share of test images that get the
+same class as from the stripped Keras network. max dp: largest difference of a
 probability. 1t, 2t: median ms for one image with 1 and 2 threads. The baselines
 at the end are not kept: SavedModel with every weight stored dense, and the
 network before pruning as SavedModel and as float32 TFLite."""

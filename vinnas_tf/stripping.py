@@ -7,7 +7,7 @@ graph then decide what stays; each is exact:
    number it is. A constant passes through every layer but a spatial convolution: that one sees zeros beyond the border.
 2. backwards: which channels must be computed. A constant needs no computing where it can be added later.
 3. forwards: the layers are made, for these channels. Constants that were left out travel along as an offset until a
-   bias takes them in.
+   bias takes them in. A layer that needs most of its input's channels reads them all, for picking some takes longer.
 """
 
 from collections import Counter
@@ -31,6 +31,10 @@ _TRANSPARENT = (
     keras.layers.GlobalAveragePooling2D,
     DropPath,
 )
+# Each channel of the output is made from one channel of the input.
+_ONE_TO_ONE = (VariationalDepthwiseConv2D, keras.layers.ReLU, keras.layers.BatchNormalization, *_TRANSPARENT)
+# From this share on, computing the other channels takes less time than picking the ones that count out of the image.
+_WORTH_READING_ALL = 0.5
 
 
 @dataclass(eq=False)
@@ -90,6 +94,7 @@ def strip(model: keras.Model, normalization: keras.layers.Layer | None = None) -
                 source.computed |= demand
     for node in nodes:
         if node.computed.any():
+            _widen(node)
             node.tensor, node.offset = _make(node)
         if node is nodes[0]:
             images = node.tensor
@@ -185,6 +190,16 @@ def _demands(node: _Node) -> Sequence[np.ndarray]:
     return [node.computed for _ in node.inputs]
 
 
+def _widen(node: _Node) -> None:
+    """Lets a layer whose channels come from one channel each compute all that its input has, where that is worth it."""
+    if isinstance(node.layer, (*_ONE_TO_ONE, keras.layers.Concatenate)):
+        pairs = zip(node.inputs, node.demands, strict=True)
+        node.demands = [
+            source.computed if _worth_reading_all(demand, source) else demand for source, demand in pairs
+        ]
+        node.computed = np.concatenate(node.demands)
+
+
 def _make(node: _Node) -> tuple[keras.KerasTensor, np.ndarray]:
     """Third pass: the node's `tensor` and `offset`."""
     layer = node.layer
@@ -219,14 +234,15 @@ def _make(node: _Node) -> tuple[keras.KerasTensor, np.ndarray]:
 def _make_mixing(node: _Node, source: _Node, demand: np.ndarray) -> keras.KerasTensor:
     kernel = node.kernel[..., node.computed]
     bias = node.bias[node.computed]
+    read = source.computed if _worth_reading_all(demand, source) else demand
     if node.pointwise:
-        x, offset = _take(source, demand)
+        x, _ = _take(source, read)
         added = np.where(demand | np.isnan(source.constant), 0, source.constant)
-        added[demand] = offset
+        added[demand] = source.offset[demand[source.computed]]
         bias = bias + added @ kernel[0, 0]
     else:
-        x = _take_exactly(source, demand)
-    kernel = kernel[:, :, demand]
+        x = _take_exactly(source, read)
+    kernel = np.where(demand[:, None], kernel, 0)[:, :, read]
     shared = {"use_bias": bool(bias.any()), "name": node.layer.name}
     weights = [bias] if shared["use_bias"] else []
     if isinstance(node.layer, VariationalDense):
@@ -262,6 +278,10 @@ def _with_weights(layer: keras.layers.Layer, x: keras.KerasTensor, weights: list
     y = layer(x)
     layer.set_weights(weights)
     return y
+
+
+def _worth_reading_all(demand: np.ndarray, source: _Node) -> bool:
+    return bool(0 < source.computed.sum() <= demand.sum() / _WORTH_READING_ALL)
 
 
 def _take(source: _Node, channels: np.ndarray) -> tuple[keras.KerasTensor, np.ndarray]:
