@@ -1,13 +1,16 @@
 # `make` alone lists the targets.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+DEMO ?= runs/digits-vinnas-seed0
 RUN := $(VENV)/bin/python -m
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
-demo: $(VENV)/installed  ## Set up, then search an architecture for the digits.
-	$(RUN) vinnas_tf.search
+demo: $(VENV)/installed  ## Set up, then search, train and export a network for the digits.
+	$(RUN) vinnas_tf.search --run_dir=$(DEMO)
+	$(RUN) vinnas_tf.train --run_dir=$(DEMO)
+	$(RUN) vinnas_tf.export --run_dir=$(DEMO)
 
 test: $(VENV)/installed  ## Set up, then run the tests.
 	$(RUN) pytest

@@ -29,7 +29,7 @@ GENOTYPE = Genotype(
         *(Edge(3, 1, "skip"), Edge(3, 2, "dil_conv_5x5")),
     ),
 )
-SPARSITY = 0.9
+SPARSITY = 0.93
 SIZE = {"cells": "NR", "channels": 16}
 
 
