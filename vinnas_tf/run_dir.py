@@ -17,7 +17,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -81,6 +81,7 @@ class RunDir:
         data_fingerprint: str,
         preset: str = "",
         overwrite: bool = False,
+        late_settings: Collection[str] = (),
     ) -> None:
         """Opens the folder, making it where it doesn't exist; an earlier run with equal settings is to be resumed.
 
@@ -91,6 +92,8 @@ class RunDir:
             data_fingerprint: hash of the data that the stage reads.
             preset: name of the preset that the settings came from; recorded only.
             overwrite: remove what the stage wrote before and start anew.
+            late_settings: settings that only the stage's last steps depend on. Where no others differ from an earlier
+                run, the stage counts as unfinished again.
 
         Raises:
             ConfigError: the folder can't be written, is in use by another process, holds something that isn't a run, or
@@ -98,6 +101,7 @@ class RunDir:
         """
         self.path = Path(path)
         self.stage = stage
+        self._late_settings = late_settings
         self._lock: int | None = None
         values = {name: value for config in settings for name, value in dataclasses.asdict(config).items()}
         self.record: dict[str, Any] = {
@@ -160,18 +164,26 @@ class RunDir:
         before = stages.get(self.stage)
         if before is not None and not overwrite:
             changes = _changes(before, self.record)
+            early = [change for change in changes if change.split()[0] not in self._late_settings]
             require(
-                not changes,
-                f"run folder {self.path} was made with other settings: {', '.join(changes)}; "
+                not early,
+                f"run folder {self.path} was made with other settings: {', '.join(early)}; "
                 "use --overwrite to start anew, or another --run_dir.",
             )
-            self.record = before
+            if changes:
+                self.file(_FINISHED).unlink(missing_ok=True)
+                self._write_record(stages)
+            else:
+                self.record = before
         else:
             if before is not None:
                 self._remove_outputs()
-            config = {"format": FORMAT, "stages": {**stages, self.stage: self.record}}
-            write_atomically(self.path / "config.json", json.dumps(config, indent=2) + "\n")
+            self._write_record(stages)
         self.file("").mkdir(exist_ok=True)
+
+    def _write_record(self, stages: Mapping[str, Any]) -> None:
+        config = {"format": FORMAT, "stages": {**stages, self.stage: self.record}}
+        write_atomically(self.path / "config.json", json.dumps(config, indent=2) + "\n")
 
     def _remove_outputs(self) -> None:
         """Removes what the stage may have written and nothing else.

@@ -194,9 +194,7 @@ def _widen(node: _Node) -> None:
     """Lets a layer whose channels come from one channel each compute all that its input has, where that is worth it."""
     if isinstance(node.layer, (*_ONE_TO_ONE, keras.layers.Concatenate)):
         pairs = zip(node.inputs, node.demands, strict=True)
-        node.demands = [
-            source.computed if _worth_reading_all(demand, source) else demand for source, demand in pairs
-        ]
+        node.demands = [source.computed if _worth_reading_all(demand, source) else demand for source, demand in pairs]
         node.computed = np.concatenate(node.demands)
 
 

@@ -6,7 +6,8 @@
 Builds the network of a searched run folder, or of any genotype file, trains it with
 Gaussian weights, sets the weights that are mostly noise to zero, strips what only
 zeros reach, and writes the network and its figures into the run folder's train/.
-The same command resumes a training that was interrupted, with the same result.
+The same command resumes a training that was interrupted, with the same result;
+with another threshold it prunes the finished training again.
 """
 
 import vinnas_tf.quiet_import  # noqa: F401
@@ -159,6 +160,7 @@ def main(argv: list[str]) -> None:
         data_fingerprint=dataset.fingerprint,
         preset=settings.preset,
         overwrite=where.overwrite,
+        late_settings=("log_noise_ratio_threshold", "fine_tuning_epochs"),
     ) as run:
         if run.finished:
             print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")

@@ -208,7 +208,9 @@ def _fine_tune(
     steps = len(images) // config.batch_size
     rate = keras.optimizers.schedules.CosineDecay(_FINE_TUNING_RATE * config.learning_rate, epochs * steps)
     model.compile(keras.optimizers.Adam(rate))
-    checkpoint = EpochCheckpoint(model, [model.optimizer], run.file("fine_tuning"))
+    # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
+    folder = run.file("fine_tuning") / f"{config.log_noise_ratio_threshold:g}_{epochs}"
+    checkpoint = EpochCheckpoint(model, [model.optimizer], folder)
     done = checkpoint.restore()
     if done == epochs:
         return

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +190,21 @@ def test_a_finished_training_says_so_and_is_left_alone(finished: tuple[Path, str
     assert again.returncode == 0
     assert "is trained" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in (finished[0] / "train").rglob("*")} == before
+
+
+def test_another_threshold_prunes_again_without_training_again(
+    finished: tuple[Path, str], genotype: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    again = run(folder, f"--genotype={genotype}", "--log_noise_ratio_threshold=-1", "--fine_tuning_epochs=0")
+    assert again.returncode == 0, again.stderr
+    assert not [line for line in again.stdout.splitlines() if line.lstrip().startswith("1/5")]
+    rows = np.genfromtxt(finished[0] / "train" / "threshold.csv", delimiter=",", names=True)
+    (expected,) = rows["params_nonzero"][rows["threshold"] == -1]
+    assert result_of(folder)["params_nonzero"] == int(expected) < result_of(finished[0])["params_nonzero"]
+    settings = json.loads((folder / "config.json").read_text())["stages"]["train"]["settings"]
+    assert settings["log_noise_ratio_threshold"] == -1
 
 
 def test_another_genotype_in_the_same_folder_is_refused(finished: tuple[Path, str], tmp_path: Path) -> None:
