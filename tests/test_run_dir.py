@@ -27,6 +27,7 @@ class Run:
     search: SearchConfig = SearchConfig()
     data_fingerprint: str = FINGERPRINT
     overwrite: bool = False
+    late_settings: tuple[str, ...] = ()
 
     def open(self) -> RunDir:
         settings = [self.data, self.search]
@@ -37,6 +38,7 @@ class Run:
             data_fingerprint=self.data_fingerprint,
             preset="digits",
             overwrite=self.overwrite,
+            late_settings=self.late_settings,
         )
 
     def error(self) -> str:
@@ -123,6 +125,22 @@ def test_other_settings_are_refused_by_name(run):
     assert "--overwrite" in message
     assert "--run_dir" in message
     assert tree(run.path) == before
+
+
+def test_a_late_setting_may_change_and_leaves_the_last_steps_to_do_again(run):
+    with run.open() as opened:
+        finish(opened)
+    before = tree(run.path)
+    changed = replace(run, search=SearchConfig(select="magnitude"), late_settings=("select",))
+    with changed.open() as opened:
+        assert not opened.finished
+        assert set(before) - set(tree(run.path)) == {"search/finished"}
+    record = json.loads((run.path / "config.json").read_text())["stages"]["search"]
+    assert record["settings"]["select"] == "magnitude"
+    # Beside another change it is no excuse, and is not what is complained about.
+    message = replace(run, search=SearchConfig(epochs=30), late_settings=("select",)).error()
+    assert "epochs 20 -> 30" in message
+    assert "select" not in message
 
 
 def test_other_data_are_refused(run):
