@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf.stderr import held_back
+
 PRECISIONS = ("float32", "float16", "dynamic_int8", "full_int8")
 
 
@@ -54,7 +56,8 @@ def convert(network: keras.Model, precision: str, images: np.ndarray, *, sparse:
         converter.representative_dataset = representative
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.uint8
-    return converter.convert()
+    with held_back():  # The converter tells of its settings there.
+        return converter.convert()
 
 
 def _with_short_names(network: keras.Model) -> keras.Model:
