@@ -63,23 +63,28 @@ def finish(
         normalize = normalization if normalized else None
         return evaluation_batches(some, batch_size=_BATCH, normalization=normalize)
 
-    dense = point_network(network)
-    recompute_batch_statistics(dense, batches(statistics))
-    pruned = point_network(network)
+    dense, pruned = point_network(network), point_network(network)
 
-    def settle() -> None:
-        copy_weights(network, pruned)
-        recompute_batch_statistics(pruned, batches(statistics))
+    def settle(point: keras.Model) -> float:
+        """Gives `point` the weights of `network` and the better batch statistics; returns its accuracy on `watched`.
 
-    def held_out_accuracy(_: keras.Model) -> float:
-        settle()
-        return evaluate(pruned, batches(watched)).accuracy
+        Those of training are of activations under noise, those without noise are not what later layers saw in training.
+        """
+        copy_weights(network, point)
+        in_training = evaluate(point, batches(watched)).accuracy
+        recompute_batch_statistics(point, batches(statistics))
+        recomputed = evaluate(point, batches(watched)).accuracy
+        if in_training >= recomputed:
+            copy_weights(network, point)
+        return max(in_training, recomputed)
 
+    settle(dense)
     curve: list[ThresholdPoint] = []
     if config.variational:
-        curve = threshold_curve(network, _THRESHOLDS, held_out_accuracy)
+        print(f"Prunes at {len(_THRESHOLDS)} thresholds, on {len(watched):,} images ...", flush=True)
+        curve = threshold_curve(network, _THRESHOLDS, lambda _: settle(pruned))
         prune(network, config.log_noise_ratio_threshold)
-    settle()
+    settle(pruned)
     if config.fine_tuning_epochs:
         _fine_tune(pruned, images, data, config, normalization, run)
         recompute_batch_statistics(pruned, batches(statistics))
@@ -88,6 +93,7 @@ def finish(
         "pruned": pruned,
         "stripped": strip(pruned, normalization.layer()),
     }
+    print("Evaluates on the test images ...", flush=True)
     parts = {"held_out": held_out, "test": load_test(data)}
     evaluations = {
         part: {

@@ -203,6 +203,8 @@ def test_another_threshold_prunes_again_without_training_again(
     rows = np.genfromtxt(finished[0] / "train" / "threshold.csv", delimiter=",", names=True)
     (expected,) = rows["params_nonzero"][rows["threshold"] == -1]
     assert result_of(folder)["params_nonzero"] == int(expected) < result_of(finished[0])["params_nonzero"]
+    (accuracy,) = rows["accuracy"][rows["threshold"] == -1]
+    assert result_of(folder)["held_out"]["pruned"]["accuracy"] == pytest.approx(accuracy)
     settings = json.loads((folder / "config.json").read_text())["stages"]["train"]["settings"]
     assert settings["log_noise_ratio_threshold"] == -1
 
