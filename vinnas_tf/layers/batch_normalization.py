@@ -23,8 +23,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         super().__init__(**kwargs)
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Normalises by the batch's statistics in training, and by the running ones otherwise."""
-        if not training:
+        """Normalises by the batch's statistics in training, and by the running ones otherwise or when frozen."""
+        if not (training and self.trainable):
             return super().call(x, training=False)
         y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             x, tf.convert_to_tensor(self.gamma.value), tf.convert_to_tensor(self.beta.value), epsilon=self.epsilon
