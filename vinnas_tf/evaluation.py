@@ -60,6 +60,21 @@ def measure(log_probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
     )
 
 
+def hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """1.0 where the largest logit is that of the label, else 0.0: [n] and [n, classes] to [n]."""
+    predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
+    return tf.cast(predicted == labels, tf.float32)
+
+
+def update_evaluation(
+    metrics: dict[str, keras.metrics.Mean], labels: tf.Tensor, logits: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Adds a batch to the running means "loss", cross-entropy without smoothing, and "accuracy"; returns both."""
+    metrics["loss"].update_state(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+    metrics["accuracy"].update_state(hits(labels, logits))
+    return {name: metric.result() for name, metric in metrics.items()}
+
+
 def recompute_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> None:
     """Sets batch normalisation's running statistics to the mean over `batches`, in place.
 

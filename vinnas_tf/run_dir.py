@@ -127,7 +127,7 @@ class RunDir:
     @property
     def finished(self) -> bool:
         """Whether the stage has ended; then its result exists."""
-        return self.file(_FINISHED).exists() and self.file(RESULTS[self.stage]).exists()
+        return _is_finished(self.path, self.stage)
 
     def mark_finished(self) -> None:
         """Marks the stage as finished; call it last, after every output is written."""
@@ -207,9 +207,13 @@ def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
     """
     path = Path(path)
     record = _read_stages(path).get(stage)
-    done = record is not None and all((path / stage / name).exists() for name in (_FINISHED, RESULTS[stage]))
+    done = record is not None and _is_finished(path, stage)
     require(done, f"{path} has no finished {stage}: run python -m vinnas_tf.{stage} --run_dir={path} first.")
     return cast(dict[str, Any], record)
+
+
+def _is_finished(path: Path, stage: str) -> bool:
+    return all((path / stage / name).exists() for name in (_FINISHED, RESULTS[stage]))
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:

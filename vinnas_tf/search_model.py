@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig
+from vinnas_tf.evaluation import hits, update_evaluation
 from vinnas_tf.layers.convolution import Shape
 from vinnas_tf.methods.base import Method
 from vinnas_tf.supergraph import Supergraph
@@ -90,10 +91,7 @@ class SearchModel(keras.Model):
         """Cross-entropy and accuracy of one batch, with mean weights and mean alphas."""
         images, labels = data
         logits = self(images)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        self._evaluation["loss"].update_state(losses)
-        self._evaluation["accuracy"].update_state(_hits(labels, logits))
-        return {name: metric.result() for name, metric in self._evaluation.items()}
+        return update_evaluation(self._evaluation, labels, logits)
 
     def weight_step(self, images: tf.Tensor, labels: tf.Tensor) -> None:
         """Stage (1) of Algorithm 1: one step of the weight optimizer; the architecture parameters do not move."""
@@ -108,7 +106,7 @@ class SearchModel(keras.Model):
             loss = cross_entropy + self._weigh(terms)
         self.weight_optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         self._means["cross_entropy"].update_state(cross_entropy)
-        self._means["weight_accuracy"].update_state(_hits(labels, logits))
+        self._means["weight_accuracy"].update_state(hits(labels, logits))
 
     def alpha_step(self, images: tf.Tensor, labels: tf.Tensor) -> None:
         """Stage (2) of Algorithm 1: one step of the alpha optimizer; the weights do not move."""
@@ -150,8 +148,3 @@ class SearchModel(keras.Model):
             self._means[name + "_weighted"].update_state(weighted)
             total += weighted
         return total
-
-
-def _hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
-    return tf.cast(predicted == labels, tf.float32)

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vinnas_tf.network import evaluation_network, gaussian_layers, weight_kl_divergence
+from vinnas_tf.evaluation import hits, update_evaluation
+from vinnas_tf.network import evaluation_network, weight_kl_divergence
 from vinnas_tf.pruning import KERNELS
 
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -40,7 +41,6 @@ class TrainModel(keras.Model):
         self.examples = examples
         self.auxiliary_weight = auxiliary_weight
         self.keep_zeros = keep_zeros
-        self.variational = any(True for _ in gaussian_layers(network))
         self.gamma = self.add_weight(name="gamma_kl_weights", shape=(), initializer="zeros", trainable=False)
         self.smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
         names = ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")
@@ -83,7 +83,7 @@ class TrainModel(keras.Model):
         self.optimizer.apply(tape.gradient(loss, values), variables)
         for kernel, mask in zip(kernels, kept, strict=True):
             kernel.assign(kernel.value * mask)
-        figures = (cross_entropy, _hits(labels, logits), divergence, weighted)
+        figures = (cross_entropy, hits(labels, logits), divergence, weighted)
         for metric, value in zip(self._means.values(), figures, strict=True):
             metric.update_state(value)
         return {name: metric.result() for name, metric in self._means.items()}
@@ -92,12 +92,4 @@ class TrainModel(keras.Model):
         """Cross-entropy, without smoothing, and accuracy of one batch, with the mean weights."""
         images, labels = data
         logits = self(images)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        self._evaluation["loss"].update_state(losses)
-        self._evaluation["accuracy"].update_state(_hits(labels, logits))
-        return {name: metric.result() for name, metric in self._evaluation.items()}
-
-
-def _hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
-    return tf.cast(predicted == labels, tf.float32)
+        return update_evaluation(self._evaluation, labels, logits)

@@ -41,7 +41,7 @@ def finish(
     normalization: Normalization,
     run: RunDir,
 ) -> dict[str, Any]:
-    """Prunes, strips, measures and writes; the only place in the project that reads test images.
+    """Prunes, strips, measures and writes; in a training, the only place that reads test images.
 
     Args:
         network: the trained network; it is pruned in place.
