@@ -23,15 +23,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require
+from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
 from vinnas_tf.data import Normalization, evaluation_batches, hold_out, load_test, load_train, training_batches
 from vinnas_tf.evaluation import evaluate, recompute_batch_statistics
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.convolution import same_padding
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
-from vinnas_tf.network import build_network
 from vinnas_tf.pruning import count_parameters, total
 from vinnas_tf.run_dir import stage_record, write_atomically
+from vinnas_tf.train import make_network
 
 _UPDATE_STEPS = 100  # Between two moves of the mask: the library's own default.
 
@@ -115,25 +115,14 @@ def compare(run_dir: Path) -> dict[str, dict[str, float]]:
     """Trains and prunes the peer of a finished training; returns accuracy and counts of both."""
     record = stage_record(run_dir, "train")
     result = json.loads((run_dir / "train" / "result.json").read_text())
-    data, config = (
-        kind(**{field.name: _tuple(record["settings"][field.name]) for field in dataclasses.fields(kind)})
-        for kind in (DataConfig, TrainConfig)
-    )
+    data, config = restored(DataConfig, record["settings"]), restored(TrainConfig, record["settings"])
     require(config.variational, f"{run_dir} was trained with point weights: name a variational training.")
     keras.utils.set_random_seed(config.seed)
     dataset = load_train(data, config.seed)
     images, _ = hold_out(dataset.train, config.held_out, config.seed)
     normalization = Normalization.of(images)
-    network = build_network(
-        Genotype.load(run_dir / "train" / "genotype.json"),
-        cells=config.cells,
-        channels=config.channels,
-        image_shape=images.images.shape[1:],
-        classes=len(dataset.class_names),
-        stem_stride=config.stem_stride,
-        variational=False,
-        seed=config.seed,
-    )
+    plain = dataclasses.replace(config, variational=False, drop_path=0.0, auxiliary_weight=0.0)
+    network = make_network(plain, Genotype.load(run_dir / "train" / "genotype.json"), dataset)
     steps = len(images) // config.batch_size
     tf_keras, tfmot = legacy_keras()
     schedule = tfmot.sparsity.keras.PolynomialDecay(
@@ -200,11 +189,6 @@ def main(argv: Sequence[str]) -> None:
     write_atomically(arguments.run_dir / "train" / "magnitude_pruning.json", json.dumps(figures, indent=2) + "\n")
     for name, row in figures.items():
         print(f"{name:<12}{row['test_accuracy']:>9.2%}{row['params_nonzero']:>10,} parameters not 0")
-
-
-def _tuple(value: Any) -> Any:
-    """JSON has no tuples."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

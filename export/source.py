@@ -1,6 +1,5 @@
 """What is exported: the trained network of a run folder, held to what the training wrote about it."""
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 import keras
 
-from vinnas_tf.config import ConfigError, DataConfig, require
+from vinnas_tf.config import ConfigError, DataConfig, require, restored
 from vinnas_tf.run_dir import stage_record
 
 _TRAIN = "Run python -m vinnas_tf.train with this --run_dir first."
@@ -49,8 +48,7 @@ class Source:
     @property
     def data(self) -> DataConfig:
         """The images that the network was trained on."""
-        settings = {field.name: self.record["settings"][field.name] for field in dataclasses.fields(DataConfig)}
-        return DataConfig(**{**settings, "augment": tuple(settings["augment"])})
+        return restored(DataConfig, self.record["settings"])
 
     @property
     def seed(self) -> int:

@@ -7,8 +7,11 @@ expected, what came, and what to do.
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
+
+Config = TypeVar("Config")
 
 AUGMENTATIONS = ("crop", "flip", "erase")
 SELECTION_RULES = ("snr", "magnitude")
@@ -82,7 +85,7 @@ class SearchConfig:
     seed: int = setting(0, "Seed of everything random in the run.")
 
     def __post_init__(self) -> None:
-        _require_skeleton(self.cells)
+        require_skeleton(self.cells)
         require(
             self.select in SELECTION_RULES, f"--select must be {' or '.join(SELECTION_RULES)}, got {self.select!r}."
         )
@@ -126,7 +129,7 @@ class TrainConfig:
     seed: int = setting(0, "Seed of everything random in the run.")
 
     def __post_init__(self) -> None:
-        _require_skeleton(self.cells)
+        require_skeleton(self.cells)
         require(self.stem_stride in (1, 2), f"--stem_stride must be 1 or 2, got {self.stem_stride}.")
         _require_counts(self, "channels", "epochs", "batch_size")
         _require_positive(self, "learning_rate", "log_variance_rate")
@@ -170,7 +173,14 @@ class VerifyConfig:
     )
 
 
-def _require_skeleton(cells: str) -> None:
+def restored(kind: type[Config], settings: Mapping[str, Any]) -> Config:
+    """The settings dataclass that a run folder's record holds, among other settings; JSON has no tuples."""
+    values = {field.name: settings[field.name] for field in dataclasses.fields(cast(Any, kind))}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def require_skeleton(cells: str) -> None:
+    """Raises ConfigError unless `cells` is a word of N and R."""
     require(
         re.fullmatch("[NR]+", cells) is not None, f"--cells must be a word of N and R such as NNRNNRNN, got {cells!r}."
     )

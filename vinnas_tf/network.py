@@ -1,6 +1,5 @@
 """The found architecture as a Functional Keras model: the network that is trained from scratch, pruned and shipped."""
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.config import require
+from vinnas_tf.config import require, require_skeleton
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.layers.batch_normalization import BatchNormalization
 from vinnas_tf.layers.cell import walk_cell
@@ -229,9 +228,7 @@ def _check(
     drop_path: float,
     auxiliary: bool,
 ) -> None:
-    require(
-        re.fullmatch("[NR]+", cells) is not None, f"--cells must be a word of N and R such as NNRNNRNN, got {cells!r}."
-    )
+    require_skeleton(cells)
     require(channels >= 1, f"--channels must be at least 1, got {channels}.")
     require(stem_stride in (1, 2), f"--stem_stride must be 1 or 2, got {stem_stride}.")
     require(0 <= drop_path < 1, f"--drop_path must lie in [0, 1), got {drop_path}.")

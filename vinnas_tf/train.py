@@ -40,6 +40,22 @@ class Origin:
     genotype_sha256: str
 
 
+def make_network(config: TrainConfig, genotype: Genotype, dataset: Dataset) -> keras.Model:
+    """The untrained network of `genotype` that `config` asks for."""
+    return build_network(
+        genotype,
+        cells=config.cells,
+        channels=config.channels,
+        image_shape=dataset.train.images.shape[1:],
+        classes=len(dataset.class_names),
+        stem_stride=config.stem_stride,
+        drop_path=config.drop_path,
+        auxiliary=config.auxiliary_weight > 0,
+        variational=config.variational,
+        seed=config.seed,
+    )
+
+
 def fit(
     network: keras.Model,
     images: ImageSet,
@@ -122,18 +138,7 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
     keras.utils.set_random_seed(config.seed)
     images, held_out = hold_out(dataset.train, config.held_out, config.seed)
     normalization = Normalization.of(images)
-    network = build_network(
-        genotype,
-        cells=config.cells,
-        channels=config.channels,
-        image_shape=images.images.shape[1:],
-        classes=len(dataset.class_names),
-        stem_stride=config.stem_stride,
-        drop_path=config.drop_path,
-        auxiliary=config.auxiliary_weight > 0,
-        variational=config.variational,
-        seed=config.seed,
-    )
+    network = make_network(config, genotype, dataset)
     genotype.save(run.file("genotype.json"))
     fit(network, images, held_out, data, config, normalization, run)
     return finish(network, images, held_out, data, config, dataset, normalization, run)
