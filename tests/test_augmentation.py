@@ -5,9 +5,17 @@ import random
 import keras
 import numpy as np
 import pytest
+import scipy.ndimage
 import tensorflow as tf
 
-from vinnas_tf.augmentation import ERASING_PROBABILITY, crop_padding, make_augmentation
+from vinnas_tf.augmentation import (
+    ERASING_PROBABILITY,
+    ROTATION,
+    TRANSLATION,
+    ZOOM,
+    crop_padding,
+    make_augmentation,
+)
 
 SHAPE = (16, 12, 3)
 COUNT = 600
@@ -55,6 +63,56 @@ def test_a_flip_mirrors_left_and_right_every_other_image(images):
     assert abs(mirrored.sum() - COUNT / 2) < 5 * np.sqrt(COUNT) / 2
 
 
+@pytest.fixture(scope="module")
+def affine():
+    """A random picture after 600 affine maps, and the (column, row) that each of its pixels was taken from."""
+    height, width = 20, 28
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    picture = np.random.default_rng(0).integers(1, 256, (height, width))
+    # Between pixels the map interpolates linearly, so an image of its own coordinates tells where pixels came from. The
+    # 1 shows where that was inside the image.
+    image = np.stack([columns, rows, np.ones_like(rows), picture], axis=-1).astype(np.uint8)
+    moved = augmented(np.repeat(image[None], COUNT, axis=0), "affine")
+    return picture, moved, moved[..., 2] > 1 - 1e-5
+
+
+def test_an_affine_map_is_affine_and_keeps_to_its_bounds(affine):
+    _, moved, inside = affine
+    height, width = inside.shape[1:]
+    rows, columns = np.meshgrid(np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij")
+    maps = []
+    for image, mask in zip(moved, inside, strict=True):
+        places = np.stack([columns[mask], rows[mask], np.ones(mask.sum())], axis=1)
+        solution, *_ = np.linalg.lstsq(places, image[mask][:, :2], rcond=None)
+        np.testing.assert_allclose(places @ solution, image[mask][:, :2], atol=2e-3)
+        maps.append(solution.T)
+    matrices, centres = np.array(maps)[:, :, :2], np.array(maps)[:, :, 2]
+    moves = (centres - [(width - 1) / 2, (height - 1) / 2]) / [width, height]
+    # The first column of a map holds no shear: zoom times cosine and sine of the angle, whatever the other axis does.
+    tangent = matrices[:, 1, 0] / matrices[:, 0, 0]  # tan(angle) exp(zoom down - zoom across)
+    determinant = np.linalg.det(matrices)  # exp(zoom across + zoom down)
+    for drawn, bound in [
+        (tangent, np.tan(ROTATION) * np.exp(2 * ZOOM)),
+        (np.log(determinant), 2 * ZOOM),
+        (moves[:, 0], TRANSLATION),
+        (moves[:, 1], TRANSLATION),
+    ]:
+        assert abs(drawn).max() < bound + 1e-3
+        assert abs(drawn).max() > 0.8 * bound  # of 600 draws
+        assert abs(drawn.mean()) < 5 * drawn.std() / np.sqrt(COUNT)
+
+
+def test_an_affine_map_interpolates_linearly_and_fills_with_zeros(affine):
+    picture, moved, inside = affine
+    for image, mask in zip(moved[:20], inside[:20], strict=True):
+        expected = scipy.ndimage.map_coordinates(
+            picture.astype(float), [image[mask][:, 1], image[mask][:, 0]], order=1, mode="nearest"
+        )
+        np.testing.assert_allclose(image[mask][:, 3], expected, atol=0.5)  # the coordinates are float32 themselves
+    assert (moved[moved[..., 2] == 0] == 0).all()
+    assert (moved[..., 2] == 0).any()
+
+
 def test_erasing_fills_one_rectangle(images):
     height, width, _ = SHAPE
     erased = augmented(images, "erase")
@@ -92,7 +150,7 @@ def test_all_together_are_crop_then_flip_then_erase(images):
 
 
 def test_an_image_depends_on_its_own_seed_alone(images):
-    augment = tf.function(make_augmentation(("crop", "flip", "erase"), SHAPE, FILL))
+    augment = tf.function(make_augmentation(("affine", "crop", "flip", "erase"), SHAPE, FILL))
     keys = seeds(64)
     together = augment(tf.constant(images[:64]), keys).numpy()
     backwards = augment(tf.constant(images[:64][::-1]), keys[::-1]).numpy()[::-1]
@@ -108,10 +166,10 @@ def test_other_seeds_give_other_images(images):
 
 def test_stays_float32_under_mixed_precision(images):
     # In bfloat16, 8 bits of mantissa would round most grey levels.
-    plain = augmented(images[:8], "crop", "flip", "erase")
+    plain = augmented(images[:8], "affine", "crop", "flip", "erase")
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        mixed = augmented(images[:8], "crop", "flip", "erase")
+        mixed = augmented(images[:8], "affine", "crop", "flip", "erase")
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert mixed.dtype == np.float32
@@ -120,7 +178,7 @@ def test_stays_float32_under_mixed_precision(images):
 
 def test_leaves_the_global_random_generators_alone(images):
     random_state, numpy_state = random.getstate(), np.random.get_state()[1].tolist()
-    augmented(images[:4], "crop", "flip", "erase")
+    augmented(images[:4], "affine", "crop", "flip", "erase")
     assert random.getstate() == random_state
     assert np.random.get_state()[1].tolist() == numpy_state
 

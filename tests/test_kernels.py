@@ -166,7 +166,7 @@ def test_add_noise_takes_a_batch_of_unknown_size_inside_an_edge_function_and_a_c
 
 
 def draw(*seed: int, count: int = DRAWS) -> np.ndarray:
-    return kernels.standard_normal(tf.constant(seed, tf.int32), (count,)).numpy()
+    return kernels.standard_normal(kernels.fold_in(tf.constant(seed, tf.int32), 0), (count,)).numpy()
 
 
 def test_noise_is_standard_normal():
@@ -193,7 +193,8 @@ def test_streams_of_neighbouring_seeds_are_independent_at_every_shift():
     """Seeds that differ in one bit of either word, or as consecutive streams and steps of a run do."""
     count = 2**18
     run = tf.constant([0, 0])
-    folded = [kernels.fold_in(kernels.fold_in(run, step), stream).numpy() for step in (0, 1) for stream in (0, 1)]
+    steps = [kernels.fold_in(run, step) for step in (0, 1)]
+    folded = [seed.numpy() for step in steps for seed in (kernels.fold_in(step, 1), *kernels.split(step, 2))]
     words = [(0, 0), (1, 0), (0, 1), (-1, 0), (0, -(2**31)), (-(2**31), 0), (2**16, 0), (0, 2**16)]
     streams = [draw(*seed, count=count) for seed in words + folded]
     for a, b in itertools.combinations(streams, 2):
@@ -204,6 +205,13 @@ def test_a_stream_is_uncorrelated_with_itself_at_every_shift():
     z = draw(3, 4, count=2**20)
     spectrum = np.abs(np.fft.rfft(z)) ** 2
     assert np.max(np.abs(np.fft.irfft(spectrum)[1:])) / np.sqrt(len(z)) < 6.5
+
+
+def test_split_gives_different_seeds_whose_first_ones_stay_when_more_are_asked_for():
+    few, many = ([tuple(seed.numpy()) for seed in kernels.split(tf.constant([1, 2]), count)] for count in (3, 50))
+    assert many[:3] == few
+    assert len(set(many)) == 50
+    assert not set(many) & {tuple(seed.numpy()) for seed in kernels.split(tf.constant([1, 3]), 50)}
 
 
 def test_fold_in_depends_on_seed_and_word_alone():

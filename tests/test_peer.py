@@ -53,22 +53,23 @@ def our_noise(model: SearchModel, seed: tf.Tensor):
     for position, alphas in enumerate(supergraph.alphas.values()):
         yield tf.random.stateless_normal((1, *alphas.mean.shape), kernels.fold_in(seed, -1 - position))[0].numpy()
     side = IMAGE_SHAPE[0]
-    yield layer(kernels.fold_in(seed, 0), (BATCH, side, side, CONFIG.channels))
-    for position, cell in enumerate(supergraph.cells):
-        cell_seed = kernels.fold_in(seed, position + 1)
-        for stream in (0, 1):
-            yield layer(kernels.fold_in(cell_seed, stream), (BATCH, side, side, cell.channels))
+    stem_seed, *cell_seeds, classifier_seed = kernels.split(seed, len(supergraph.cells) + 2)
+    yield layer(stem_seed, (BATCH, side, side, CONFIG.channels))
+    for cell, cell_seed in zip(supergraph.cells, cell_seeds, strict=True):
+        seeds = kernels.split(cell_seed, len(cell.operations) + 2)
+        for input_seed in seeds[:2]:
+            yield layer(input_seed, (BATCH, side, side, cell.channels))
         after = side // 2 if cell.reduction else side
         for index, operation in enumerate(cell.operations):
-            edge_seed = kernels.fold_in(cell_seed, index + 2)
-            source = cell.operation_shapes[index][0]
-            for kind, name in enumerate(PRIMITIVES):
-                height = width = source
-                for depth, (_, strides) in enumerate(convolutions(name, operation.stride)):
+            chains = [convolutions(name, operation.stride) for name in PRIMITIVES]
+            edge_seeds = iter(kernels.split(seeds[2 + index], sum(map(len, chains))))
+            for chain in chains:
+                height = width = cell.operation_shapes[index][0]
+                for _, strides in chain:
                     height, width = height // strides[0], width // strides[1]
-                    yield layer(kernels.fold_in(edge_seed, 2 * kind + depth), (BATCH, height, width, cell.channels))
+                    yield layer(next(edge_seeds), (BATCH, height, width, cell.channels))
         side = after
-    yield layer(kernels.fold_in(seed, len(supergraph.cells) + 1), (BATCH, CLASSES))
+    yield layer(classifier_seed, (BATCH, CLASSES))
     for position, alphas in enumerate(supergraph.alphas.values()):
         yield from tf.random.stateless_normal(
             (ENTROPY_SAMPLES, *alphas.mean.shape), kernels.fold_in(seed, 0) + position

@@ -1,4 +1,4 @@
-"""Random crop, flip and erasing of training images by Keras's own layers, each image from a seed of its own."""
+"""Random affine maps, crops, flips and erasing of training images, each image from a seed of its own."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,12 @@ import keras
 import tensorflow as tf
 
 ERASING_PROBABILITY = 0.5  # As in the paper of random erasing, arXiv 1708.04896.
+
+# Bounds of a random affine map, small enough for a handwritten digit to stay what it is.
+ROTATION = 0.15  # radians
+SHEAR = 0.12  # columns a row
+ZOOM = 0.08  # of each axis, on a logarithmic scale
+TRANSLATION = 0.05  # of each side
 
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -41,7 +47,7 @@ def make_augmentation(
     """A function of images and seeds that crops, flips and erases each image from its own seed alone.
 
     Args:
-        names: any of "crop" (a window of the image's own size, from the image with zero padding), "flip" (left-right,
+        names: any of "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above), "crop" (a window of the image's own size, from the image with zero padding), "flip" (left-right,
             with probability 1/2) and "erase" (a rectangle of 2 % to 33 % of the area, with ERASING_PROBABILITY); they
             are applied in this order.
         image_shape: (height, width, channels).
@@ -67,14 +73,35 @@ def make_augmentation(
         image, seed = image_and_seed
         seeds = FixedSeeds(seed)
         batch = image[tf.newaxis]  # RandomCrop draws one window a batch.
+        if "affine" in names:
+            moved = _random_affine(image_shape, tf.random.fold_in(seed, 0))
+            batch = keras.ops.image.affine_transform(tf.cast(batch, tf.float32), moved[tf.newaxis])
+        if "crop" in names:
+            batch = tf.pad(batch, [(0, 0), *((crop_padding(size),) * 2 for size in (height, width)), (0, 0)])
         for layer in layers:
             drawn = layer.get_random_transformation(batch, training=True, seed=seeds)
             batch = layer.transform_images(batch, drawn, training=True)
         return tf.reshape(batch, image_shape)
 
     def augment(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        if "crop" in names:
-            images = tf.pad(images, [(0, 0), *((crop_padding(size),) * 2 for size in (height, width)), (0, 0)])
-        return tf.map_fn(augment_one, (images, seeds), fn_output_signature=tf.float32) if layers else images
+        return tf.map_fn(augment_one, (images, seeds), fn_output_signature=tf.float32) if names else images
 
     return augment
+
+
+def _random_affine(image_shape: tuple[int, int, int], seed: tf.Tensor) -> tf.Tensor:
+    """The map from a pixel of the result to where it comes from, as Keras takes it: [a, b, c, d, e, f, 0, 0].
+
+    (column, row) comes from (a column + b row + c, d column + e row + f).
+    """
+    height, width, _ = image_shape
+    draw = tf.unstack(tf.random.stateless_uniform([6], seed, -1.0, 1.0))
+    angle, shear = ROTATION * draw[0], SHEAR * draw[1]
+    across, down = tf.exp(ZOOM * draw[2]), tf.exp(ZOOM * draw[3])
+    cosine, sine = tf.cos(angle), tf.sin(angle)
+    a, b = cosine * across, (cosine * shear - sine) * across
+    d, e = sine * down, (sine * shear + cosine) * down
+    middle_column, middle_row = (width - 1) / 2, (height - 1) / 2
+    c = middle_column - a * middle_column - b * middle_row + TRANSLATION * width * draw[4]
+    f = middle_row - d * middle_column - e * middle_row + TRANSLATION * height * draw[5]
+    return tf.stack([a, b, c, d, e, f, tf.zeros([]), tf.zeros([])])

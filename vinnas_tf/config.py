@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 Config = TypeVar("Config")
 
-AUGMENTATIONS = ("crop", "flip", "erase")
+AUGMENTATIONS = ("affine", "crop", "flip", "erase")
 SELECTION_RULES = ("snr", "magnitude")
 EXPORT_FORMATS = ("saved_model", "tflite")
 

@@ -99,19 +99,15 @@ class Supergraph(keras.layers.Layer):
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the mixed ops' weights.
         """
-        streams = iter(range(len(self.cells) + 2))
-
-        def fold() -> tf.Tensor | None:
-            stream = next(streams)
-            return None if seed is None else kernels.fold_in(seed, stream)
-
         training = seed is not None
-        first = second = kernels.normalize(self.stem(images, training=training, seed=fold()))
-        for cell_type, cell in zip(self.cell_types, self.cells, strict=True):
-            output = cell(first, second, strengths[cell_type], seed=fold(), freeze_weights=freeze_weights)
+        parts = len(self.cells) + 2
+        seed_stem, *seeds, seed_classifier = [None] * parts if seed is None else kernels.split(seed, parts)
+        first = second = kernels.normalize(self.stem(images, training=training, seed=seed_stem))
+        for cell_type, cell, cell_seed in zip(self.cell_types, self.cells, seeds, strict=True):
+            output = cell(first, second, strengths[cell_type], seed=cell_seed, freeze_weights=freeze_weights)
             first, second = second, output
         pooled = tf.reduce_mean(second, axis=[1, 2])
-        return self.classifier(pooled, training=training, seed=fold())
+        return self.classifier(pooled, training=training, seed=seed_classifier)
 
     @property
     def alpha_variables(self) -> list[keras.Variable]:

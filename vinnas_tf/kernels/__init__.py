@@ -4,7 +4,7 @@ Plain functions of tensors, each equal in value and gradients to the plain Tenso
 """
 
 from vinnas_tf.kernels.convolution import conv, depthwise_conv, from_phases, pointwise_conv, to_phases
-from vinnas_tf.kernels.noise import add_noise, fold_in, standard_normal
+from vinnas_tf.kernels.noise import add_noise, fold_in, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
 
@@ -19,6 +19,7 @@ __all__ = [
     "normalize",
     "normalize_relu",
     "pointwise_conv",
+    "split",
     "standard_normal",
     "to_phases",
 ]

@@ -31,7 +31,8 @@ def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tenso
         return conv(x, kernel, stride)
     x = subsample(x, stride)
     _, height, width, channels = x.shape
-    return tf.reshape(tf.reshape(x, [-1, channels]) @ kernel[0, 0], [-1, height, width, kernel.shape[3]])
+    matrix = tf.reshape(kernel, kernel.shape[2:])  # Its gradient is a reshape too; a slice's is a copy into zeros.
+    return tf.reshape(tf.reshape(x, [-1, channels]) @ matrix, [-1, height, width, kernel.shape[3]])
 
 
 def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1) -> tf.Tensor:
@@ -104,14 +105,14 @@ def _depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     if not on_cpu() or kernel.shape[1] <= _FAST_COLUMNS:
         return tf.nn.depthwise_conv2d(x, kernel, strides, "SAME")
 
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (
+            tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, "SAME"),
+            _filter_gradient(x, kernel.shape, upstream, stride),
+        )
+
     @tf.custom_gradient
     def depthwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return (
-                tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, "SAME"),
-                _filter_gradient(x, kernel.shape, upstream, stride),
-            )
-
         return tf.nn.depthwise_conv2d(x, kernel, strides, "SAME"), gradient
 
     return depthwise(x, kernel)

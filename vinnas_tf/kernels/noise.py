@@ -1,7 +1,7 @@
 """Standard normal noise as a pure function of a seed, cheap enough to draw for every pre-activation.
 
-A seed is an int32 tensor [2]. Element i of a draw is the inverse normal distribution function of a hash of (seed, i),
-so that a draw needs no state, fuses with the arithmetic around it, and can be repeated.
+A seed is an int32 tensor [2] out of `fold_in` or `split`. Element i of a draw is the inverse normal distribution function
+of a hash of (seed, i), so that a draw needs no state, fuses with the arithmetic around it, and can be repeated.
 """
 
 import functools
@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 _WEYL = 0x9E3779B9  # multiplier of Weyl's sequence: 2^32 divided by the golden ratio
-# (shift, multiplier) of the rounds of a hash: x ^= x >> shift; x *= multiplier (Wellons, hash-prospector).
-_TRIPLE32 = ((17, 0xED5AD4BB), (11, 0xAC4C1B51), (15, 0x31848BAB))
+# (shift, multiplier) of the rounds of the hash: x ^= x >> shift; x *= multiplier (Wellons, hash-prospector).
 _ROUNDS = ((16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 0x31848BAB))
 # Minimax polynomials, constant term first. log2(m) - (m - 1) for m in [1, 2): error 1.3e-5.
 _LOG2 = (-1.8004339273, 4.0919649340, -3.5511571411, 1.6314058826, -0.4166530763, 0.0448858534)
@@ -35,7 +34,16 @@ VARIANCE_FLOOR = 1e-8  # keeps the gradient of the square root finite where the 
 
 def fold_in(seed: tf.Tensor, word: tf.Tensor | int) -> tf.Tensor:
     """A seed [2] that depends on every bit of `seed` [2] and of the integer `word`, with no pattern."""
-    return tf.random.split(tf.random.fold_in(seed, word), 1)[0]
+    return split(tf.random.fold_in(seed, word), 1)[0]
+
+
+def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
+    """`count` seeds [2] that depend on every bit of `seed` [2], with no pattern; the first ones do not depend on `count`.
+
+    One draw for all of them: a supergraph has thousands of noisy convolutions, and each node of its graph costs time to
+    trace.
+    """
+    return tf.unstack(tf.random.split(seed, count))
 
 
 def _polynomial(coefficients: tuple[float, ...], x: tf.Tensor) -> tf.Tensor:
@@ -51,26 +59,18 @@ def _hash(seed: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
 
     The second word of the seed enters between rounds of multiplication: added to the first it would only shift one
     sequence of 2^32 numbers. With two rounds, draws 9,216 apart are correlated, and so are overlapping streams. Streams
-    of similar words are not independent either, so the words are mixed first, at the cost of a few scalars.
+    of similar words are not independent either: those of `fold_in` and `split` have nothing in common.
     """
     first, second = tf.unstack(tf.bitcast(seed, tf.uint32))
-    for _ in range(2):
-        mixed = second + np.uint32(_WEYL)
-        for shift, multiplier in _TRIPLE32:
-            mixed = _shift_xor(mixed, shift) * np.uint32(multiplier)
-        first, second = second, first ^ mixed
-    # Built up axis by axis from the seed, an index is computed; one range would become a constant as large as the draw.
-    x = first
-    step = tf.constant(_WEYL, tf.uint32)
-    sizes = tf.unstack(shape)
-    for axis, size in reversed(list(enumerate(sizes))):
-        counts = tf.cast(tf.range(size), tf.uint32) * step
-        x = x + tf.reshape(counts, [-1] + [1] * (len(sizes) - axis - 1))
-        step *= tf.cast(size, tf.uint32)
+    # Examples and what an example holds are counted apart: one range would become a constant as large as the draw.
+    examples = tf.cast(tf.range(shape[0]), tf.uint32)
+    size = tf.reduce_prod(shape[1:])
+    elements = tf.cast(tf.range(size), tf.uint32) * np.uint32(_WEYL)
+    x = first + elements + (examples * tf.cast(size, tf.uint32) * np.uint32(_WEYL))[:, tf.newaxis]
     x = _shift_xor(x, _ROUNDS[0][0]) * np.uint32(_ROUNDS[0][1]) ^ second
     for shift, multiplier in _ROUNDS[1:]:
         x = _shift_xor(x, shift) * np.uint32(multiplier)
-    return _shift_xor(x, 14)
+    return tf.reshape(_shift_xor(x, 14), shape)
 
 
 def _normal(bits: tf.Tensor) -> tf.Tensor:
@@ -106,16 +106,19 @@ def _variance_gradient(upstream: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor
     return tf.cast(tf.cast(upstream, tf.float32) * noise * half_precision, variance.dtype)
 
 
-@tf.custom_gradient
-def add_noise(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
+def add_noise(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Samples N(mean, variance) elementwise: mean + sqrt(variance + 1e-8) * standard_normal(seed, shape).
 
     The local reparametrisation (Kingma et al. 2015); differentiable in `mean` and `variance`, which share shape and
     dtype. The noise is computed in float32, and drawn again for the gradient instead of kept.
     """
 
-    def gradient(upstream: tf.Tensor) -> tuple:
-        return upstream, _variance_gradient(upstream, variance, seed), None
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return upstream, _variance_gradient(upstream, variance, seed)
 
-    # A function called on watched tensors would also build, and run, its own gradient's intermediates.
-    return _sample(tf.stop_gradient(mean), tf.stop_gradient(variance), seed), gradient
+    @tf.custom_gradient
+    def sample(mean: tf.Tensor, copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
+        # A function called on watched tensors would also build, and run, its own gradient's intermediates.
+        return _sample(tf.stop_gradient(mean), tf.stop_gradient(copy), seed), gradient
+
+    return sample(mean, variance)

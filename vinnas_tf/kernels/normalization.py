@@ -1,5 +1,7 @@
 """Batch normalisation as the search uses it: batch statistics only, no learnt scale or shift, then ReLU."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 EPSILON = 1e-3  # Keras's BatchNormalization default
@@ -23,5 +25,24 @@ def normalize_relu(x: tf.Tensor, weight: tf.Tensor, epsilon: float = EPSILON) ->
 
 
 def _scaled(x: tf.Tensor, scale: tf.Tensor, epsilon: float) -> tf.Tensor:
-    y, *_ = tf.compat.v1.nn.fused_batch_norm(x, scale, tf.zeros_like(scale), epsilon=epsilon)
-    return y
+    @tf.custom_gradient
+    def scaled(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
+        forward = tf.raw_ops.FusedBatchNormV3(
+            x=x_copy, scale=scale_copy, offset=tf.zeros(scale.shape), mean=[], variance=[], epsilon=epsilon
+        )
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            backward = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=upstream,
+                x=x,
+                scale=scale,
+                reserve_space_1=forward.reserve_space_1,
+                reserve_space_2=forward.reserve_space_2,
+                reserve_space_3=forward.reserve_space_3,
+                epsilon=epsilon,
+            )
+            return backward.x_backprop, backward.scale_backprop
+
+        return forward.y, gradient
+
+    return scaled(x, scale)

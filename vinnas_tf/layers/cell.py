@@ -170,20 +170,18 @@ class MixedCell(keras.layers.Layer):
             freeze_weights: gradients stop at the mixed ops' weights.
         """
         sampled = seed is not None
-
-        def fold(stream: int) -> tf.Tensor | None:
-            return kernels.fold_in(seed, stream) if sampled else None
-
+        parts = 2 + len(self.edges)
+        seed_first, seed_second, *seeds = [None] * parts if seed is None else kernels.split(seed, parts)
         per_edge = tf.unstack(strengths)
 
         def apply(index: int) -> Callable[[tf.Tensor], tf.Tensor]:
             return lambda x: self.operations[index](
-                x, per_edge[index], seed=fold(index + 2), freeze_weights=freeze_weights
+                x, per_edge[index], seed=seeds[index], freeze_weights=freeze_weights
             )
 
         return walk_cell(
-            self.first(first, training=sampled, seed=fold(0)),
-            self.second(second, training=sampled, seed=fold(1)),
+            self.first(first, training=sampled, seed=seed_first),
+            self.second(second, training=sampled, seed=seed_second),
             self.states,
             [(source, target, apply(index)) for index, (source, target) in enumerate(self.edges)],
             add=tf.add_n,

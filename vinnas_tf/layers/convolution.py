@@ -90,7 +90,7 @@ class _GaussianWeights(keras.layers.Layer):
         variance = None
         if training and self.log_variance is not None and self.seed_generator is not None:
             variance = tf.cast(tf.exp(self.log_variance.value), x.dtype)
-            seed = tf.cast(self.seed_generator.next(), tf.int32) if seed is None else seed
+            seed = kernels.fold_in(tf.cast(self.seed_generator.next(), tf.int32), 0) if seed is None else seed
         y = sample_linear(linear, x, tf.convert_to_tensor(self.mean), variance, seed)
         return y if self.bias is None else tf.nn.bias_add(y, tf.convert_to_tensor(self.bias))
 

@@ -127,19 +127,15 @@ def _mix(
     variances = iter([None] * len(shapes))
     if log_variance is not None:
         variances = iter(_split(tf.cast(tf.exp(log_variance), x.dtype), shapes))
+    seeds = iter([None] * len(shapes) if seed is None else kernels.split(seed, len(shapes)))
     terms = []
-    for position, (name, strength) in enumerate(zip(PRIMITIVES, tf.unstack(strengths), strict=True)):
+    for name, strength in zip(PRIMITIVES, tf.unstack(strengths), strict=True):
         if name == "zero":
             continue
         y = x
-        for depth, (convolution, strides) in enumerate(convolutions(name, stride)):
-            y = sample_linear(
-                partial(convolve, convolution=convolution, strides=strides),
-                y,
-                next(means),
-                next(variances),
-                None if seed is None else kernels.fold_in(seed, 2 * position + depth),
-            )
+        for convolution, strides in convolutions(name, stride):
+            linear = partial(convolve, convolution=convolution, strides=strides)
+            y = sample_linear(linear, y, next(means), next(variances), next(seeds))
         pool = PRIMITIVES[name].pool
         if pool:
             y = kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride)
