@@ -1,5 +1,6 @@
 """The designs that are compared, each at work in a process of its own."""
 
+import dataclasses
 import functools
 import multiprocessing
 import resource
@@ -10,18 +11,19 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from vinnas_tf.config import SearchConfig
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING, SearchConfig
 
 IMAGE_CHANNELS, CLASSES, EXAMPLES = 3, 10, 25_000
 
 Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def _vinnas_tf(config: SearchConfig, batches: Batches) -> Callable[[], object]:
+def _vinnas_tf(config: SearchConfig, batches: Batches, *, estimator: str) -> Callable[[], object]:
     import tensorflow as tf
 
     from vinnas_tf.search import make_model
 
+    config = dataclasses.replace(config, estimator=estimator)
     model = make_model(config, batches[0][0].shape[1:], CLASSES, EXAMPLES)
     for name, gamma in model.gammas.items():
         gamma.assign(model.method.terms[name].gamma)
@@ -45,7 +47,8 @@ def _pytorch(config: SearchConfig, batches: Batches, *, frozen: bool) -> Callabl
 
 # In pytorch_frozen, weights take no gradients in an alpha step, and alphas none in a weight step.
 DESIGNS: dict[str, Callable[[SearchConfig, Batches], Callable[[], object]]] = {
-    "vinnas_tf": _vinnas_tf,
+    "vinnas_tf": functools.partial(_vinnas_tf, estimator=LOCAL_REPARAMETRIZATION),
+    "weight_sampling": functools.partial(_vinnas_tf, estimator=WEIGHT_SAMPLING),
     "pytorch": functools.partial(_pytorch, frozen=False),
     "pytorch_frozen": functools.partial(_pytorch, frozen=True),
 }

@@ -36,6 +36,8 @@ LEGEND = (
     "An iteration is a weight step and an alpha step. Seconds are medians; × is the median over turns of the peer's "
     "seconds divided by the design's; first is the first weight and alpha step of a process, tracing included; GiB its "
     "peak memory.",
+    "vinnas_tf: local reparametrisation, as in pytorch. weight_sampling: vinnas_tf with --estimator=weight_sampling, "
+    "which is less work than pytorch does.",
     "pytorch: eager, every backward pass computes all gradients. pytorch_frozen: the alpha step takes no gradients of "
     "weights, and the weight step none of alphas.",
     f"Floor: the multiply-adds of all convolutions, two operations each, for means and for variances, in {PASSES} "
@@ -116,6 +118,10 @@ def measure(
     return results, notes
 
 
+def _with_torch(designs: Sequence[str]) -> bool:
+    return any(design.startswith("pytorch") for design in designs)
+
+
 def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -180,7 +186,7 @@ def main(argv: list[str] | None = None) -> None:
     except ConfigError as error:
         parser.error(str(error))
     # Last: what is mistyped is told whether or not PyTorch is there.
-    if designs != ["vinnas_tf"] and importlib.util.find_spec("torch") is None:
+    if _with_torch(designs) and importlib.util.find_spec("torch") is None:
         parser.error("PyTorch is not installed: pip install torch, or give --designs=vinnas_tf.")
     text = report(designs, configs, arguments.image_size, arguments.repeats)
     print(text)
@@ -204,7 +210,7 @@ def report(designs: Sequence[str], configs: Sequence[SearchConfig], image_size: 
         rows += rows_of(config, results, flop / speed)
         floor = f"Floor: {flop / 1e9:.4g} GFLOP at {speed / 1e9:.0f} GFLOP/s, {flop / speed:.3g} s."
         notes.append(f"{title}: " + " ".join([floor, *remarks, f"Load average at the start: {load:.1f}."]))
-    packages = ["tensorflow", "keras"] + (["torch"] if designs != ["vinnas_tf"] else [])
+    packages = ["tensorflow", "keras"] + (["torch"] if _with_torch(designs) else [])
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     first = configs[0]
     setting = (

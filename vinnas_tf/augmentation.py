@@ -47,9 +47,10 @@ def make_augmentation(
     """A function of images and seeds that crops, flips and erases each image from its own seed alone.
 
     Args:
-        names: any of "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above), "crop" (a window of the image's own size, from the image with zero padding), "flip" (left-right,
-            with probability 1/2) and "erase" (a rectangle of 2 % to 33 % of the area, with ERASING_PROBABILITY); they
-            are applied in this order.
+        names: any of "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above), "crop"
+            (a window of the image's own size, from the image with zero padding), "flip" (left-right, with probability
+            1/2) and "erase" (a rectangle of 2 % to 33 % of the area, with ERASING_PROBABILITY); they are applied in
+            this order.
         image_shape: (height, width, channels).
         fill: value of erased pixels for each channel, in 0..255.
 

@@ -16,6 +16,11 @@ Config = TypeVar("Config")
 AUGMENTATIONS = ("affine", "crop", "flip", "erase")
 SELECTION_RULES = ("snr", "magnitude")
 EXPORT_FORMATS = ("saved_model", "tflite")
+LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING = ESTIMATORS = ("local_reparametrization", "weight_sampling")
+_ESTIMATOR_HELP = (
+    "How the noise of Gaussian weights enters a step: local_reparametrization, the published way, samples every "
+    "pre-activation; weight_sampling samples each weight once a step, which is faster and gives noisier gradients."
+)
 
 
 class ConfigError(ValueError):
@@ -81,11 +86,13 @@ class SearchConfig:
     gamma_entropy: float = setting(0.03, "End value of gamma 3, the weight of the mixing weights' entropy.")
     gamma_start_epoch: int = setting(2, "Epoch from which the gammas rise linearly from zero to the last epoch.")
     label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
+    estimator: str = setting(LOCAL_REPARAMETRIZATION, _ESTIMATOR_HELP)
     select: str = setting("snr", "Rule that ranks choices: " + " or ".join(SELECTION_RULES) + ".")
     seed: int = setting(0, "Seed of everything random in the run.")
 
     def __post_init__(self) -> None:
         require_skeleton(self.cells)
+        _require_estimator(self.estimator)
         require(
             self.select in SELECTION_RULES, f"--select must be {' or '.join(SELECTION_RULES)}, got {self.select!r}."
         )
@@ -110,6 +117,7 @@ class TrainConfig:
     )
     stem_stride: int = setting(1, "Stride of the stem, 1 or 2; 2 quarters the cost of all that follows.")
     variational: bool = setting(True, "Gaussian weights; without them, point weights that are never pruned: a control.")
+    estimator: str = setting(LOCAL_REPARAMETRIZATION, _ESTIMATOR_HELP)
     epochs: int = setting(50, "Epochs of training.")
     batch_size: int = setting(128, "Images a step.")
     learning_rate: float = setting(1e-2, "Adam's first learning rate; falls to 0 along a cosine.")
@@ -130,6 +138,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_skeleton(self.cells)
+        _require_estimator(self.estimator)
         require(self.stem_stride in (1, 2), f"--stem_stride must be 1 or 2, got {self.stem_stride}.")
         _require_counts(self, "channels", "epochs", "batch_size")
         _require_positive(self, "learning_rate", "log_variance_rate")
@@ -184,6 +193,10 @@ def require_skeleton(cells: str) -> None:
     require(
         re.fullmatch("[NR]+", cells) is not None, f"--cells must be a word of N and R such as NNRNNRNN, got {cells!r}."
     )
+
+
+def _require_estimator(estimator: str) -> None:
+    require(estimator in ESTIMATORS, f"--estimator must be {' or '.join(ESTIMATORS)}, got {estimator!r}.")
 
 
 def _require_counts(config: Any, *names: str) -> None:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.config import require, require_skeleton
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION, require, require_skeleton
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.layers.batch_normalization import BatchNormalization
 from vinnas_tf.layers.cell import walk_cell
@@ -35,6 +35,7 @@ def build_network(
     drop_path: float = 0.0,
     auxiliary: bool = False,
     variational: bool = True,
+    estimator: str = LOCAL_REPARAMETRIZATION,
     seed: int = 0,
 ) -> keras.Model:
     """The evaluation network (VINNAS, section V-A, b; skeleton as in the search): images [n, h, w, c] to logits.
@@ -54,13 +55,14 @@ def build_network(
         auxiliary: adds a second output for training only, the logits of a tower behind the last reduction cell. As it
             is never shipped, its weights are points. `evaluation_network` leaves it out.
         variational: Gaussian weights; False makes point weights.
+        estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: of the initial weights, the weights' noise and drop path.
 
     Raises:
         ConfigError: the genotype lacks a cell type of the skeleton, or the skeleton does not fit the images.
     """
     _check(genotype, cells, channels, image_shape, stem_stride, drop_path, auxiliary)
-    make = _Layers(variational, drop_path, seed)
+    make = _Layers(variational, estimator, drop_path, seed)
     images = keras.Input(image_shape, name="images")
     strides = (stem_stride, stem_stride)
     stem = make.convolution(images, Convolution((3, 3)), strides, channels, "stem_conv")
@@ -131,8 +133,8 @@ def weight_kl_divergence(model: keras.Model) -> tf.Tensor:
 class _Layers:
     """Makes the layers of one network; what they share, kind of weights, drop path and seeds, stands here once."""
 
-    def __init__(self, variational: bool, drop_path: float, seed: int) -> None:
-        self.variational = variational
+    def __init__(self, variational: bool, estimator: str, drop_path: float, seed: int) -> None:
+        self.weights = {"variational": variational, "estimator": estimator}
         self.drop_path = drop_path
         self.seeds = np.random.default_rng(seed)
 
@@ -140,7 +142,7 @@ class _Layers:
         return int(self.seeds.integers(2**31))
 
     def gaussian(self, name: str) -> dict[str, Any]:
-        return {"variational": self.variational, "seed": self.seed(), "name": name}
+        return {**self.weights, "seed": self.seed(), "name": name}
 
     def convolution(
         self, x: keras.KerasTensor, convolution: Convolution, strides: tuple[int, int], channels: int, name: str

@@ -34,26 +34,24 @@ class Supergraph(keras.layers.Layer):
     def __init__(self, config: SearchConfig, method: Method, classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
-        variational = method.variational_weights
+        gaussian: dict[str, Any] = {"variational": method.variational_weights, "estimator": config.estimator}
         places = cell_places(config.cells, config.channels)
         self.cell_types = [place.cell_type for place in places]
         seed = config.seed * (len(config.cells) + 1)
-        self.stem = VariationalConv2D(config.channels, (3, 3), variational=variational, seed=1000 * seed, name="stem")
+        self.stem = VariationalConv2D(config.channels, (3, 3), seed=1000 * seed, name="stem", **gaussian)
         self.cells = [
             MixedCell(
                 config.states,
                 place.channels,
                 reduction=place.reduction,
                 stride_first=place.stride_first,
-                variational=variational,
                 seed=seed + place.position + 1,
                 name=f"cell_{place.position}",
+                **gaussian,
             )
             for place in places
         ]
-        self.classifier = VariationalDense(
-            classes, use_bias=True, variational=variational, seed=1000 * seed + 1, name="classifier"
-        )
+        self.classifier = VariationalDense(classes, use_bias=True, seed=1000 * seed + 1, name="classifier", **gaussian)
         self.alphas = {
             cell_type: self._add_alphas(cell_type, method.gaussian_alphas)
             for cell_type in CELL_TYPE_OF.values()

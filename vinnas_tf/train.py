@@ -52,6 +52,7 @@ def make_network(config: TrainConfig, genotype: Genotype, dataset: Dataset) -> k
         drop_path=config.drop_path,
         auxiliary=config.auxiliary_weight > 0,
         variational=config.variational,
+        estimator=config.estimator,
         seed=config.seed,
     )
 

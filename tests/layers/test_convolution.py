@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vinnas_tf.config import WEIGHT_SAMPLING
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 
 
@@ -55,8 +56,9 @@ def test_without_variance_it_is_the_plain_convolution(name: str) -> None:
     [
         VariationalConv2D(2, (3, 3), strides=(2, 2), seed=5),
         VariationalDepthwiseConv2D((3, 3), dilation_rate=2, seed=5),
+        VariationalConv2D(2, (3, 3), strides=(2, 2), estimator=WEIGHT_SAMPLING, seed=5),
     ],
-    ids=["conv", "dilated depthwise"],
+    ids=["conv", "dilated depthwise", "conv, weight sampling"],
 )
 def test_noise_has_the_moments_of_sampled_weights(layer: keras.Layer) -> None:
     """Each output's mean and variance agree with those of a plain convolution whose weights are drawn anew."""
@@ -81,6 +83,15 @@ def test_noise_has_the_moments_of_sampled_weights(layer: keras.Layer) -> None:
     # Six standard errors of a difference of two means, and of a ratio of two variances.
     assert (np.abs(local.mean(axis=0) - sampled_array.mean(axis=0)) < 6 * spread * np.sqrt(2 / draws)).all()
     np.testing.assert_allclose(local.var(axis=0), sampled_array.var(axis=0), rtol=6 * np.sqrt(4 / draws))
+
+
+def test_the_images_of_a_batch_share_sampled_weights_and_nothing_else() -> None:
+    """Equal images get equal outputs under weight sampling, independent ones under local reparametrisation."""
+    x = np.repeat(images(batch=1), 2, axis=0)
+    first, second = VariationalConv2D(6, (3, 3), estimator=WEIGHT_SAMPLING, seed=5)(x, training=True)
+    np.testing.assert_array_equal(first, second)
+    first, second = VariationalConv2D(6, (3, 3), seed=5)(x, training=True)
+    assert (np.asarray(first) != np.asarray(second)).mean() > 0.99
 
 
 def test_dense_noise_has_the_analytic_variance() -> None:

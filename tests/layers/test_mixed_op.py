@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vinnas_tf import kernels
+from vinnas_tf.config import WEIGHT_SAMPLING
 from vinnas_tf.layers.mixed_op import MixedOp, kernel_shapes
 from vinnas_tf.primitives import PRIMITIVES, convolutions
 
@@ -18,7 +20,7 @@ def standardize(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(axis=(0, 1, 2))) / np.sqrt(x.var(axis=(0, 1, 2)) + 1e-3)
 
 
-def kernels_of(layer: MixedOp) -> dict[str, list[np.ndarray]]:
+def kernel_values(layer: MixedOp) -> dict[str, list[np.ndarray]]:
     """The layer's kernels by primitive, cut out of the flat vector by hand."""
     flat, found, start = layer.mean.numpy(), {}, 0
     for name in PRIMITIVES:
@@ -63,7 +65,7 @@ def test_each_primitive_is_what_its_name_says(name: str, stride: int) -> None:
     layer = MixedOp(stride=stride, seed=1)
     x = batch(side=8 if stride == 2 else 9)
     strengths = np.eye(10, dtype="float32")[list(PRIMITIVES).index(name)]
-    expected = reference(name, x, (layer(x, strengths), kernels_of(layer)[name])[1], stride)
+    expected = reference(name, x, (layer(x, strengths), kernel_values(layer)[name])[1], stride)
     np.testing.assert_allclose(layer(x, strengths), expected, rtol=1e-3, atol=2e-4)
 
 
@@ -85,6 +87,30 @@ def test_noise_follows_the_seed_and_vanishes_with_the_variance() -> None:
     assert np.abs(first - layer(x, strengths, seed=tf.constant([1, 3]))).max() > 1e-3
     layer.log_variance.assign(tf.fill(layer.log_variance.shape, -60.0))
     np.testing.assert_allclose(layer(x, strengths, seed=tf.constant([1, 2])), mean, atol=0.02)
+
+
+def test_weight_sampling_is_the_point_op_with_one_draw_of_its_weights() -> None:
+    layer, points = MixedOp(seed=1, estimator=WEIGHT_SAMPLING), MixedOp(variational=False)
+    x, strengths, seed = batch(), np.full(10, 0.1, "float32"), kernels.split(tf.constant([5, 6]), 1)[0]
+    layer.build(x.shape)
+    points.build(x.shape)
+    layer.log_variance.assign(np.random.default_rng(1).uniform(-6, -2, layer.log_variance.shape))
+    deviation = np.exp(0.5 * layer.log_variance.numpy())
+    noise = kernels.standard_normal(seed, layer.mean.shape).numpy()
+    points.mean.assign(layer.mean.numpy() + deviation * noise)
+    target = np.random.default_rng(2).normal(size=x.shape)
+    with tf.GradientTape() as tape:
+        sampled = layer(x, strengths, seed=seed)
+        loss = tf.reduce_sum(target * sampled)
+    gradients = tape.gradient(loss, [layer.mean.value, layer.log_variance.value])
+    with tf.GradientTape() as tape:
+        plain = points(x, strengths)
+        loss = tf.reduce_sum(target * plain)
+    of_weights = tape.gradient(loss, points.mean.value).numpy()
+    np.testing.assert_allclose(sampled, plain, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(gradients[0], of_weights, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(gradients[1], of_weights * 0.5 * deviation * noise, rtol=1e-3, atol=1e-2)
+    assert np.abs(sampled - layer(x, strengths)).max() > 0.01
 
 
 def test_frozen_weights_get_no_gradient_and_strengths_the_same_one() -> None:

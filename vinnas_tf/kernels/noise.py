@@ -1,7 +1,7 @@
 """Standard normal noise as a pure function of a seed, cheap enough to draw for every pre-activation.
 
-A seed is an int32 tensor [2] out of `fold_in` or `split`. Element i of a draw is the inverse normal distribution function
-of a hash of (seed, i), so that a draw needs no state, fuses with the arithmetic around it, and can be repeated.
+A seed is an int32 tensor [2] out of `fold_in` or `split`. Element i of a draw is the inverse normal distribution
+function of a hash of (seed, i): a draw needs no state, fuses with the arithmetic around it, and can be repeated.
 """
 
 import functools
@@ -38,10 +38,9 @@ def fold_in(seed: tf.Tensor, word: tf.Tensor | int) -> tf.Tensor:
 
 
 def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """`count` seeds [2] that depend on every bit of `seed` [2], with no pattern; the first ones do not depend on `count`.
+    """Makes `count` seeds [2] that depend on every bit of `seed` [2], with no pattern; a longer list begins alike.
 
-    One draw for all of them: a supergraph has thousands of noisy convolutions, and each node of its graph costs time to
-    trace.
+    One draw for all of them: a supergraph has thousands of noisy convolutions, and each node of its graph costs time.
     """
     return tf.unstack(tf.random.split(seed, count))
 

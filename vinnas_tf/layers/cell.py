@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D
 from vinnas_tf.layers.mixed_op import MixedOp
 from vinnas_tf.posterior import cell_edges
@@ -47,21 +48,36 @@ class Preprocess(keras.layers.Layer):
         channels: output channels.
         stride: 2 where the cell before the previous one has twice the resolution, else 1.
         variational: Gaussian weights.
+        estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: seed of the initial weights.
 
     Input [n, h, w, c]; output [n, ceil(h / stride), ceil(w / stride), channels].
     """
 
     def __init__(
-        self, channels: int, *, stride: int = 1, variational: bool = True, seed: int | None = None, **kwargs: Any
+        self,
+        channels: int,
+        *,
+        stride: int = 1,
+        variational: bool = True,
+        estimator: str = LOCAL_REPARAMETRIZATION,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.channels = channels
         self.stride = stride
         self.variational = variational
+        self.estimator = estimator
         self.seed = seed
         self.convolution = VariationalConv2D(
-            channels, (1, 1), strides=(stride, stride), variational=variational, seed=seed, dtype=self.dtype_policy
+            channels,
+            (1, 1),
+            strides=(stride, stride),
+            variational=variational,
+            estimator=estimator,
+            seed=seed,
+            dtype=self.dtype_policy,
         )
 
     def build(self, input_shape: Shape) -> None:
@@ -78,8 +94,14 @@ class Preprocess(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments."""
-        config = {"channels": self.channels, "stride": self.stride, "variational": self.variational, "seed": self.seed}
-        return {**super().get_config(), **config}
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "stride": self.stride,
+            "variational": self.variational,
+            "estimator": self.estimator,
+            "seed": self.seed,
+        }
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
@@ -92,6 +114,7 @@ class MixedCell(keras.layers.Layer):
         reduction: whether edges from the cell's inputs have stride 2.
         stride_first: stride of the preprocessing of the first input (2 after a reduction cell).
         variational: Gaussian weights.
+        estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: seed of the initial weights.
 
     Attributes:
@@ -110,6 +133,7 @@ class MixedCell(keras.layers.Layer):
         reduction: bool = False,
         stride_first: int = 1,
         variational: bool = True,
+        estimator: str = LOCAL_REPARAMETRIZATION,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -119,8 +143,9 @@ class MixedCell(keras.layers.Layer):
         self.reduction = reduction
         self.stride_first = stride_first
         self.variational = variational
+        self.estimator = estimator
         self.seed = seed
-        shared: dict[str, Any] = {"variational": variational, "dtype": self.dtype_policy}
+        shared: dict[str, Any] = {"variational": variational, "estimator": estimator, "dtype": self.dtype_policy}
         # Distinct for all parts of all cells while a cell has fewer than 998 edges.
         seeds = iter(range(1000 * seed, 1000 * seed + 1000))
         self.first = Preprocess(channels, stride=stride_first, seed=next(seeds), name="first", **shared)
@@ -197,5 +222,6 @@ class MixedCell(keras.layers.Layer):
             "reduction": self.reduction,
             "stride_first": self.stride_first,
             "variational": self.variational,
+            "estimator": self.estimator,
             "seed": self.seed,
         }

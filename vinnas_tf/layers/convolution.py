@@ -1,7 +1,10 @@
-"""Convolutions and a classifier whose weights are Gaussian, with the local reparametrisation trick.
+"""Convolutions and a classifier whose weights are Gaussian.
 
-Kingma et al. 2015 (Variational Dropout and the Local Reparameterization Trick): in training the pre-activation is
-sampled, y = conv(x, mean) + sqrt(conv(x^2, variance)) * noise, and not the weight; at evaluation y = conv(x, mean).
+At evaluation y = conv(x, mean). In training there are two estimators (both in Kingma et al. 2015, Variational Dropout
+and the Local Reparameterization Trick). Local reparametrisation, as VINNAS has it, samples the pre-activation:
+y = conv(x, mean) + sqrt(conv(x^2, variance)) * noise. Weight sampling samples the weights: y = conv(x, mean +
+sqrt(variance) * noise). Each output has the same distribution under both; under the second, all outputs of a batch
+share their noise, which costs half the arithmetic and makes gradients vary more.
 """
 
 from collections.abc import Callable
@@ -11,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
 from vinnas_tf.primitives import Convolution
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
@@ -53,15 +57,23 @@ class _GaussianWeights(keras.layers.Layer):
 
     Args:
         variational: Gaussian weights; False makes plain point weights.
+        estimator: of the outputs in training, one of config.ESTIMATORS.
         use_bias: adds a point bias per output channel.
         seed: seed of the noise that the layer draws when `call` gets none.
     """
 
     def __init__(
-        self, *, variational: bool = True, use_bias: bool = False, seed: int | None = None, **kwargs: Any
+        self,
+        *,
+        variational: bool = True,
+        estimator: str = LOCAL_REPARAMETRIZATION,
+        use_bias: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.variational = variational
+        self.estimator = estimator
         self.use_bias = use_bias
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed) if variational else None
@@ -87,11 +99,13 @@ class _GaussianWeights(keras.layers.Layer):
         seed: tf.Tensor | None,
     ) -> tf.Tensor:
         """The layer's output: sampled in training, with the mean weights otherwise."""
-        variance = None
+        mean, variance = tf.convert_to_tensor(self.mean), None
         if training and self.log_variance is not None and self.seed_generator is not None:
             variance = tf.cast(tf.exp(self.log_variance.value), x.dtype)
             seed = kernels.fold_in(tf.cast(self.seed_generator.next(), tf.int32), 0) if seed is None else seed
-        y = sample_linear(linear, x, tf.convert_to_tensor(self.mean), variance, seed)
+            if self.estimator == WEIGHT_SAMPLING:
+                mean, variance = kernels.add_noise(mean, variance, seed), None
+        y = sample_linear(linear, x, mean, variance, seed)
         return y if self.bias is None else tf.nn.bias_add(y, tf.convert_to_tensor(self.bias))
 
     def get_config(self) -> dict[str, Any]:
@@ -99,6 +113,7 @@ class _GaussianWeights(keras.layers.Layer):
         return {
             **super().get_config(),
             "variational": self.variational,
+            "estimator": self.estimator,
             "use_bias": self.use_bias,
             "seed": self.seed,
         }
@@ -112,7 +127,7 @@ class VariationalConv2D(_GaussianWeights):
         filters: output channels.
         kernel_size: height and width.
         strides: of both axes.
-        **kwargs: `variational`, `use_bias`, `seed` and those of `keras.layers.Layer`.
+        **kwargs: `variational`, `estimator`, `use_bias`, `seed` and those of `keras.layers.Layer`.
 
     Input [n, h, w, c], output [n, ceil(h / strides), ceil(w / strides), filters].
     """
@@ -156,7 +171,7 @@ class VariationalDepthwiseConv2D(_GaussianWeights):
         kernel_size: height and width.
         strides: of both axes (equal).
         dilation_rate: of both axes; with strides above 1 the convolution is dilated and then subsampled.
-        **kwargs: `variational`, `use_bias`, `seed` and those of `keras.layers.Layer`.
+        **kwargs: `variational`, `estimator`, `use_bias`, `seed` and those of `keras.layers.Layer`.
 
     Input [n, h, w, c], output [n, ceil(h / strides), ceil(w / strides), c].
     """
@@ -199,7 +214,7 @@ class VariationalDense(_GaussianWeights):
 
     Args:
         units: outputs.
-        **kwargs: `variational`, `use_bias`, `seed` and those of `keras.layers.Layer`.
+        **kwargs: `variational`, `estimator`, `use_bias`, `seed` and those of `keras.layers.Layer`.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:

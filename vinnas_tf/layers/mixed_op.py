@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
 from vinnas_tf.layers.convolution import Shape, convolve, sample_linear
 from vinnas_tf.primitives import PRIMITIVES, convolutions
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
@@ -24,17 +25,27 @@ class MixedOp(keras.layers.Layer):
     Args:
         stride: 1, or 2 on the edges that leave the inputs of a reduction cell.
         variational: Gaussian weights; False makes plain point weights.
+        estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: seed of the means' initial values.
 
     Inputs [n, h, w, c], strengths [K]; output [n, ceil(h / stride), ceil(w / stride), c].
     """
 
-    def __init__(self, *, stride: int = 1, variational: bool = True, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        stride: int = 1,
+        variational: bool = True,
+        estimator: str = LOCAL_REPARAMETRIZATION,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if stride not in (1, 2):
             raise ValueError(f"stride must be 1 or 2, got {stride}.")
         self.stride = stride
         self.variational = variational
+        self.estimator = estimator
         self.seed = seed
         self.log_variance: keras.Variable | None = None
 
@@ -78,6 +89,7 @@ class MixedOp(keras.layers.Layer):
             tf.cast(strengths, tf.float32),
             seed,
             stride=self.stride,
+            estimator=self.estimator,
             freeze_weights=freeze_weights,
         )
 
@@ -92,6 +104,7 @@ class MixedOp(keras.layers.Layer):
             **super().get_config(),
             "stride": self.stride,
             "variational": self.variational,
+            "estimator": self.estimator,
             "seed": self.seed,
         }
 
@@ -117,11 +130,14 @@ def _mix(
     seed: tf.Tensor | None,
     *,
     stride: int,
+    estimator: str,
     freeze_weights: bool,
 ) -> tf.Tensor:
     if freeze_weights:
         mean = tf.stop_gradient(mean)
         log_variance = None if log_variance is None else tf.stop_gradient(log_variance)
+    if log_variance is not None and estimator == WEIGHT_SAMPLING:
+        mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
     shapes = kernel_shapes(stride, x.shape[-1])
     means = iter(_split(tf.cast(mean, x.dtype), shapes))
     variances = iter([None] * len(shapes))
