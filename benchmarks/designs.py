@@ -8,45 +8,66 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
-from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING, SearchConfig
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING, SearchConfig, TrainConfig
 
 IMAGE_CHANNELS, CLASSES, EXAMPLES = 3, 10, 25_000
 
+Config = SearchConfig | TrainConfig  # A search step, or a training step of the network of `TrainConfig.genotype`.
 Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def _vinnas_tf(config: SearchConfig, batches: Batches, *, estimator: str) -> Callable[[], object]:
+def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[[], object]:
     import tensorflow as tf
 
     from vinnas_tf.search import make_model
 
     config = dataclasses.replace(config, estimator=estimator)
-    model = make_model(config, batches[0][0].shape[1:], CLASSES, EXAMPLES)
-    for name, gamma in model.gammas.items():
-        gamma.assign(model.method.terms[name].gamma)
-    iterator = iter(tf.data.Dataset.from_tensors(batches).repeat())
+    if isinstance(config, SearchConfig):
+        model = make_model(config, batches[0][0].shape[1:], CLASSES, EXAMPLES)
+        for name, gamma in model.gammas.items():
+            gamma.assign(model.method.terms[name].gamma)
+        data: Any = batches
+    else:
+        model, data = _train_model(config, batches[0][0].shape[1:]), batches[0]
+    iterator = iter(tf.data.Dataset.from_tensors(data).repeat())
     model.make_train_function()  # What `fit` calls for each batch.
     return lambda: float(model.train_function(iterator)["cross_entropy"])
 
 
-def _pytorch(config: SearchConfig, batches: Batches, *, frozen: bool) -> Callable[[], object]:
+def _train_model(config: TrainConfig, image_shape: tuple[int, ...]) -> Any:
+    from vinnas_tf.genotype import Genotype
+    from vinnas_tf.train import make_model, make_network
+
+    network = make_network(config, Genotype.load(config.genotype), image_shape, CLASSES)
+    model = make_model(network, config, EXAMPLES)
+    model.gamma.assign(config.gamma_weights)
+    return model
+
+
+def _pytorch(config: Config, batches: Batches, *, frozen: bool) -> Callable[[], object]:
     import torch
 
+    from benchmarks.peer_network import PeerTraining
     from benchmarks.peer_search import PeerSearch
 
-    search = PeerSearch(config, batches[0][0].shape[1:], CLASSES, EXAMPLES, needed_gradients_only=frozen)
     weight_batch, alpha_batch = (
         (torch.tensor(images.transpose(0, 3, 1, 2)).contiguous(), torch.tensor(labels, dtype=torch.long))
         for images, labels in batches
     )
+    image_shape = batches[0][0].shape[1:]
+    if isinstance(config, TrainConfig):
+        training = PeerTraining(config, image_shape[-1], CLASSES, EXAMPLES)
+        return lambda: training.step(*weight_batch)
+    search = PeerSearch(config, image_shape, CLASSES, EXAMPLES, needed_gradients_only=frozen)
     return lambda: (search.weight_step(*weight_batch), search.alpha_step(*alpha_batch))
 
 
 # In pytorch_frozen, weights take no gradients in an alpha step, and alphas none in a weight step.
-DESIGNS: dict[str, Callable[[SearchConfig, Batches], Callable[[], object]]] = {
+DESIGNS: dict[str, Callable[[Config, Batches], Callable[[], object]]] = {
     "vinnas_tf": functools.partial(_vinnas_tf, estimator=LOCAL_REPARAMETRIZATION),
     "weight_sampling": functools.partial(_vinnas_tf, estimator=WEIGHT_SAMPLING),
     "pytorch": functools.partial(_pytorch, frozen=False),
@@ -54,7 +75,7 @@ DESIGNS: dict[str, Callable[[SearchConfig, Batches], Callable[[], object]]] = {
 }
 
 
-def _serve(design: str, config: SearchConfig, image_size: int, connection: Connection) -> None:
+def _serve(design: str, config: Config, image_size: int, connection: Connection) -> None:
     """A design's process: for each message it runs an iteration, and answers (its seconds, peak memory so far)."""
     generator = np.random.default_rng(0)
     shape = (config.batch_size, image_size, image_size, IMAGE_CHANNELS)
@@ -84,14 +105,14 @@ class Worker:
 
     Args:
         design: a key of DESIGNS.
-        config: skeleton and batch size.
+        config: what a step is, its network and its batch size.
         image_size: pixels a side.
 
     Attributes:
         peak: the process's peak memory so far, in bytes.
     """
 
-    def __init__(self, design: str, config: SearchConfig, image_size: int) -> None:
+    def __init__(self, design: str, config: Config, image_size: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.design = design
         self.peak = 0

@@ -5,43 +5,53 @@ import time
 
 import numpy as np
 
-from benchmarks.designs import CLASSES, IMAGE_CHANNELS
-from vinnas_tf.config import SearchConfig
+from benchmarks.designs import CLASSES, IMAGE_CHANNELS, Config
+from vinnas_tf.config import SearchConfig, TrainConfig
+from vinnas_tf.genotype import Genotype
 from vinnas_tf.posterior import cell_edges
 from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.skeleton import cell_places
 
-# Forward passes' worth of convolutions that an iteration cannot do without: forward, gradient of the input and gradient
-# of the kernels in a weight step; forward and gradient of the input in an alpha step.
-PASSES = 3 + 2
+# Forward passes' worth of convolutions that a step cannot do without: forward, gradient of the input and gradient of
+# the kernels where weights are trained; forward and gradient of the input in the search's alpha step.
+WEIGHT_PASSES, ALPHA_PASSES = 3, 2
 
 
-def multiply_adds(config: SearchConfig, image_size: int) -> int:
+def multiply_adds(config: Config, image_size: int) -> int:
     """Multiply-adds of all convolutions with mean kernels, in one forward pass of one image."""
-    side, channels = image_size, config.channels
+    stride = config.stem_stride if isinstance(config, TrainConfig) else 1
+    side, channels = -(-image_size // stride), config.channels
     total = side**2 * 9 * IMAGE_CHANNELS * channels
     inputs = [channels, channels]  # Channels of the outputs of the two cells before.
-    for letter in config.cells:
-        reduction = letter == "R"
-        channels *= 2 if reduction else 1
-        total += side**2 * sum(inputs) * channels
-        after = -(-side // 2) if reduction else side
-        for source, _ in cell_edges(config.states):
-            for name in PRIMITIVES:
-                height = width = side if source < 2 else after
-                for convolution, strides in convolutions(name, 2 if reduction and source < 2 else 1):
-                    height, width = -(-height // strides[0]), -(-width // strides[1])
-                    total += height * width * math.prod(convolution.kernel_shape(channels))
-        inputs = [inputs[1], config.states * channels]
+    for place in cell_places(config.cells, channels):
+        total += side**2 * sum(inputs) * place.channels
+        after = -(-side // 2) if place.reduction else side
+        states, operations = _operations(config, place.cell_type)
+        for source, name in operations:
+            height = width = side if source < 2 else after
+            for convolution, strides in convolutions(name, 2 if place.reduction and source < 2 else 1):
+                height, width = -(-height // strides[0]), -(-width // strides[1])
+                total += height * width * math.prod(convolution.kernel_shape(place.channels))
+        inputs = [inputs[1], states * place.channels]
         side = after
     return total + inputs[1] * CLASSES
 
 
-def iteration_flop(config: SearchConfig, image_size: int) -> float:
+def _operations(config: Config, cell_type: str) -> tuple[int, list[tuple[int, str]]]:
+    """Number of states, and (source, primitive) of all operations of a cell: found, or all that are searched."""
+    if isinstance(config, TrainConfig):
+        genotype = Genotype.load(config.genotype)
+        return genotype.states, [(edge.source, edge.primitive) for edge in genotype.cells[cell_type]]
+    return config.states, [(source, name) for source, _ in cell_edges(config.states) for name in PRIMITIVES]
+
+
+def iteration_flop(config: Config, image_size: int) -> float:
     """Floating-point operations that the convolutions of one iteration cannot do without.
 
-    Two a multiply-add, in PASSES passes, once for the mean and once for the variance of each pre-activation.
+    Two a multiply-add, in all passes, once for the mean and once for the variance of each pre-activation.
     """
-    return 2.0 * 2 * PASSES * config.batch_size * multiply_adds(config, image_size)
+    passes = WEIGHT_PASSES + (ALPHA_PASSES if isinstance(config, SearchConfig) else 0)
+    return 2.0 * 2 * passes * config.batch_size * multiply_adds(config, image_size)
 
 
 def machine_flop_per_second(size: int = 4096) -> float:

@@ -122,7 +122,8 @@ def compare(run_dir: Path) -> dict[str, dict[str, float]]:
     images, _ = hold_out(dataset.train, config.held_out, config.seed)
     normalization = Normalization.of(images)
     plain = dataclasses.replace(config, variational=False, drop_path=0.0, auxiliary_weight=0.0)
-    network = make_network(plain, Genotype.load(run_dir / "train" / "genotype.json"), dataset)
+    genotype = Genotype.load(run_dir / "train" / "genotype.json")
+    network = make_network(plain, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
     steps = len(images) // config.batch_size
     tf_keras, tfmot = legacy_keras()
     schedule = tfmot.sparsity.keras.PolynomialDecay(

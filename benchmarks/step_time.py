@@ -3,7 +3,8 @@
     python -m benchmarks.step_time --output=step_time.md
 
 One iteration is a weight step and an alpha step of the CIFAR-10 supergraph on
-synthetic images, each with Adam. Every design runs in a process of its own, with
+synthetic images, each with Adam; with --genotype=FILE it is a training step of
+the network of those cells. Every design runs in a process of its own, with
 all cores. First each runs alone, which gives its first-step seconds and its peak
 memory. If all of them then fit into memory together, they take turns iteration by
 iteration, so that a machine that slows down slows all of them; if not, they are
@@ -25,24 +26,26 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.designs import DESIGNS, Worker, WorkerError
-from benchmarks.flop import PASSES, iteration_flop, machine_flop_per_second
-from vinnas_tf.config import ConfigError, SearchConfig
+from benchmarks.designs import DESIGNS, Config, Worker, WorkerError
+from benchmarks.flop import iteration_flop, machine_flop_per_second
+from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig, require
+from vinnas_tf.genotype import Genotype
 from vinnas_tf.run_dir import write_atomically
+from vinnas_tf.skeleton import CELL_TYPE_OF
 
 HEADER = ("design", "cells", "batch", "s / iteration (min–max)", "× pytorch", "× frozen", "first, s", "GiB", "× floor")
 WIDTH = 100  # of the notes below the table, about its own
 LEGEND = (
-    "An iteration is a weight step and an alpha step. Seconds are medians; × is the median over turns of the peer's "
-    "seconds divided by the design's; first is the first weight and alpha step of a process, tracing included; GiB its "
-    "peak memory.",
+    "An iteration is a weight step and an alpha step of the search, or one training step of a found network. Seconds "
+    "are medians; × is the median over turns of the peer's seconds divided by the design's; first is the first "
+    "iteration of a process, tracing included; GiB its peak memory.",
     "vinnas_tf: local reparametrisation, as in pytorch. weight_sampling: vinnas_tf with --estimator=weight_sampling, "
     "which is less work than pytorch does.",
     "pytorch: eager, every backward pass computes all gradients. pytorch_frozen: the alpha step takes no gradients of "
     "weights, and the weight step none of alphas.",
-    f"Floor: the multiply-adds of all convolutions, two operations each, for means and for variances, in {PASSES} "
-    "passes (weight step: forward, gradients of inputs, gradients of kernels; alpha step: forward, gradients of "
-    "inputs), at the speed of NumPy's product of two 4096 x 4096 float32 matrices.",
+    "Floor: the multiply-adds of all convolutions, two operations each, for means and for variances, in all passes "
+    "that cannot be spared (of weights: forward, gradients of inputs, gradients of kernels; of alphas: forward, "
+    "gradients of inputs), at the speed of NumPy's product of two 4096 x 4096 float32 matrices.",
 )
 
 
@@ -54,7 +57,7 @@ class Measurement:
     seconds: list[float] = field(default_factory=list)
     peak: int = 0
 
-    def start(self, design: str, config: SearchConfig, image_size: int) -> Worker:
+    def start(self, design: str, config: Config, image_size: int) -> Worker:
         """Starts the design and runs it warm: the first iteration, and one that is not recorded."""
         worker = Worker(design, config, image_size)
         self.first.append(worker.iterate())
@@ -64,7 +67,7 @@ class Measurement:
 
 
 def measure(
-    designs: Sequence[str], config: SearchConfig, image_size: int, repeats: int
+    designs: Sequence[str], config: Config, image_size: int, repeats: int
 ) -> tuple[dict[str, Measurement], list[str]]:
     """Measures the designs in turns.
 
@@ -126,7 +129,7 @@ def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def rows_of(config: SearchConfig, results: dict[str, Measurement], floor_seconds: float) -> list[list[str]]:
+def rows_of(config: Config, results: dict[str, Measurement], floor_seconds: float) -> list[list[str]]:
     """The table's rows for one skeleton and batch size.
 
     Ratios are medians over turns of a peer's seconds divided by the design's, so that drift cancels.
@@ -170,7 +173,9 @@ def main(argv: list[str] | None = None) -> None:
     skeletons, batches = arguments.cells.split(","), arguments.batch
     if len(skeletons) != len(batches):
         parser.error(f"--cells names {len(skeletons)} skeletons and --batch {len(batches)} sizes: give as many.")
-    designs = arguments.designs.split(",")
+    # A training step has no alphas to freeze.
+    sensible = [design for design in DESIGNS if not (arguments.genotype and design == "pytorch_frozen")]
+    designs = arguments.designs.split(",") if arguments.designs else sensible
     unknown = sorted(set(designs) - DESIGNS.keys())
     if unknown:
         parser.error(f"--designs knows {', '.join(DESIGNS)}; got {', '.join(unknown)}.")
@@ -179,10 +184,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.output and not arguments.output.absolute().parent.is_dir():
         parser.error(f"--output={arguments.output}: there is no such folder.")
     try:
-        configs = [
-            SearchConfig(cells=cells, states=arguments.states, channels=arguments.channels, batch_size=batch)
-            for cells, batch in zip(skeletons, batches, strict=True)
-        ]
+        configs = [_config(arguments, cells, batch) for cells, batch in zip(skeletons, batches, strict=True)]
     except ConfigError as error:
         parser.error(str(error))
     # Last: what is mistyped is told whether or not PyTorch is there.
@@ -197,7 +199,23 @@ def main(argv: list[str] | None = None) -> None:
             parser.error(str(error))
 
 
-def report(designs: Sequence[str], configs: Sequence[SearchConfig], image_size: int, repeats: int) -> str:
+def _config(arguments: argparse.Namespace, cells: str, batch: int) -> Config:
+    """What one iteration is; raises ConfigError where there is no such thing."""
+    if not arguments.genotype:
+        return SearchConfig(cells=cells, states=arguments.states, channels=arguments.channels, batch_size=batch)
+    genotype = Genotype.load(arguments.genotype)
+    missing = {CELL_TYPE_OF[letter] for letter in cells} - genotype.cells.keys()
+    require(not missing, f"--cells={cells}: {arguments.genotype} has no {' and no '.join(sorted(missing))} cell.")
+    return TrainConfig(
+        genotype=arguments.genotype,
+        cells=cells,
+        channels=arguments.channels,
+        stem_stride=arguments.stem_stride,
+        batch_size=batch,
+    )
+
+
+def report(designs: Sequence[str], configs: Sequence[Config], image_size: int, repeats: int) -> str:
     """Measures the designs on each configuration; a table and what must be known to read it, in Markdown."""
     rows, notes = [], []
     for config in configs:
@@ -213,8 +231,9 @@ def report(designs: Sequence[str], configs: Sequence[SearchConfig], image_size: 
     packages = ["tensorflow", "keras"] + (["torch"] if _with_torch(designs) else [])
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     first = configs[0]
+    cells = first.genotype if isinstance(first, TrainConfig) else f"I = {first.states}"
     setting = (
-        f"C = {first.channels}, I = {first.states}, images of {image_size} x {image_size}, float32, {repeats} "
+        f"C = {first.channels}, {cells}, images of {image_size} x {image_size}, float32, {repeats} "
         f"iterations each. {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
         f"{versions}."
     )
@@ -235,11 +254,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--cells", default="NNRNNRNN,NRN,NNRNNRNN", help="skeletons, separated by commas (%(default)s)")
     add("--batch", type=_integers, default="16,64,64", help="batch size of each skeleton (%(default)s)")
+    add("--genotype", default="", help="times training steps of the network of this genotype file")
+    add("--stem_stride", type=int, default=1, help="of that network (%(default)s)")
     add("--states", type=int, default=4, help="states per cell (%(default)s)")
     add("--channels", type=int, default=16, help="channels of the first cell (%(default)s)")
     add("--image_size", type=int, default=32, help="pixels a side (%(default)s)")
     add("--repeats", type=int, default=5, help="recorded iterations of each design (%(default)s)")
-    add("--designs", default=",".join(DESIGNS), help="which of %(default)s")
+    add("--designs", default="", help=f"some of {','.join(DESIGNS)}; else all that make sense")
     add("--output", type=Path, help="Markdown file for the table")
     return parser
 

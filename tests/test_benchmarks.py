@@ -8,9 +8,19 @@ import pytest
 from benchmarks.designs import Worker, WorkerError
 from benchmarks.flop import multiply_adds
 from benchmarks.step_time import HEADER, Measurement, main, markdown, rows_of
-from vinnas_tf.config import SearchConfig
+from vinnas_tf.config import SearchConfig, TrainConfig
+from vinnas_tf.flop import count_flops
+from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.train import make_network
 
 NO_TORCH = "PyTorch, the benchmark extra, is not installed"
+
+
+@pytest.fixture
+def genotype_file(tmp_path):
+    cell = (Edge(2, 0, "sep_conv_5x5"), Edge(2, 1, "conv_7x1_1x7"), Edge(3, 1, "skip"), Edge(3, 2, "dil_conv_3x3"))
+    Genotype(2, cell, cell).save(tmp_path / "genotype.json")
+    return str(tmp_path / "genotype.json")
 
 
 def test_multiply_adds_of_a_net_small_enough_to_count_by_hand():
@@ -39,6 +49,13 @@ def test_multiply_adds_agree_with_pytorchs_own_count(cells, image_size):
         network(torch.zeros(3, 3, image_size, image_size))
     # A multiply-add is two operations, and each pre-activation has a mean and a variance.
     assert counter.get_total_flops() == 2 * 2 * 3 * multiply_adds(config, image_size)
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_multiply_adds_of_a_found_network_agree_with_our_own_count(stem_stride, genotype_file):
+    config = TrainConfig(genotype=genotype_file, cells="NR", channels=4, stem_stride=stem_stride)
+    network = make_network(config, Genotype.load(genotype_file), (12, 12, 3), 10)
+    assert count_flops(network).dense == 2 * multiply_adds(config, image_size=12)
 
 
 def test_ratios_are_medians_over_turns_so_that_a_slow_turn_slows_both():
@@ -78,7 +95,8 @@ def test_a_process_that_is_killed_is_told_in_one_line():
         ("--cells=NRN,N", "--cells names 2 skeletons and --batch 3 sizes"),
         ("--batch=16,many,64", "argument --batch: expected integers separated by commas, got '16,many,64'"),
         ("--cells=NRN,X,N", "--cells must be a word of N and R such as NNRNNRNN, got 'X'"),
-        ("--designs=vinnas_tf,jax", "--designs knows vinnas_tf, pytorch, pytorch_frozen; got jax"),
+        ("--designs=vinnas_tf,jax", "--designs knows vinnas_tf, weight_sampling, pytorch, pytorch_frozen; got jax"),
+        ("--genotype=no/such/file.json", "can't read no/such/file.json"),
         ("--repeats=0", "--repeats must be at least 1, got 0"),
         ("--output=no/such/folder.md", "--output=no/such/folder.md: there is no such folder"),
     ],

@@ -40,14 +40,14 @@ class Origin:
     genotype_sha256: str
 
 
-def make_network(config: TrainConfig, genotype: Genotype, dataset: Dataset) -> keras.Model:
-    """The untrained network of `genotype` that `config` asks for."""
+def make_network(config: TrainConfig, genotype: Genotype, image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """The untrained network of `genotype` that `config` asks for, for images [height, width, channels]."""
     return build_network(
         genotype,
         cells=config.cells,
         channels=config.channels,
-        image_shape=dataset.train.images.shape[1:],
-        classes=len(dataset.class_names),
+        image_shape=image_shape,
+        classes=classes,
         stem_stride=config.stem_stride,
         drop_path=config.drop_path,
         auxiliary=config.auxiliary_weight > 0,
@@ -55,6 +55,24 @@ def make_network(config: TrainConfig, genotype: Genotype, dataset: Dataset) -> k
         estimator=config.estimator,
         seed=config.seed,
     )
+
+
+def make_model(network: keras.Model, config: TrainConfig, examples: int) -> TrainModel:
+    """A compiled model that trains `network` in place on `examples` images."""
+    model = TrainModel(
+        network,
+        examples=examples,
+        label_smoothing=config.label_smoothing,
+        auxiliary_weight=config.auxiliary_weight,
+    )
+    steps = config.epochs * max(examples // config.batch_size, 1)
+    model.compile(
+        PosteriorAdam(
+            keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
+            log_variance_rate=config.log_variance_rate,
+        )
+    )
+    return model
 
 
 def fit(
@@ -81,18 +99,7 @@ def fit(
         ConfigError: the images do not fill a batch, or the loss stopped being finite.
     """
     steps = len(images) // config.batch_size
-    model = TrainModel(
-        network,
-        examples=len(images),
-        label_smoothing=config.label_smoothing,
-        auxiliary_weight=config.auxiliary_weight,
-    )
-    model.compile(
-        PosteriorAdam(
-            keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * max(steps, 1)),
-            log_variance_rate=config.log_variance_rate,
-        )
-    )
+    model = make_model(network, config, len(images))
     checkpoint = EpochCheckpoint(model, [model.optimizer], run.file("checkpoints"))
     done = checkpoint.restore()
     if done == config.epochs:
@@ -139,7 +146,7 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
     keras.utils.set_random_seed(config.seed)
     images, held_out = hold_out(dataset.train, config.held_out, config.seed)
     normalization = Normalization.of(images)
-    network = make_network(config, genotype, dataset)
+    network = make_network(config, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
     genotype.save(run.file("genotype.json"))
     fit(network, images, held_out, data, config, normalization, run)
     return finish(network, images, held_out, data, config, dataset, normalization, run)

@@ -46,7 +46,8 @@ def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
 
 
 def _polynomial(coefficients: tuple[float, ...], x: tf.Tensor) -> tf.Tensor:
-    return functools.reduce(lambda total, c: total * x + c, reversed(coefficients))
+    # Out of one constant: a node for each would be read anew by TensorFlow for each of thousands of calls.
+    return functools.reduce(lambda total, c: total * x + c, reversed(tf.unstack(tf.constant(coefficients))))
 
 
 def _shift_xor(x: tf.Tensor, shift: int) -> tf.Tensor:
