@@ -26,11 +26,12 @@ import tensorflow as tf
 from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
 from vinnas_tf.data import Normalization, evaluation_batches, hold_out, load_test, load_train, training_batches
 from vinnas_tf.evaluation import evaluate, recompute_batch_statistics
+from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.convolution import same_padding
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.pruning import count_parameters, total
-from vinnas_tf.run_dir import stage_record, write_atomically
+from vinnas_tf.run_dir import stage_record
 from vinnas_tf.train import make_network
 
 _UPDATE_STEPS = 100  # Between two moves of the mask: the library's own default.

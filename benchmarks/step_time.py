@@ -29,8 +29,8 @@ import psutil
 from benchmarks.designs import DESIGNS, Config, Worker, WorkerError
 from benchmarks.flop import iteration_flop, machine_flop_per_second
 from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig, require
+from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
-from vinnas_tf.run_dir import write_atomically
 from vinnas_tf.skeleton import CELL_TYPE_OF
 
 HEADER = ("design", "cells", "batch", "s / iteration (min–max)", "× pytorch", "× frozen", "first, s", "GiB", "× floor")

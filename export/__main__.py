@@ -26,8 +26,9 @@ from vinnas_tf.export.formats import FORMATS
 from vinnas_tf.export.measure import time_calls
 from vinnas_tf.export.proof import prove, reference_probabilities, sha256, size
 from vinnas_tf.export.source import Source, read_source
+from vinnas_tf.files import write_atomically
 from vinnas_tf.flags import read_flags, run_cli
-from vinnas_tf.run_dir import OUTPUTS, RunConfig, RunDir, write_atomically
+from vinnas_tf.run_dir import OUTPUTS, RunConfig, RunDir
 
 _REPRESENTATIVE = 200  # Training images that the full int8 file takes the range of its activations from.
 

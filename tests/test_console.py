@@ -3,8 +3,8 @@
 import pytest
 
 from vinnas_tf.console import SEARCH_TABLE, TRAIN_TABLE, Table, describe, duration
+from vinnas_tf.files import Value
 from vinnas_tf.genotype import Edge, Genotype
-from vinnas_tf.run_dir import Value
 
 
 @pytest.mark.parametrize("table", [SEARCH_TABLE, TRAIN_TABLE])

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 
 from vinnas_tf.drawing import node_name
+from vinnas_tf.files import Value
 from vinnas_tf.genotype import Genotype
-from vinnas_tf.run_dir import Value
 
 
 def _amount(value: float) -> str:

@@ -21,9 +21,9 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from vinnas_tf.cell_layout import CellLayout, lay_out
+from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.posterior import Posterior, cell_edges
-from vinnas_tf.run_dir import write_atomically
 
 DPI = 150
 INK, _FAINT = "#222222", "#B5B5B5"

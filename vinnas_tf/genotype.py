@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vinnas_tf.config import ConfigError, require
+from vinnas_tf.files import write_atomically
 from vinnas_tf.primitives import PRIMITIVES, convolutions
-from vinnas_tf.run_dir import write_atomically
 
 PRIMITIVE_NAMES = tuple(PRIMITIVES)
 CELL_TYPES = ("normal", "reduction")

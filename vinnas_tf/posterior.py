@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vinnas_tf.config import ConfigError, require
+from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import CELL_TYPES, Edge, Genotype, parse_versioned, read_text
 from vinnas_tf.primitives import PRIMITIVES
-from vinnas_tf.run_dir import write_atomically
 
 VERSION = 1
 KEPT_EDGES = 2  # VINNAS, section V-A: "Each state always accepts 2 inputs processed through 2 operations."

@@ -17,9 +17,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from vinnas_tf.drawing import COLOURS, DPI, FAMILIES, INK, TITLE, node_name, png, short_number
+from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.posterior import Posterior, cell_edges
-from vinnas_tf.run_dir import write_atomically
 
 _LINES: dict[str, Any] = {
     name: line for _, names in FAMILIES.values() for name, line in zip(names, ("-", "--", ":"), strict=False)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from vinnas_tf.drawing import png
+from vinnas_tf.files import write_atomically
 from vinnas_tf.pruning import ParameterCount, ThresholdPoint
-from vinnas_tf.run_dir import write_atomically
 
 _SHOWN_LOSS = 5.0  # Points of accuracy below the best that the threshold's picture shows.
 _KEPT, _PRUNED, _ACCURACY = "#2a6f97", "#d9dfe4", "#c1440e"

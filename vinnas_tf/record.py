@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vinnas_tf.files import Value, read_metrics, write_atomically, write_metrics
 from vinnas_tf.posterior import Posterior
-from vinnas_tf.run_dir import Value, read_metrics, write_atomically, write_metrics
 
 
 class SearchRecord:

@@ -6,24 +6,23 @@ its marker file and its result exist. Whenever a crash comes, a reader sees an o
 """
 
 import contextlib
-import csv
 import dataclasses
 import datetime
 import fcntl
 import importlib.metadata
 import json
-import numbers
 import os
 import platform
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
 import vinnas_tf
 from vinnas_tf.config import ConfigError, require, setting
+from vinnas_tf.files import write_atomically, writing
 
 FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
@@ -45,8 +44,6 @@ _LOCK = ".lock"
 _TRASH = ".trash"
 # Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
 _NOT_COMPARED = frozenset({"data_dir", "genotype"})
-
-Value = int | float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +107,7 @@ class RunDir:
             "data_fingerprint": data_fingerprint,
             **_provenance(),
         }
-        with _one_line(self.path):
+        with writing(self.path):
             _refuse_foreign(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
@@ -216,70 +213,6 @@ def _is_finished(path: Path, stage: str) -> bool:
     return all((path / stage / name).exists() for name in (_FINISHED, RESULTS[stage]))
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Writes a file so that `path` holds either its old content or all of the new, even if the machine stops.
-
-    Raises:
-        ConfigError: the disk is full or the folder can't be written; no part of the new content is left.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with _one_line(path):
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Value]]:
-    """Reads a metrics file's rows, bit for bit as they were written; none where there is no file."""
-    if not Path(path).exists():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
-
-
-def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Value]]) -> None:
-    """Writes a metrics file: a header from the first row's names, then one line a row, floats in full precision.
-
-    The file is replaced as a whole, so a crash never leaves half a row; a value of None is an empty cell.
-
-    Raises:
-        ValueError: a row has other names than the first.
-        ConfigError: the file can't be written.
-    """
-    names = list(rows[0]) if rows else []
-    if any(list(row) != names for row in rows):
-        raise ValueError(f"every row of {path} must have the columns {', '.join(names)}")
-    lines = [",".join(names), *(",".join(_text(value) for value in row.values()) for row in rows)]
-    write_atomically(path, "\n".join(lines) + "\n")
-
-
-def _text(value: Any) -> str:  # NumPy's numbers too
-    if value is None:
-        return ""
-    return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
-
-
-def _number(text: str) -> Value:
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
@@ -322,15 +255,3 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     old, new = ({**record["settings"], "data_fingerprint": record["data_fingerprint"][:12]} for record in (before, now))
     names = [name for name in {**new, **old} if name not in _NOT_COMPARED and old.get(name) != new.get(name)]
     return [f"{name} {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}" for name in names]
-
-
-@contextlib.contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    """Turns an OSError into a ConfigError that says where and why."""
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or path
-        raise ConfigError(
-            f"can't write {where}: {error.strerror}. Free the disk, or choose another --run_dir."
-        ) from error

@@ -24,10 +24,11 @@ from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.config import DataConfig, TrainConfig, require
 from vinnas_tf.console import TRAIN_TABLE, Watch, describe, introduce
 from vinnas_tf.data import Dataset, ImageSet, Normalization, evaluation_batches, hold_out, load_train, training_batches
+from vinnas_tf.files import read_metrics
 from vinnas_tf.flags import Inherited, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.network import build_network
-from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, read_metrics, stage_record
+from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, stage_record
 from vinnas_tf.train_model import TrainModel
 from vinnas_tf.train_result import finish, summary
 from vinnas_tf.variational import PosteriorAdam

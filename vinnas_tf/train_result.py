@@ -16,11 +16,12 @@ from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.data import Dataset, ImageSet, Normalization, evaluation_batches, load_test, training_batches
 from vinnas_tf.evaluation import evaluate, recompute_batch_statistics
+from vinnas_tf.files import read_metrics, write_atomically, write_metrics
 from vinnas_tf.flop import count_flops
 from vinnas_tf.network import copy_weights, point_network
 from vinnas_tf.pruning import ThresholdPoint, count_parameters, prune, threshold_curve, total
 from vinnas_tf.pruning_plot import draw_sparsity, draw_threshold
-from vinnas_tf.run_dir import RunDir, read_metrics, write_atomically, write_metrics
+from vinnas_tf.run_dir import RunDir
 from vinnas_tf.stripping import strip
 from vinnas_tf.train_model import TrainModel
 
