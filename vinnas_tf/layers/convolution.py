@@ -49,7 +49,28 @@ def sample_linear(
     y = linear(x, mean)
     if variance is None or seed is None:
         return y
-    return kernels.add_noise(y, linear(tf.square(x), variance), seed)
+    return kernels.add_noise(y, _linear_of_square(linear, x, variance), seed)
+
+
+def _linear_of_square(
+    linear: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], x: tf.Tensor, variance: tf.Tensor
+) -> tf.Tensor:
+    """linear(x^2, variance), which keeps `x` for its gradient, as the mean's map does, and not its square beside it."""
+
+    def of_square(x: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        return linear(tf.square(x), variance)
+
+    def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([x, variance])
+            y = of_square(x, variance)  # In a graph only the square is computed again: nothing asks for the rest.
+        return tape.gradient(y, [x, variance], upstream)
+
+    @tf.custom_gradient
+    def recomputing(x: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, Callable[..., list[tf.Tensor]]]:
+        return of_square(x, variance), gradient
+
+    return recomputing(x, variance)
 
 
 class _GaussianWeights(keras.layers.Layer):
