@@ -9,7 +9,7 @@ EPSILON = 1e-3  # Keras's BatchNormalization default
 
 def normalize(x: tf.Tensor, epsilon: float = EPSILON) -> tf.Tensor:
     """(x - mean) / sqrt(variance + epsilon), mean and variance per channel over the batch; x as in `normalize_relu`."""
-    return _scaled(x, tf.ones([x.shape[-1]]), epsilon)
+    return _normalize(x, tf.ones([x.shape[-1]]), epsilon, relu=False)
 
 
 def normalize_relu(x: tf.Tensor, weight: tf.Tensor, epsilon: float = EPSILON) -> tf.Tensor:
@@ -21,19 +21,22 @@ def normalize_relu(x: tf.Tensor, weight: tf.Tensor, epsilon: float = EPSILON) ->
         epsilon: keeps a channel without variance finite.
     """
     scale = tf.fill([x.shape[-1]], tf.cast(weight, tf.float32))
-    return tf.nn.relu(_scaled(x, scale, epsilon))
+    return _normalize(x, scale, epsilon, relu=True)
 
 
-def _scaled(x: tf.Tensor, scale: tf.Tensor, epsilon: float) -> tf.Tensor:
+def _normalize(x: tf.Tensor, scale: tf.Tensor, epsilon: float, *, relu: bool) -> tf.Tensor:
+    """Normalisation and ReLU side by side, which TensorFlow then computes as one on a CPU, and their gradient."""
+
     @tf.custom_gradient
-    def scaled(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
+    def normalized(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
         forward = tf.raw_ops.FusedBatchNormV3(
             x=x_copy, scale=scale_copy, offset=tf.zeros(scale.shape), mean=[], variance=[], epsilon=epsilon
         )
+        y = tf.nn.relu(forward.y) if relu else forward.y
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             backward = tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=upstream,
+                y_backprop=tf.raw_ops.ReluGrad(gradients=upstream, features=y) if relu else upstream,
                 x=x,
                 scale=scale,
                 reserve_space_1=forward.reserve_space_1,
@@ -43,6 +46,6 @@ def _scaled(x: tf.Tensor, scale: tf.Tensor, epsilon: float) -> tf.Tensor:
             )
             return backward.x_backprop, backward.scale_backprop
 
-        return forward.y, gradient
+        return y, gradient
 
-    return scaled(x, scale)
+    return normalized(x, scale)
