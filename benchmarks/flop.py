@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.designs import CLASSES, IMAGE_CHANNELS, Config
 from vinnas_tf.config import SearchConfig, TrainConfig
-from vinnas_tf.genotype import Genotype
+from vinnas_tf.genotype import CELL_TYPES, Genotype
 from vinnas_tf.posterior import cell_edges
 from vinnas_tf.primitives import PRIMITIVES, convolutions
 from vinnas_tf.skeleton import cell_places
@@ -23,11 +23,11 @@ def multiply_adds(config: Config, image_size: int) -> int:
     side, channels = -(-image_size // stride), config.channels
     total = side**2 * 9 * IMAGE_CHANNELS * channels
     inputs = [channels, channels]  # Channels of the outputs of the two cells before.
+    states, operations_of = _operations(config)
     for place in cell_places(config.cells, channels):
         total += side**2 * sum(inputs) * place.channels
         after = -(-side // 2) if place.reduction else side
-        states, operations = _operations(config, place.cell_type)
-        for source, name in operations:
+        for source, name in operations_of[place.cell_type]:
             height = width = side if source < 2 else after
             for convolution, strides in convolutions(name, 2 if place.reduction and source < 2 else 1):
                 height, width = -(-height // strides[0]), -(-width // strides[1])
@@ -37,12 +37,14 @@ def multiply_adds(config: Config, image_size: int) -> int:
     return total + inputs[1] * CLASSES
 
 
-def _operations(config: Config, cell_type: str) -> tuple[int, list[tuple[int, str]]]:
-    """Number of states, and (source, primitive) of all operations of a cell: found, or all that are searched."""
+def _operations(config: Config) -> tuple[int, dict[str, list[tuple[int, str]]]]:
+    """Number of states, and (source, primitive) of a cell type's operations: the found ones, or all of the search."""
     if isinstance(config, TrainConfig):
-        genotype = Genotype.load(config.genotype)
-        return genotype.states, [(edge.source, edge.primitive) for edge in genotype.cells[cell_type]]
-    return config.states, [(source, name) for source, _ in cell_edges(config.states) for name in PRIMITIVES]
+        found = Genotype.load(config.genotype)
+        cells = {name: [(edge.source, edge.primitive) for edge in edges] for name, edges in found.cells.items()}
+        return found.states, cells
+    searched = [(source, name) for source, _ in cell_edges(config.states) for name in PRIMITIVES]
+    return config.states, dict.fromkeys(CELL_TYPES, searched)
 
 
 def iteration_flop(config: Config, image_size: int) -> float:

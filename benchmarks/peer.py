@@ -55,7 +55,7 @@ class Variational(nn.Module):
 
     def linear(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer's map with the given weights."""
-        raise NotImplementedError
+        raise NotImplementedError  # Each kind of layer has a map of its own.
 
     def forward(self, x: Tensor) -> Tensor:
         """A sample of the output."""

@@ -14,6 +14,8 @@ from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig
         (DataConfig, "data_fraction", float("nan"), 0.5),
         (DataConfig, "image_size", 7, 8),
         (DataConfig, "image_size", -1, 0),
+        (SearchConfig, "estimator", "lrt", "weight_sampling"),
+        (TrainConfig, "estimator", "", "weight_sampling"),
         (DataConfig, "augment", ("flip", "mixup"), ("flip", "crop", "erase")),
         (SearchConfig, "cells", "", "R"),
         (SearchConfig, "cells", "NRn", "NRRN"),
