@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.designs import CLASSES, IMAGE_CHANNELS, Config
 from vinnas_tf.config import SearchConfig, TrainConfig
 from vinnas_tf.genotype import CELL_TYPES, Genotype
-from vinnas_tf.posterior import cell_edges
-from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.primitives import convolutions
 from vinnas_tf.skeleton import cell_places
+from vinnas_tf.space import VINNAS
 
 # Forward passes' worth of convolutions that a step cannot do without: forward, gradient of the input and gradient of
 # the kernels where weights are trained; forward and gradient of the input in the search's alpha step.
@@ -43,7 +43,7 @@ def _operations(config: Config) -> tuple[int, dict[str, list[tuple[int, str]]]]:
         found = Genotype.load(config.genotype)
         cells = {name: [(edge.source, edge.primitive) for edge in edges] for name, edges in found.cells.items()}
         return found.states, cells
-    searched = [(source, name) for source, _ in cell_edges(config.states) for name in PRIMITIVES]
+    searched = [(source, name) for source, _ in VINNAS.edges(config.states) for name in VINNAS.primitives]
     return config.states, dict.fromkeys(CELL_TYPES, searched)
 
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.posterior import cell_edges
 from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.space import VINNAS
 
 if TYPE_CHECKING:  # A process that runs the peer has no TensorFlow in its memory.
     import keras
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # A process that runs the peer has no TensorFlow in its memor
 
 VARIANCE_FLOOR = 1e-8
 BATCH_NORM_EPSILON = 1e-3
-_ZERO = list(PRIMITIVES).index("zero")
+_ZERO = VINNAS.primitives.index("zero")
 
 Noise = Callable[[Tensor], Tensor]  # Standard normal noise of its argument's shape.
 
@@ -166,12 +166,12 @@ class MixedOp(nn.Module):
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
         self.operations = nn.ModuleDict(
-            {name: primitive(name, channels, stride) for name in PRIMITIVES if name != "zero"}
+            {name: primitive(name, channels, stride) for name in VINNAS.primitives if name != "zero"}
         )
 
     def forward(self, x: Tensor, strengths: Tensor) -> Tensor:
         """Mixes the operations on `x` by `strengths`, [K]."""
-        by_name = dict(zip(PRIMITIVES, strengths, strict=True))
+        by_name = dict(zip(VINNAS.primitives, strengths, strict=True))
         return sum(by_name[name] * operation(x) for name, operation in self.operations.items())
 
 
@@ -182,7 +182,7 @@ class Cell(nn.Module):
         super().__init__()
         self.first = _preprocess(first, channels, stride_first)
         self.second = _preprocess(second, channels, 1)
-        self.edges = cell_edges(states)
+        self.edges = VINNAS.edges(states)
         self.operations = nn.ModuleList(
             MixedOp(channels, 2 if reduction and source < 2 else 1) for source, _ in self.edges
         )
@@ -219,7 +219,7 @@ class PeerSupergraph(nn.Module):
             self.cells.append(Cell(first, second, channels, config.states, reduction, 2 if after_reduction else 1))
             first, second = second, config.states * channels
         self.classifier = VariationalLinear(second, classes)
-        shape = (len(cell_edges(config.states)), len(PRIMITIVES))
+        shape = (len(VINNAS.edges(config.states)), len(VINNAS.primitives))
         types = dict.fromkeys(self.cell_types)
         self.alpha_mean = nn.ParameterDict({name: nn.Parameter(0.001 * torch.randn(shape)) for name in types})
         self.alpha_log_variance = nn.ParameterDict({name: nn.Parameter(torch.full(shape, -10.0)) for name in types})
@@ -275,7 +275,7 @@ def to_peer(
                 kernels.append(_outputs_first(value(getattr(preprocess.convolution, part))))
             for operation in cell.operations:
                 flat = value(getattr(operation, part))
-                for convolution in [c for name in PRIMITIVES for c, _ in convolutions(name, operation.stride)]:
+                for convolution in [c for name in VINNAS.primitives for c, _ in convolutions(name, operation.stride)]:
                     shape = convolution.kernel_shape(cell.channels)
                     kernel, flat = flat[: math.prod(shape)].reshape(shape), flat[math.prod(shape) :]
                     kernels.append(_outputs_first(kernel, convolution.depthwise))

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from vinnas_tf.cell_layout import lay_out
-from vinnas_tf.genotype import PRIMITIVE_NAMES, Edge
+from vinnas_tf.genotype import Edge
+from vinnas_tf.space import VINNAS
 
-OPERATIONS = PRIMITIVE_NAMES[:-1]
+OPERATIONS = VINNAS.primitives[:-1]
 
 
 def two_inputs_each(seed, states):

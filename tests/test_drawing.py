@@ -10,9 +10,10 @@ from PIL import Image
 
 from vinnas_tf.cell_layout import lay_out
 from vinnas_tf.config import ConfigError
-from vinnas_tf.drawing import COLOURS, draw_cells, node_name, short_number
-from vinnas_tf.genotype import PRIMITIVE_NAMES, Edge, Genotype
-from vinnas_tf.posterior import Posterior, cell_edges
+from vinnas_tf.drawing import COLOURS, draw_cells, short_number
+from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.posterior import Posterior
+from vinnas_tf.space import VINNAS
 
 NORMAL = (
     Edge(2, 0, "sep_conv_3x3"),
@@ -28,7 +29,7 @@ BOTH = Genotype(states=2, normal=NORMAL, reduction=REDUCTION)
 def posterior(log_variance=-2.0):
     shape = (5, 10)
     mean = {"normal": np.arange(50.0).reshape(shape), "reduction": -np.arange(50.0).reshape(shape)}
-    return Posterior(PRIMITIVE_NAMES, 2, mean, {name: np.full(shape, log_variance) for name in mean})
+    return Posterior(VINNAS.primitives, 2, mean, {name: np.full(shape, log_variance) for name in mean})
 
 
 def draw(folder, genotype, posterior=None):
@@ -46,7 +47,7 @@ def test_svg_holds_each_cell_node_and_edge_as_text(tmp_path):
         assert texts[primitive] == count + (primitive == "skip")
     assert texts["Normal cell"] == texts["Reduction cell"] == 1
     for node in range(4):
-        assert texts[node_name(node)] == 2
+        assert texts[VINNAS.node_name(node)] == 2
     assert texts["concat"] == 2
     assert not any("SNR" in text for text in texts)
 
@@ -56,8 +57,8 @@ def test_each_arrow_carries_the_snr_of_its_own_choice(tmp_path):
     expected = []
     for sign, edges in ((1, NORMAL), (-1, REDUCTION)):
         for edge in edges:
-            row = cell_edges(2).index((edge.source, edge.target))
-            snr = sign * (10 * row + PRIMITIVE_NAMES.index(edge.primitive)) / np.exp(-2.0)
+            row = VINNAS.edges(2).index((edge.source, edge.target))
+            snr = sign * (10 * row + VINNAS.primitives.index(edge.primitive)) / np.exp(-2.0)
             expected.append("SNR " + (f"{snr:,.0f}" if abs(snr) >= 100 else f"{snr:.3g}").replace("-", "−"))
     assert texts == Counter(expected)
 
@@ -98,7 +99,7 @@ def test_the_same_cells_give_the_same_bytes_without_a_date(tmp_path):
     assert b"<dc:date>" not in files[0][1]
 
 
-@pytest.mark.parametrize("name", PRIMITIVE_NAMES)
+@pytest.mark.parametrize("name", VINNAS.primitives)
 def test_names_fit_into_their_boxes(name):
     box = next(box for box in lay_out((Edge(2, 0, "skip"),), 1).boxes if box.edge == 0)
     for text, size in ((name, 8.5), ("SNR −1,000,000", 7.5)):

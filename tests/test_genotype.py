@@ -4,7 +4,8 @@ import json
 import pytest
 
 from vinnas_tf.config import ConfigError
-from vinnas_tf.genotype import PRIMITIVE_NAMES, Edge, Genotype
+from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.space import VINNAS
 
 REDUCTION = (
     Edge(2, 0, "sep_conv_3x3"),
@@ -16,6 +17,7 @@ MNIST = Genotype(states=2, reduction=REDUCTION)
 # What the file of MNIST must hold, written by hand.
 MNIST_DATA = {
     "version": 1,
+    "space": "vinnas",
     "states": 2,
     "normal": [],
     "reduction": [
@@ -32,7 +34,7 @@ def changed(**fields):
 
 
 def test_the_papers_ten_primitives_in_its_order():
-    assert PRIMITIVE_NAMES == (
+    assert VINNAS.primitives == (
         "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "dil_conv_3x3", "dil_conv_5x5", "conv_7x1_1x7",
         "max_pool_3x3", "avg_pool_3x3", "skip", "zero",
     )  # fmt: skip
@@ -45,7 +47,7 @@ def test_json_is_the_documented_layout():
 
 def test_file_round_trip_keeps_any_number_of_edges_and_of_primitives_on_an_edge(tmp_path):
     one_input = (Edge(2, 1, "dil_conv_5x5"),)
-    crowded = (*(Edge(2, source, name) for source in (0, 1) for name in PRIMITIVE_NAMES[:-1]),)
+    crowded = (*(Edge(2, source, name) for source in (0, 1) for name in VINNAS.primitives[:-1]),)
     genotype = Genotype(states=1, normal=one_input, reduction=crowded)
     genotype.save(tmp_path / "genotype.json")
     assert Genotype.load(tmp_path / "genotype.json") == genotype

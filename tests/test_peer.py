@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.primitives import convolutions
 from vinnas_tf.search import make_model
 from vinnas_tf.search_model import SearchModel
+from vinnas_tf.space import VINNAS
 
 torch = pytest.importorskip("torch", reason="PyTorch, the benchmark extra, is not installed")
 
@@ -61,7 +62,7 @@ def our_noise(model: SearchModel, seed: tf.Tensor):
             yield layer(input_seed, (BATCH, side, side, cell.channels))
         after = side // 2 if cell.reduction else side
         for index, operation in enumerate(cell.operations):
-            chains = [convolutions(name, operation.stride) for name in PRIMITIVES]
+            chains = [convolutions(name, operation.stride) for name in VINNAS.primitives]
             edge_seeds = iter(kernels.split(seeds[2 + index], sum(map(len, chains))))
             for chain in chains:
                 height = width = cell.operation_shapes[index][0]

@@ -4,20 +4,20 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
 
 from vinnas_tf.config import SELECTION_RULES, ConfigError
-from vinnas_tf.genotype import PRIMITIVE_NAMES, Edge, Genotype
+from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.posterior import (
     Posterior,
-    cell_edges,
     choice_probabilities,
     choice_shares,
     collapse_warning,
-    mixing_entropies,
     mixing_entropy,
-    mixing_weights,
     select,
+    softmax,
 )
+from vinnas_tf.space import NASBENCH201, VINNAS
 
 THREE = ("sep_conv_3x3", "skip", "zero")
 
@@ -34,10 +34,10 @@ def make(mean, log_variance=-10.0, primitives=THREE, states=2, cell_type="reduct
 
 def random_posterior(seed=0, states=4, scale=0.3):
     generator = np.random.default_rng(seed)
-    shape = (len(cell_edges(states)), len(PRIMITIVE_NAMES))
+    shape = (len(VINNAS.edges(states)), len(VINNAS.primitives))
     cells = ("normal", "reduction")
     return Posterior(
-        primitives=PRIMITIVE_NAMES,
+        primitives=VINNAS.primitives,
         states=states,
         mean={name: generator.normal(0, scale, shape).astype(np.float32) for name in cells},
         log_variance={name: generator.uniform(-10, -1, shape).astype(np.float32) for name in cells},
@@ -46,10 +46,15 @@ def random_posterior(seed=0, states=4, scale=0.3):
 
 def leading(names, cell_type="normal", states=4):
     """A posterior on whose edges the primitives `names` lead, in order, by ever less."""
-    mean = np.zeros((len(cell_edges(states)), 10))
+    mean = np.zeros((len(VINNAS.edges(states)), 10))
     for edge, name in enumerate(names):
-        mean[edge, PRIMITIVE_NAMES.index(name)] = 1 - 0.01 * edge
-    return make(mean, primitives=PRIMITIVE_NAMES, states=states, cell_type=cell_type)
+        mean[edge, VINNAS.primitives.index(name)] = 1 - 0.01 * edge
+    return make(mean, primitives=VINNAS.primitives, states=states, cell_type=cell_type)
+
+
+def itself(alpha):
+    """The score of a method that ranks by alpha."""
+    return alpha
 
 
 def chosen(posterior, rule="snr"):
@@ -57,8 +62,8 @@ def chosen(posterior, rule="snr"):
 
 
 def test_edges_run_by_target_and_then_by_source():
-    assert cell_edges(2) == ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-    assert len(cell_edges(4)) == 14
+    assert VINNAS.edges(2) == ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+    assert len(VINNAS.edges(4)) == 14
 
 
 def test_snr_is_mean_over_variance_not_over_deviation():
@@ -93,7 +98,7 @@ def test_select_maximises_the_summed_score_over_all_architectures(seed):
     # Enumerates every way to keep two edges a state with one primitive each; keeping the best two is the maximum.
     scores = np.random.default_rng(seed).normal(size=(9, 4))
     primitives = ("sep_conv_3x3", "zero", "max_pool_3x3", "skip")
-    edges = cell_edges(3)
+    edges = VINNAS.edges(3)
     expected = []
     for target in (2, 3, 4):
         rows = [row for row, edge in enumerate(edges) if edge[1] == target]
@@ -134,7 +139,7 @@ def test_probability_of_two_choices_is_the_gaussian_integral():
     analytic = 0.5 * (1 + math.erf((0.30 - 0.10) / math.sqrt(0.04 + 0.09) / math.sqrt(2)))
     samples = 100_000
     tolerance = 4 * math.sqrt(analytic * (1 - analytic) / samples)
-    probability = choice_probabilities(posterior, samples=samples)["reduction"]
+    probability = choice_probabilities(posterior, itself, samples=samples)["reduction"]
     np.testing.assert_allclose(probability, np.tile([analytic, 1 - analytic, 0.0], (2, 1)), atol=tolerance)
 
 
@@ -146,20 +151,20 @@ def test_probability_that_an_edge_is_kept_is_the_gaussian_integral():
     analytic = 0.5 * (1 + math.erf((0.2 - 0.5) / math.sqrt(0.5) / math.sqrt(2)))
     samples = 100_000
     tolerance = 4 * math.sqrt(analytic * (1 - analytic) / samples)
-    kept = choice_probabilities(posterior, samples=samples)["reduction"].sum(axis=-1)
+    kept = choice_probabilities(posterior, itself, samples=samples)["reduction"].sum(axis=-1)
     np.testing.assert_allclose(kept, [1, 1, 1, analytic, 1 - analytic], atol=tolerance)
 
 
 def test_probabilities_are_frequencies_of_selections_sample_by_sample():
     posterior = random_posterior(scale=0.05)
     samples, generator = 50, np.random.default_rng(3)
-    edges = cell_edges(4)
-    for cell_type, probability in choice_probabilities(posterior, samples=samples, seed=3).items():
+    edges = VINNAS.edges(4)
+    for cell_type, probability in choice_probabilities(posterior, itself, samples=samples, seed=3).items():
         counts = np.zeros_like(probability)
         noise = generator.standard_normal((samples, 14, 10))
         for draw in posterior.mean[cell_type] + np.sqrt(posterior.variance(cell_type)) * noise:
-            for edge in select({cell_type: draw}, 4, PRIMITIVE_NAMES).cells[cell_type]:
-                counts[edges.index((edge.source, edge.target)), PRIMITIVE_NAMES.index(edge.primitive)] += 1
+            for edge in select({cell_type: draw}, 4, VINNAS.primitives).cells[cell_type]:
+                counts[edges.index((edge.source, edge.target)), VINNAS.primitives.index(edge.primitive)] += 1
         np.testing.assert_array_equal(probability, counts / samples)
         assert (probability[:, -1] == 0).all()
 
@@ -167,40 +172,46 @@ def test_probabilities_are_frequencies_of_selections_sample_by_sample():
 def test_without_variance_probabilities_are_the_choice_by_magnitude():
     posterior = random_posterior()
     points = Posterior(
-        primitives=PRIMITIVE_NAMES,
+        primitives=VINNAS.primitives,
         states=4,
         mean=posterior.mean,
         log_variance={name: np.full((14, 10), -np.inf) for name in posterior.mean},
     )
-    edges = cell_edges(4)
+    edges = VINNAS.edges(4)
     genotype = chosen(points, "magnitude")
-    for cell_type, probability in choice_probabilities(points, samples=3).items():
-        found = {Edge(edges[e][1], edges[e][0], PRIMITIVE_NAMES[k]) for e, k in np.argwhere(probability == 1)}
+    for cell_type, probability in choice_probabilities(points, itself, samples=3).items():
+        found = {Edge(edges[e][1], edges[e][0], VINNAS.primitives[k]) for e, k in np.argwhere(probability == 1)}
         assert found == set(genotype.cells[cell_type])
         assert probability.sum() == 8
 
 
-def test_zero_is_limited_to_the_mean_of_the_others_in_the_mixing_weights():
-    posterior = make([[1.0, 0.0, 7.0], [1.0, 0.0, -2.0], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
-    weights = mixing_weights(posterior)["reduction"]
-    e = np.exp
-    np.testing.assert_allclose(weights[0], np.array([e(1), 1, e(0.5)]) / (e(1) + 1 + e(0.5)))
-    np.testing.assert_allclose(weights[1], np.array([e(1), 1, e(-2)]) / (e(1) + 1 + e(-2)))
+def test_a_score_ranks_draws_in_its_own_way():
+    # By alpha the edge 1 -> 3 is the worst; by mixing weight it is the best, for the others are undecided.
+    mean = [[0, 0, -9], [0, 0, -9], [9, 9, 9], [5, -5, -5], [9, 9, 9]]
+    posterior = make(mean, -np.inf, states=2)
+    assert choice_probabilities(posterior, itself, samples=1)["reduction"][3].sum() == 0
+    assert choice_probabilities(posterior, softmax, samples=1)["reduction"][3].tolist() == [1, 0, 0]
 
 
-def test_mixing_entropy_runs_from_log_k_to_none():
-    posterior = make([[0.0] * 3, [900.0, 0, 0], [math.log(2), 0, -900.0], [0] * 3, [0] * 3])
-    entropies = mixing_entropies(posterior)["reduction"]
+def test_in_nasbench201_every_edge_is_kept_with_its_best_operation_other_than_zero():
+    scores = np.tile([9.0, 1, 2, 3, 0], (6, 1))
+    scores[3, 1] = 5  # skip on 0 -> 3
+    genotype = select({"normal": scores}, 3, NASBENCH201.primitives, NASBENCH201)
+    kept = {(edge.source, edge.target): edge.primitive for edge in genotype.normal}
+    assert kept == dict.fromkeys(NASBENCH201.edges(3), "conv_3x3") | {(0, 3): "skip"}
+
+
+def test_mixing_entropy_runs_from_log_k_to_none_and_counts_every_edge_of_both_cells_once():
+    normal = np.array([[1 / 3] * 3, [1.0, 0, 0]])
+    reduction = np.array([[2 / 3, 1 / 3, 0]])
     two_to_one = math.log(3) - 2 / 3 * math.log(2)
-    np.testing.assert_allclose(entropies, [math.log(3), 0, two_to_one, math.log(3), math.log(3)], atol=1e-12)
-    assert mixing_entropy(posterior) == pytest.approx((3 * math.log(3) + two_to_one) / 5)
+    expected = (math.log(3) + 0 + two_to_one) / 3
+    assert mixing_entropy({"normal": normal, "reduction": reduction}) == pytest.approx(expected)
 
 
-def test_mixing_entropy_counts_every_edge_of_both_cells_once():
-    posterior = random_posterior()
-    both = np.concatenate([*mixing_entropies(posterior).values()])
-    assert both.shape == (28,)
-    assert mixing_entropy(posterior) == pytest.approx(both.sum() / 28)
+def test_softmax_is_that_of_scipy_and_takes_large_numbers():
+    alpha = np.random.default_rng(0).normal(0, 400, (2, 5, 10))
+    np.testing.assert_allclose(softmax(alpha), special.softmax(alpha, axis=-1), rtol=1e-12, atol=1e-300)
 
 
 def test_shares_of_the_leading_primitives():
@@ -215,7 +226,7 @@ def test_one_primitive_on_most_edges_of_either_cell_is_a_collapse():
     assert collapse_warning(seven, chosen(seven)) is None
     assert "skip leads on 8 of 14 edges of the normal cell" in collapse_warning(eight, chosen(eight))
     both = Posterior(
-        primitives=PRIMITIVE_NAMES,
+        primitives=VINNAS.primitives,
         states=4,
         mean={"normal": seven.mean["normal"], "reduction": eight.mean["normal"]},
         log_variance={"normal": seven.log_variance["normal"], "reduction": eight.log_variance["normal"]},
@@ -234,7 +245,7 @@ def test_undecided_searches_seldom_warn():
     warned = 0
     for seed in range(300):
         generator = np.random.default_rng(seed)
-        posterior = make(generator.normal(0, 1e-3, (5, 10)), primitives=PRIMITIVE_NAMES)
+        posterior = make(generator.normal(0, 1e-3, (5, 10)), primitives=VINNAS.primitives)
         warned += collapse_warning(posterior, chosen(posterior)) is not None
     assert warned <= 12  # only (3/9)^4 + ... of chance cells hold no parameters at all
 
@@ -253,21 +264,21 @@ def test_a_reduction_cell_of_pools_beside_a_normal_cell_of_convolutions_is_fine(
     normal = leading(["sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "skip", "conv_7x1_1x7"], states=2).mean["normal"]
     pools = leading(["max_pool_3x3", "skip", "avg_pool_3x3", "max_pool_3x3", "skip"], states=2).mean["normal"]
     flat = np.full((5, 10), -10.0)
-    both = Posterior(PRIMITIVE_NAMES, 2, {"normal": normal, "reduction": pools}, {"normal": flat, "reduction": flat})
+    both = Posterior(VINNAS.primitives, 2, {"normal": normal, "reduction": pools}, {"normal": flat, "reduction": flat})
     assert collapse_warning(both, chosen(both)) is None
-    alone = Posterior(PRIMITIVE_NAMES, 2, {"reduction": pools}, {"reduction": flat})
+    alone = Posterior(VINNAS.primitives, 2, {"reduction": pools}, {"reduction": flat})
     assert "reduction cell" in collapse_warning(alone, chosen(alone))
 
 
 def test_json_names_mean_variance_snr_and_probability_of_every_choice():
     posterior = random_posterior(states=2)
-    data = json.loads(posterior.to_json())
-    assert (data["version"], data["states"], data["primitives"]) == (1, 2, list(PRIMITIVE_NAMES))
-    probability = choice_probabilities(posterior)
+    data = json.loads(posterior.to_json(itself))
+    assert (data["version"], data["states"], data["primitives"]) == (1, 2, list(VINNAS.primitives))
+    probability = choice_probabilities(posterior, itself)
     for cell_type, edges in data["cells"].items():
-        assert tuple((edge["source"], edge["target"]) for edge in edges) == cell_edges(2)
+        assert tuple((edge["source"], edge["target"]) for edge in edges) == VINNAS.edges(2)
         for row, edge in enumerate(edges):
-            assert list(edge["primitives"]) == list(PRIMITIVE_NAMES)
+            assert list(edge["primitives"]) == list(VINNAS.primitives)
             for k, values in enumerate(edge["primitives"].values()):
                 assert values["mean"] == posterior.mean[cell_type][row, k]
                 assert values["variance"] == pytest.approx(math.exp(values["log_variance"]))
@@ -277,9 +288,9 @@ def test_json_names_mean_variance_snr_and_probability_of_every_choice():
 
 def test_file_round_trip_is_exact_for_gaussian_and_for_point_alphas(tmp_path):
     gaussian = random_posterior()
-    points = make(gaussian.mean["normal"], -np.inf, PRIMITIVE_NAMES, states=4)
+    points = make(gaussian.mean["normal"], -np.inf, VINNAS.primitives, states=4)
     for posterior in (gaussian, points):
-        posterior.save(tmp_path / "posterior.json")
+        posterior.save(tmp_path / "posterior.json", itself)
         loaded = Posterior.load(tmp_path / "posterior.json")
         assert (loaded.primitives, loaded.states) == (posterior.primitives, posterior.states)
         for name in ("mean", "log_variance"):
@@ -300,7 +311,7 @@ def test_file_round_trip_is_exact_for_gaussian_and_for_point_alphas(tmp_path):
 )
 def test_a_file_that_is_not_a_posterior_is_refused_in_one_line_that_names_it(tmp_path, change, message):
     path = tmp_path / "posterior.json"
-    path.write_text(json.dumps({**json.loads(make(np.zeros((5, 3))).to_json()), **change}))
+    path.write_text(json.dumps({**json.loads(make(np.zeros((5, 3))).to_json(itself)), **change}))
     with pytest.raises(ConfigError, match=message) as error:
         Posterior.load(path)
     assert str(path) in str(error.value)

@@ -5,9 +5,9 @@ from PIL import Image
 
 from vinnas_tf.config import ConfigError
 from vinnas_tf.drawing import COLOURS
-from vinnas_tf.genotype import PRIMITIVE_NAMES
-from vinnas_tf.posterior import Posterior, cell_edges, select
+from vinnas_tf.posterior import Posterior, select
 from vinnas_tf.posterior_plot import draw_posterior
+from vinnas_tf.space import VINNAS
 
 BOTH = ("normal", "reduction")
 
@@ -15,7 +15,7 @@ BOTH = ("normal", "reduction")
 def search(states=2, cells=("reduction",), epochs=5, seed=0):
     """A made-up trajectory, and the posterior at its end."""
     generator = np.random.default_rng(seed)
-    shape = (epochs, len(cell_edges(states)), 10)
+    shape = (epochs, len(VINNAS.edges(states)), 10)
     trajectory = {}
     for name in cells:
         trajectory[f"mean_{name}"] = np.cumsum(generator.normal(0, 0.1, shape), axis=0)
@@ -25,7 +25,7 @@ def search(states=2, cells=("reduction",), epochs=5, seed=0):
 
 def posterior_at(trajectory, states, cells, epoch):
     return Posterior(
-        PRIMITIVE_NAMES,
+        VINNAS.primitives,
         states,
         {name: trajectory[f"mean_{name}"][epoch] for name in cells},
         {name: trajectory[f"log_variance_{name}"][epoch] for name in cells},
@@ -63,7 +63,7 @@ def test_map_colours_diverge_from_white_at_zero(tmp_path):
     mean[:2], mean[2:4] = 0.7, -0.7
     image = draw(
         tmp_path,
-        Posterior(PRIMITIVE_NAMES, 2, {"reduction": mean}, posterior.log_variance),
+        Posterior(VINNAS.primitives, 2, {"reduction": mean}, posterior.log_variance),
         trajectory,
     )
     rows = [np.flatnonzero(near(image, colour, 3).sum(axis=1) > 500) for colour in (positive, negative, zero)]
@@ -75,10 +75,10 @@ def test_map_colours_diverge_from_white_at_zero(tmp_path):
 def test_choices_are_outlined_in_their_fields(tmp_path):
     posterior, trajectory = search()
     # White fields, so that all that is black and long in the map is an outline.
-    flat = Posterior(PRIMITIVE_NAMES, 2, {"reduction": np.zeros((5, 10))}, posterior.log_variance)
+    flat = Posterior(VINNAS.primitives, 2, {"reduction": np.zeros((5, 10))}, posterior.log_variance)
     scores = np.zeros((5, 10))
     scores[[0, 1, 2, 4], [0, 3, 6, 8]] = 1
-    draw_posterior(flat, trajectory, select({"reduction": scores}, 2, PRIMITIVE_NAMES), tmp_path / "posterior.png")
+    draw_posterior(flat, trajectory, select({"reduction": scores}, 2, VINNAS.primitives), tmp_path / "posterior.png")
     image = pixels(tmp_path / "posterior.png")
     left, top, width, height = 195, 150, 91.5, 54  # Of the map and of a field, in pixels.
     outlined = set()
@@ -100,7 +100,7 @@ def test_chosen_primitives_are_drawn_thicker_in_their_panels(tmp_path):
     _, trajectory = search(states=1, cells=("normal",), epochs=10)
     trajectory["mean_normal"][:] = 0
     trajectory["log_variance_normal"][:] = -30
-    green = PRIMITIVE_NAMES.index("conv_7x1_1x7")
+    green = VINNAS.primitives.index("conv_7x1_1x7")
     trajectory["mean_normal"][:, :, green] = np.linspace(0, 1, 10)[:, None]
     posterior = posterior_at(trajectory, 1, ("normal",), -1)
     colour = [int(COLOURS["conv_7x1_1x7"][i : i + 2], 16) for i in (1, 3, 5)]
@@ -108,7 +108,7 @@ def test_chosen_primitives_are_drawn_thicker_in_their_panels(tmp_path):
     for k in (green, 0):
         scores = np.zeros((2, 10))
         scores[:, k] = 1
-        draw_posterior(posterior, trajectory, select({"normal": scores}, 1, PRIMITIVE_NAMES), tmp_path / "p.png")
+        draw_posterior(posterior, trajectory, select({"normal": scores}, 1, VINNAS.primitives), tmp_path / "p.png")
         image = pixels(tmp_path / "p.png")
         # Below the panels' titles and above the legend, where the name is not written.
         panels = image[round((1 + 0.72 + 0.55 + 0.5) * 150) : round((1 + 0.72 + 0.55 + 0.48 + 1.1) * 150)]

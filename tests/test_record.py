@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from vinnas_tf.posterior import Posterior
-from vinnas_tf.primitives import PRIMITIVES
 from vinnas_tf.record import SearchRecord
+from vinnas_tf.space import VINNAS
 
 
 def posterior(seed: int) -> Posterior:
     generator = np.random.default_rng(seed)
     return Posterior(
-        primitives=tuple(PRIMITIVES),
+        primitives=VINNAS.primitives,
         states=1,
         mean={"normal": generator.normal(size=(2, 10)).astype("float32")},
         log_variance={"normal": generator.normal(size=(2, 10)).astype("float32")},
@@ -33,7 +33,7 @@ def test_epochs_beyond_the_checkpoint_are_dropped_and_replaced(tmp_path: Path) -
     again = SearchRecord(tmp_path, 3)
     assert [row["alpha_error"] for row in again.rows] == [0.5, 0.4, 0.2]
     for epoch, seed in enumerate([0, 1, 7]):
-        found = again.posterior(epoch, tuple(PRIMITIVES), 1)
+        found = again.posterior(epoch, VINNAS, 1)
         np.testing.assert_array_equal(found.mean["normal"], posterior(seed).mean["normal"])
         np.testing.assert_array_equal(found.log_variance["normal"], posterior(seed).log_variance["normal"])
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
 from vinnas_tf.flags import preset_names, read_flags
+from vinnas_tf.layers.cell import MixedCell
 from vinnas_tf.methods import make_method
 from vinnas_tf.supergraph import Supergraph
 
@@ -19,6 +21,7 @@ PINNED = {
     "fashion_mnist": 2_623_750,
     "fashion_mnist_v1": 1_547_610,
     "mnist": 22_662,
+    "nasbench201": 790_694,
     "smoke": 22_662,
 }
 
@@ -29,8 +32,22 @@ def build(config: SearchConfig, side: int, channels: int, classes: int) -> Super
     return supergraph
 
 
+def count_nasbench201(config: SearchConfig, channels: int, classes: int) -> int:
+    """The same from NAS-Bench-201's description: six edges with a 1x1 and a 3x3 convolution each, residual blocks."""
+    kernels, width = 9 * channels * config.channels, config.channels
+    for letter in config.cells:
+        if letter == "R":
+            kernels += 9 * width * 2 * width + 9 * (2 * width) ** 2 + width * 2 * width
+            width *= 2
+        else:
+            kernels += 6 * (1 + 9) * width**2
+    return 2 * (kernels + width * classes) + classes + 2 * 6 * 5
+
+
 def count(config: SearchConfig, channels: int, classes: int) -> int:
     """Counts by formula from the paper's description: every kernel twice (mean, log-variance), biases once."""
+    if config.space == "nasbench201":
+        return count_nasbench201(config, channels, classes)
     kernels, width, first, second = 0, config.channels, config.channels, config.channels
     kernels += 9 * channels * width  # stem
     edges = sum(2 + i for i in range(config.states))
@@ -93,6 +110,46 @@ def test_odd_sizes_pass_through_reductions(side: int) -> None:
     logits = supergraph(np.random.default_rng(0).normal(size=(2, side, side, 3)).astype("float32"), strengths)
     assert logits.shape == (2, 5)
     assert np.isfinite(logits).all()
+
+
+def test_nasbench201_computes_what_its_paper_draws() -> None:
+    """A one-cell supergraph with one-hot strengths against plain TensorFlow, weights read off by name."""
+    config = SearchConfig(space="nasbench201", method="darts", cells="NRN", states=3, channels=4, seed=1)
+    supergraph = build(config, 8, 3, 10)
+    operations = {"0": None, "1": "skip", "2": "conv_1x1", "3": "conv_3x3", "4": "pool"}
+    code = "342130"  # edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3
+    images = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype("float32")
+
+    def normalized(x: tf.Tensor) -> tf.Tensor:
+        mean, variance = tf.nn.moments(x, [0, 1, 2])
+        return (x - mean) / tf.sqrt(variance + 1e-3)
+
+    def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
+        return tf.nn.conv2d(x, kernel, stride, "SAME")
+
+    def cell(x: tf.Tensor, layer: MixedCell) -> tf.Tensor:
+        nodes, width = [x, 0.0, 0.0, 0.0], x.shape[-1]
+        for edge, ((source, target), digit) in enumerate(zip(layer.edges, code, strict=True)):
+            flat = layer.operations[edge].mean.numpy()  # its 1x1 kernel, then its 3x3 kernel
+            kernels = {"conv_1x1": flat[: width**2].reshape(1, 1, width, width)}
+            kernels["conv_3x3"] = flat[width**2 :].reshape(3, 3, width, width)
+            name, value = operations[digit], nodes[source]
+            if name in kernels:
+                value = normalized(conv(tf.nn.relu(value), kernels[name]))
+            elif name == "pool":
+                value = tf.nn.avg_pool2d(value, 3, 1, "SAME")
+            nodes[target] += 0.0 if name is None else value
+        return nodes[3]
+
+    first, block, last = supergraph.cells
+    x = cell(normalized(conv(images, supergraph.stem.mean.value)), first)
+    y = normalized(conv(tf.nn.relu(x), block.first.mean.value, 2))
+    y = normalized(conv(tf.nn.relu(y), block.second.mean.value))
+    x = cell(y + conv(tf.nn.avg_pool2d(x, 2, 2, "VALID"), block.shortcut.mean.value), last)
+    features = tf.reduce_mean(tf.nn.relu(normalized(x)), [1, 2])
+    expected = features @ supergraph.classifier.mean.value + supergraph.classifier.bias.value
+    strengths = {"normal": tf.one_hot([int(digit) for digit in code], 5)}
+    np.testing.assert_allclose(supergraph(images, strengths), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_more_reductions_than_pixels_are_refused() -> None:

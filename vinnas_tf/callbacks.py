@@ -51,8 +51,8 @@ class Schedule(keras.callbacks.Callback):
 class Recorder(keras.callbacks.Callback):
     """Writes an epoch's figures and alphas, then the checkpoint that declares them done.
 
-    A run that is killed in between does the epoch again and writes the same values over them. An epoch whose losses are
-    not finite is not written, so the checkpoint before it stays the latest.
+    A run that is killed in between does the epoch again and writes the same values, but for its seconds, over them. An
+    epoch whose losses are not finite is not written, so the checkpoint before it stays the latest.
 
     Args:
         record: where the figures go.
@@ -65,6 +65,10 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self.record = record
         self.save = save
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self.started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records `epoch`; raises ConfigError where a loss is not finite."""
@@ -87,8 +91,10 @@ class Recorder(keras.callbacks.Callback):
         row["weight_accuracy"] = figures["weight_accuracy"]
         row["alpha_accuracy"] = accuracy
         row["alpha_error"] = 1.0 - accuracy
-        row["mixing_entropy"] = mixing_entropy(posterior)
+        weights = {name: np.array(values) for name, values in self.model.mixing_weights().items()}
+        row["mixing_entropy"] = mixing_entropy(weights)
         row |= {f"share_{kind}": share for kind, share in choice_shares(posterior).items()}
+        row["seconds"] = round(time.monotonic() - self.started, 3)
         self.record.append(row, posterior)
         self.save(epoch + 1)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, combinations, pairwise
 
 from vinnas_tf.genotype import Edge
+from vinnas_tf.space import VINNAS, SearchSpace
 
 _NODE = (0.72, 0.42)  # least height: a node grows with its wires
 _OPERATION = (1.16, 0.44)
@@ -59,9 +60,9 @@ class CellLayout:
     wires: tuple[Wire, ...]
 
 
-def lay_out(edges: Sequence[Edge], states: int) -> CellLayout:
+def lay_out(edges: Sequence[Edge], states: int, space: SearchSpace = VINNAS) -> CellLayout:
     """The picture of the cell with these edges, inputs at the left and output at the right."""
-    paths, columns = _paths(edges, states)
+    paths, columns = _paths(edges, states, space)
     heights = _heights(paths, columns)
     y = _best_arrangement(paths, columns, heights)
     ends = [y[path[-1]] for path in paths[len(edges) :]]
@@ -88,11 +89,15 @@ def lay_out(edges: Sequence[Edge], states: int) -> CellLayout:
     )
 
 
-def _paths(edges: Sequence[Edge], states: int) -> tuple[list[list[Part]], list[list[Part]]]:
-    """The parts that each wire runs through, edges first and then one wire from each state; and the parts by column."""
-    depth = {0: 0, 1: 0}
-    for state in range(2, 2 + states):
-        depth[state] = 1 + max(depth[edge.source] for edge in edges if edge.target == state)
+def _paths(edges: Sequence[Edge], states: int, space: SearchSpace) -> tuple[list[list[Part]], list[list[Part]]]:
+    """The parts that each wire runs through, edges first and then one wire from each state that the output is made of.
+
+    Returns them, and all parts by column.
+    """
+    depth = dict.fromkeys(range(space.inputs), 0)
+    nodes = range(space.inputs, space.inputs + states)
+    for state in nodes:
+        depth[state] = 1 + max((depth[edge.source] for edge in edges if edge.target == state), default=0)
     deepest = 2 * max(depth.values())
     columns: list[list[Part]] = [[] for _ in range(deepest + 1)]
     for node in depth:
@@ -103,7 +108,7 @@ def _paths(edges: Sequence[Edge], states: int) -> tuple[list[list[Part]], list[l
         lanes = [("lane", index, column) for column in range(2 * depth[edge.source] + 1, stop)]
         columns[stop].append(("edge", index))
         paths.append([("node", edge.source), *lanes, ("edge", index), ("node", edge.target)])
-    for state in range(2, 2 + states):
+    for state in nodes if space.concatenates else nodes[-1:]:
         lanes = [("lane", len(edges) + state, column) for column in range(2 * depth[state] + 1, deepest + 1)]
         paths.append([("node", state), *lanes])
     for path in paths:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from vinnas_tf.space import SPACES
+
 Config = TypeVar("Config")
 
 AUGMENTATIONS = ("affine", "crop", "flip", "erase")
@@ -70,8 +72,12 @@ class SearchConfig:
     """The supergraph and how it is searched (VINNAS, Algorithm 1 and objective (8))."""
 
     method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.")
+    space: str = setting(
+        "vinnas",
+        "Search space: vinnas; or nasbench201, where a cell has --states=3 and an R of --cells is a residual block.",
+    )
     cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
-    states: int = setting(2, "States per cell (I); state i takes 2 + i edges.")
+    states: int = setting(2, "States per cell (I); state i takes an edge from each input and each state before it.")
     channels: int = setting(
         8, "Channels of the stem and of the states before the first reduction; each R doubles them."
     )
@@ -87,11 +93,23 @@ class SearchConfig:
     gamma_start_epoch: int = setting(2, "Epoch from which the gammas rise linearly from zero to the last epoch.")
     label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
     estimator: str = setting(LOCAL_REPARAMETRIZATION, _ESTIMATOR_HELP)
-    select: str = setting("snr", "Rule that ranks choices: " + " or ".join(SELECTION_RULES) + ".")
+    select: str = setting("snr", "Rule by which vinnas ranks choices: " + " or ".join(SELECTION_RULES) + ".")
+    variational: bool = setting(
+        True, "Gaussian weights, where the method has them; without them, point weights: an ablation."
+    )
+    darts_order: int = setting(1, "Order of DARTS's architecture gradient: 1, or 2, which looks one weight step ahead.")
     seed: int = setting(0, "Seed of everything random in the run.")
 
     def __post_init__(self) -> None:
         require_skeleton(self.cells)
+        require(self.space in SPACES, f"--space must be {' or '.join(SPACES)}, got {self.space!r}.")
+        space = SPACES[self.space]
+        require(
+            space.states in (None, self.states) and (space.reduces or "N" in self.cells),
+            f"--space={self.space} needs --states={space.states} and an N in --cells, such as NRNRN; "
+            f"got {self.states} and {self.cells}.",
+        )
+        require(self.darts_order in (1, 2), f"--darts_order must be 1 or 2, got {self.darts_order}.")
         _require_estimator(self.estimator)
         require(
             self.select in SELECTION_RULES, f"--select must be {' or '.join(SELECTION_RULES)}, got {self.select!r}."

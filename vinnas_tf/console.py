@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 
-from vinnas_tf.drawing import node_name
 from vinnas_tf.files import Value
 from vinnas_tf.genotype import Genotype
+from vinnas_tf.space import SPACES
 
 
 def _amount(value: float) -> str:
@@ -93,12 +93,12 @@ def introduce(title: str, images: str, *settings: Any) -> str:
 
 def describe(genotype: Genotype) -> str:
     """The found cells as text, one line a state."""
+    space = SPACES[genotype.space]
     lines = []
     for cell_type, edges in genotype.cells.items():
-        for state in range(2, genotype.states + 2):
-            terms = [f"{edge.primitive}({node_name(edge.source)})" for edge in edges if edge.target == state]
-            if terms:
-                lines.append(f"  {cell_type:<9} {node_name(state)} = {' + '.join(terms)}")
+        for state in range(space.inputs, space.inputs + genotype.states):
+            terms = [f"{edge.primitive}({space.node_name(edge.source)})" for edge in edges if edge.target == state]
+            lines.append(f"  {cell_type:<9} {space.node_name(state)} = {' + '.join(terms) or 'zero'}")
     return "\n".join(lines)
 
 

@@ -23,7 +23,8 @@ from matplotlib.path import Path
 from vinnas_tf.cell_layout import CellLayout, lay_out
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Edge, Genotype
-from vinnas_tf.posterior import Posterior, cell_edges
+from vinnas_tf.posterior import Posterior
+from vinnas_tf.space import SPACES, SearchSpace
 
 DPI = 150
 INK, _FAINT = "#222222", "#B5B5B5"
@@ -32,17 +33,12 @@ TITLE: dict[str, Any] = {"size": 13, "weight": "bold", "color": INK, "va": "cent
 FAMILIES = {
     "separable convolution": ("#0072B2", ("sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7")),
     "dilated convolution": ("#CC79A7", ("dil_conv_3x3", "dil_conv_5x5")),
-    "7x1, 1x7 convolution": ("#009E73", ("conv_7x1_1x7",)),
+    "full convolution": ("#009E73", ("conv_7x1_1x7", "conv_1x1", "conv_3x3")),
     "pooling": ("#E69F00", ("max_pool_3x3", "avg_pool_3x3")),
     "skip": ("#333333", ("skip",)),
     "zero": ("#999999", ("zero",)),
 }
 COLOURS = {name: colour for colour, names in FAMILIES.values() for name in names}
-
-
-def node_name(node: int) -> str:
-    """What a picture calls a node of a cell."""
-    return ("c−2", "c−1")[node] if node < 2 else f"state {node}"
 
 
 def draw_cells(
@@ -62,7 +58,8 @@ def draw_cells(
     Raises:
         ConfigError: a file cannot be written.
     """
-    layouts = {cell_type: lay_out(edges, genotype.states) for cell_type, edges in genotype.cells.items()}
+    space = SPACES[genotype.space]
+    layouts = {cell_type: lay_out(edges, genotype.states, space) for cell_type, edges in genotype.cells.items()}
     margin, title, legend = 0.25, 0.55, 0.55
     width = max(6.0, *(layout.width for layout in layouts.values())) + 2 * margin
     height = sum(title + layout.height + margin for layout in layouts.values()) + legend
@@ -74,7 +71,7 @@ def draw_cells(
     for cell_type, layout in layouts.items():
         axes.text(margin, top + 0.2, f"{cell_type.capitalize()} cell", **TITLE)
         snr = _snr_labels(genotype.cells[cell_type], posterior, cell_type)
-        _draw_cell(axes, layout, genotype.cells[cell_type], snr, (width - layout.width) / 2, top + title)
+        _draw_cell(axes, layout, genotype.cells[cell_type], snr, (width - layout.width) / 2, top + title, space)
         top += title + layout.height + margin
     if posterior is not None:
         axes.text(
@@ -95,7 +92,7 @@ def draw_cells(
 def _snr_labels(edges: Sequence[Edge], posterior: Posterior | None, cell_type: str) -> list[str]:
     if posterior is None:
         return ["" for _ in edges]
-    rows, snr = cell_edges(posterior.states), posterior.snr(cell_type)
+    rows, snr = posterior.edges, posterior.snr(cell_type)
     values = [snr[rows.index((edge.source, edge.target)), posterior.primitives.index(edge.primitive)] for edge in edges]
     return [f"SNR {short_number(value)}" if np.isfinite(value) else "" for value in values]
 
@@ -107,7 +104,13 @@ def short_number(value: float, digits: int = 3) -> str:
 
 
 def _draw_cell(
-    axes: Axes, layout: CellLayout, edges: Sequence[Edge], snr: Sequence[str], left: float, top: float
+    axes: Axes,
+    layout: CellLayout,
+    edges: Sequence[Edge],
+    snr: Sequence[str],
+    left: float,
+    top: float,
+    space: SearchSpace,
 ) -> None:
     """Draws one cell with its upper left corner at (left, top)."""
     for wire in layout.wires:
@@ -136,11 +139,13 @@ def _draw_cell(
             axes.text(x, y + shift, snr[box.edge], size=7.5, color="#444444", ha="center", va="center", zorder=4)
         elif box.node is None:
             _box(axes, x, y, box.width, box.height, INK, INK, 0.06)
-            axes.text(x, y, "concat", size=9, color="white", ha="center", va="center", rotation=90, zorder=4)
+            joined = "concat" if space.concatenates else "output"
+            axes.text(x, y, joined, size=9, color="white", ha="center", va="center", rotation=90, zorder=4)
         else:
-            fill = "#E6E6E6" if box.node < 2 else "white"
+            fill = "#E6E6E6" if box.node < space.inputs else "white"
             _box(axes, x, y, box.width, box.height, fill, INK, 0.06)
-            axes.text(x, y, node_name(box.node), size=9.5, weight="bold", color=INK, ha="center", va="center", zorder=4)
+            name = space.node_name(box.node)
+            axes.text(x, y, name, size=9.5, weight="bold", color=INK, ha="center", va="center", zorder=4)
 
 
 def _box(axes: Axes, x: float, y: float, width: float, height: float, fill: str, rim: str, rounding: float) -> None:

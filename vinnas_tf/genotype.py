@@ -1,25 +1,25 @@
 """The found architecture as plain data, and its file.
 
-A cell is a small graph whose nodes are numbered: 0 is the output of the cell before the last (c-2), 1 the output of the
-last cell (c-1), 2 and up are the cell's states. A state is the sum of the operations that lead into it; the cell's
-output concatenates all its states.
+A cell is a small graph whose nodes are numbered. In VINNAS's space 0 is the output of the cell before the last (c-2), 1
+the output of the last cell (c-1), 2 and up are the cell's states; in NAS-Bench-201's 0 is the only input. A state is
+the sum of the operations that lead into it. The output concatenates all states, or is the last one (NAS-Bench-201).
 """
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vinnas_tf.config import ConfigError, require
 from vinnas_tf.files import write_atomically
-from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.primitives import convolutions
+from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 
-PRIMITIVE_NAMES = tuple(PRIMITIVES)
 CELL_TYPES = ("normal", "reduction")
 VERSION = 1
-_LEGAL = tuple(name for name in PRIMITIVE_NAMES if name != "zero")
 
 
 @dataclass(frozen=True)
@@ -41,40 +41,58 @@ class Genotype:
         states: number of states of a cell.
         normal: edges of the normal cell.
         reduction: edges of the reduction cell.
+        space: name of the search space that the cells are of.
 
     Raises:
-        ConfigError: the edges do not make a cell: a node out of range, a source that does not come before its target,
-            an unknown primitive (or zero, which is the absence of an edge), an edge twice, a state without input.
+        ConfigError: the edges do not make a cell of the space: a node out of range, a source that does not come before
+            its target, an unknown primitive (or zero, which is the absence of an edge), an edge twice, a state without
+            input (which NAS-Bench-201 allows).
     """
 
     states: int
     normal: tuple[Edge, ...] = ()
     reduction: tuple[Edge, ...] = ()
+    space: str = VINNAS.name
 
     def __post_init__(self) -> None:
         require(
             type(self.states) is int and self.states >= 1,
             f"genotype: states must be a whole number of at least 1, got {self.states!r}.",
         )
+        known = type(self.space) is str and self.space in SPACES
+        require(known, f"genotype: space must be {' or '.join(SPACES)}, got {self.space!r}.")
         require(bool(self.cells), "genotype: both cells are empty; give at least one of them edges.")
         for cell_type, edges in self.cells.items():
-            _check_cell(f"genotype, {cell_type} cell", edges, self.states)
+            _check_cell(f"genotype, {cell_type} cell", edges, self.states, SPACES[self.space])
 
     @property
     def cells(self) -> dict[str, tuple[Edge, ...]]:
-        """The edges by cell type, without a type that the skeleton lacks."""
-        both = {cell_type: getattr(self, cell_type) for cell_type in CELL_TYPES}
-        return {cell_type: edges for cell_type, edges in both.items() if edges}
+        """The edges by cell type, without a type that the skeleton lacks; a space's only type may have no edges."""
+        types = SPACES[self.space].cell_types
+        edges_of = {cell_type: getattr(self, cell_type) for cell_type in CELL_TYPES}
+        return {cell_type: edges for cell_type, edges in edges_of.items() if edges or types == (cell_type,)}
 
     @property
     def cells_without_weights(self) -> tuple[str, ...]:
-        """The cell types that learn nothing: all their operations are skips of stride 1 and pools."""
+        """The cell types that learn nothing: only skips of stride 1 and pools lie between their inputs and output."""
 
         def learns(cell_type: str, edge: Edge) -> bool:
-            stride = 2 if cell_type == "reduction" and edge.source < 2 else 1
+            stride = 2 if cell_type == "reduction" and edge.source < SPACES[self.space].inputs else 1
             return bool(convolutions(edge.primitive, stride))
 
-        return tuple(name for name, edges in self.cells.items() if not any(learns(name, edge) for edge in edges))
+        return tuple(name for name in self.cells if not any(learns(name, edge) for edge in self.connected_edges(name)))
+
+    def connected_edges(self, cell_type: str) -> list[Edge]:
+        """The edges that lie on a way from an input of the cell to its output: all of them in VINNAS's space."""
+        space, edges = SPACES[self.space], self.cells[cell_type]
+        nodes = range(space.inputs + self.states)
+        fed = set(nodes[: space.inputs])
+        read = set(nodes[space.inputs if space.concatenates else -1 :])
+        for node in nodes:
+            fed |= {edge.target for edge in edges if edge.source == node and node in fed}
+        for node in reversed(nodes):
+            read |= {edge.source for edge in edges if edge.target == node and node in read}
+        return [edge for edge in edges if edge.source in fed and edge.target in read]
 
     def to_json(self) -> str:
         """This genotype as the text of a JSON file."""
@@ -83,8 +101,10 @@ class Genotype:
     @classmethod
     def from_json(cls, text: str) -> "Genotype":
         """The genotype that `to_json` wrote; raises ConfigError for any other text."""
-        data = parse_versioned(text, "genotype", VERSION, ("states", *CELL_TYPES))
-        return cls(data["states"], *(_parse_edges(cell_type, data[cell_type]) for cell_type in CELL_TYPES))
+        # Files of before there were two spaces do not name theirs.
+        data = parse_versioned(text, "genotype", VERSION, ("states", *CELL_TYPES), {"space": VINNAS.name})
+        cells = {cell_type: _parse_edges(cell_type, data[cell_type]) for cell_type in CELL_TYPES}
+        return cls(data["states"], **cells, space=data["space"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the JSON file whole or not at all; raises ConfigError where it cannot be written."""
@@ -110,8 +130,10 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise ConfigError(f"can't read {path}: it isn't a text file.") from error
 
 
-def parse_versioned(text: str, kind: str, version: int, fields: Iterable[str]) -> dict[str, Any]:
-    """The object in a JSON text that holds "version" and `fields`, no more and no less.
+def parse_versioned(
+    text: str, kind: str, version: int, fields: Iterable[str], defaults: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The object in a JSON text that holds "version" and `fields`, and of `defaults` what it does not leave out.
 
     Raises:
         ConfigError: it holds anything else; `kind` names in the message what was expected.
@@ -126,7 +148,8 @@ def parse_versioned(text: str, kind: str, version: int, fields: Iterable[str]) -
         type(found) is int and found == version,
         f"{kind}: this vinnas_tf reads version {version}, got {found!r}; make the file anew.",
     )
-    expected = {"version", *fields}
+    data = {**defaults, **data}
+    expected = {"version", *fields, *defaults}
     wrong = [f"{name!r} is missing" for name in sorted(expected - data.keys())]
     wrong += [f"{name!r} is unknown" for name in sorted(data.keys() - expected)]
     require(not wrong, f"{kind}: {', '.join(wrong)}; expected {', '.join(sorted(expected))}.")
@@ -143,14 +166,21 @@ def _parse_edges(cell_type: str, entries: Any) -> tuple[Edge, ...]:
     return tuple(Edge(**entry) for entry in entries)
 
 
-def _check_cell(cell: str, edges: tuple[Edge, ...], states: int) -> None:
+def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSpace) -> None:
+    nodes = range(space.inputs, space.inputs + states)
+    legal = [name for name in space.primitives if name != "zero"]
     for edge in edges:
         for field, node in (("target", edge.target), ("source", edge.source)):
             require(type(node) is int, f"{cell}: {field} must be the whole number of a node, got {node!r}.")
         link = f"edge {edge.source} -> {edge.target}"
-        require(2 <= edge.target < 2 + states, f"{cell}, {link}: the target must be a state, 2 to {states + 1}.")
+        require(edge.target in nodes, f"{cell}, {link}: the target must be a state, {nodes[0]} to {nodes[-1]}.")
         require(0 <= edge.source < edge.target, f"{cell}, {link}: the source must be a node before the target.")
-        require(edge.primitive in _LEGAL, f"{cell}, {link}: {edge.primitive!r} is not one of {', '.join(_LEGAL)}.")
+        require(edge.primitive in legal, f"{cell}, {link}: {edge.primitive!r} is not one of {', '.join(legal)}.")
         require(edges.count(edge) == 1, f"{cell}, {link}: {edge.primitive} is listed more than once; list it once.")
-    lonely = sorted(set(range(2, 2 + states)) - {edge.target for edge in edges})
-    require(not lonely, f"{cell}: no edge leads into state {', '.join(map(str, lonely))}; each state needs one.")
+        alone = [(other.source, other.target) for other in edges].count((edge.source, edge.target)) == 1
+        require(alone or space.kept_edges is not None, f"{cell}, {link}: an edge has one operation in {space.name}.")
+    lonely = sorted(set(nodes) - {edge.target for edge in edges})
+    require(
+        space.kept_edges is None or not lonely,
+        f"{cell}: no edge leads into state {', '.join(map(str, lonely))}; each state needs one.",
+    )

@@ -2,7 +2,7 @@
 
 Which operations make the genotype, how sure that choice is, how undecided the mixing weights still are, and whether the
 search is collapsing. Arrays are [edges, K]: one row for each edge of the supergraph's cell, in the order of
-`cell_edges`, one column for each primitive.
+`SearchSpace.edges`, one column for each primitive.
 """
 
 import json
@@ -17,18 +17,16 @@ from vinnas_tf.config import ConfigError, require
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import CELL_TYPES, Edge, Genotype, parse_versioned, read_text
 from vinnas_tf.primitives import PRIMITIVES
+from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 
 VERSION = 1
-KEPT_EDGES = 2  # VINNAS, section V-A: "Each state always accepts 2 inputs processed through 2 operations."
 PROBABILITY_SAMPLES = 2000  # The standard error of a probability is then at most 0.011.
 COLLAPSE_CHANCE = 1e-3
 
+# What alphas [..., edges, K] are ranked by, of the same shape.
+Score = Callable[[np.ndarray], np.ndarray]
+
 _POOLS = tuple(name for name, primitive in PRIMITIVES.items() if primitive.pool)
-
-
-def cell_edges(states: int) -> tuple[tuple[int, int], ...]:
-    """The (source, target) pairs of a cell of the supergraph: (0, 2), (1, 2), (0, 3), (1, 3), (2, 3), ..."""
-    return tuple((source, target) for target in range(2, 2 + states) for source in range(target))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +38,7 @@ class Posterior:
         states: number of states of a cell.
         mean: by cell type ("normal", "reduction"; those that the skeleton has), [edges, K].
         log_variance: the same; -inf where alphas are points.
+        space: the search space that the cells are of.
 
     Raises:
         ValueError: shapes or names that do not belong together.
@@ -49,9 +48,10 @@ class Posterior:
     states: int
     mean: dict[str, np.ndarray]
     log_variance: dict[str, np.ndarray]
+    space: SearchSpace = VINNAS
 
     def __post_init__(self) -> None:
-        shape = (len(cell_edges(self.states)), len(self.primitives))
+        shape = (len(self.edges), len(self.primitives))
         if len(set(self.primitives)) != len(self.primitives) or not PRIMITIVES.keys() >= set(self.primitives):
             raise ValueError(f"primitives must be different ones of {', '.join(PRIMITIVES)}, got {self.primitives}")
         if not self.mean or self.mean.keys() != self.log_variance.keys() or not set(CELL_TYPES) >= self.mean.keys():
@@ -63,6 +63,11 @@ class Posterior:
                 if array.shape != shape:
                     raise ValueError(f"{name} of the {cell_type} cell must be [edges, K] = {shape}, got {array.shape}")
             object.__setattr__(self, name, arrays)
+
+    @property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """The (source, target) pairs that the rows of the arrays stand for."""
+        return self.space.edges(self.states)
 
     def variance(self, cell_type: str) -> np.ndarray:
         """Variances of alpha, [edges, K]."""
@@ -81,12 +86,15 @@ class Posterior:
         score = _SCORES[rule]
         return {cell_type: score(self, cell_type) for cell_type in self.mean}
 
-    def to_json(self) -> str:
+    def to_json(self, score: Score) -> str:
         """The text of a JSON file: mean, variance, SNR and probability of being chosen of every edge and primitive.
 
         An infinite value (of a point alpha) is written as null.
+
+        Args:
+            score: what a draw of alpha is ranked by.
         """
-        probability = choice_probabilities(self)
+        probability = choice_probabilities(self, score)
         cells = {}
         for cell_type in self.mean:
             columns = {
@@ -105,15 +113,22 @@ class Posterior:
                         for k, primitive in enumerate(self.primitives)
                     },
                 }
-                for edge, (source, target) in enumerate(cell_edges(self.states))
+                for edge, (source, target) in enumerate(self.edges)
             ]
-        data = {"version": VERSION, "states": self.states, "primitives": self.primitives, "cells": cells}
+        data = {
+            "version": VERSION,
+            "space": self.space.name,
+            "states": self.states,
+            "primitives": self.primitives,
+            "cells": cells,
+        }
         return json.dumps(data, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Posterior":
         """The posterior that `to_json` wrote, bit for bit; raises ConfigError for any other text."""
-        data = parse_versioned(text, "posterior", VERSION, ("states", "primitives", "cells"))
+        fields = ("states", "primitives", "cells")
+        data = parse_versioned(text, "posterior", VERSION, fields, {"space": VINNAS.name})
         primitives = data["primitives"]
 
         def column(name: str) -> dict[str, np.ndarray]:
@@ -124,13 +139,14 @@ class Posterior:
 
         try:
             log_variance = {name: np.where(np.isnan(v), -np.inf, v) for name, v in column("log_variance").items()}
-            return cls(tuple(primitives), data["states"], column("mean"), log_variance)
+            space = SPACES[data["space"]]
+            return cls(tuple(primitives), data["states"], column("mean"), log_variance, space)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"posterior: not what vinnas_tf writes ({error}); make the file anew.") from error
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the JSON file whole or not at all; raises ConfigError where it cannot be written."""
-        write_atomically(path, self.to_json())
+    def save(self, path: str | os.PathLike[str], score: Score) -> None:
+        """Writes `to_json` whole or not at all; raises ConfigError where it cannot be written."""
+        write_atomically(path, self.to_json(score))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Posterior":
@@ -148,86 +164,88 @@ _SCORES: dict[str, Callable[[Posterior, str], np.ndarray]] = {
 }
 
 
-def select(scores: Mapping[str, np.ndarray], states: int, primitives: tuple[str, ...]) -> Genotype:
-    """The architecture in which each state keeps its two best edges, each with its best primitive other than zero.
+def select(
+    scores: Mapping[str, np.ndarray], states: int, primitives: tuple[str, ...], space: SearchSpace = VINNAS
+) -> Genotype:
+    """The architecture in which each state keeps its best edges, each with its best primitive other than zero.
 
-    An edge is as good as its best primitive. Of equals, the earlier edge and the earlier primitive win.
+    It keeps as many as the space says: two in VINNAS's, all in NAS-Bench-201's. An edge is as good as its best
+    primitive. Of equals, the earlier edge and the earlier primitive win.
 
     Args:
         scores: by cell type, [edges, K]; higher is better.
         states: number of states of a cell.
         primitives: names of the K primitives.
+        space: the search space.
 
     Raises:
         ConfigError: a score is not a number.
     """
-    edges = cell_edges(states)
+    edges = space.edges(states)
     kept: dict[str, tuple[Edge, ...]] = {}
     for cell_type, values in scores.items():
         require(not np.isnan(values).any(), f"select: a score of the {cell_type} cell is not a number; search again.")
         kept[cell_type] = tuple(
             Edge(target=edges[edge][1], source=edges[edge][0], primitive=primitives[k])
-            for edge, k in np.argwhere(_chosen(values, states, primitives))
+            for edge, k in np.argwhere(_chosen(values, states, primitives, space))
         )
-    return Genotype(states=states, **kept)
+    return Genotype(states=states, space=space.name, **kept)
 
 
 def choice_probabilities(
-    posterior: Posterior, *, samples: int = PROBABILITY_SAMPLES, seed: int = 0
+    posterior: Posterior, score: Score, *, samples: int = PROBABILITY_SAMPLES, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """The probability that each choice is in the genotype when alpha is drawn from the posterior, [edges, K].
 
-    Each of `samples` draws of alpha is its own score, from which is chosen as in `select`. A row's sum is the
-    probability that its edge is kept, and all rows of a state together sum to 2.
+    From each of `samples` draws is chosen as in `select`. A row's sum is the probability that its edge is kept, and
+    all rows of a state together sum to the number of edges that it keeps.
+
+    Args:
+        posterior: what alpha is drawn from.
+        score: what a draw [..., edges, K] is ranked by.
+        samples: number of draws.
+        seed: of the draws.
     """
     generator = np.random.default_rng(seed)
     probabilities = {}
     for cell_type, mean in posterior.mean.items():
         deviation = np.sqrt(posterior.variance(cell_type))
         alpha = mean + deviation * generator.standard_normal((samples, *mean.shape))
-        probabilities[cell_type] = _chosen(alpha, posterior.states, posterior.primitives).mean(axis=0)
+        chosen = _chosen(score(alpha), posterior.states, posterior.primitives, posterior.space)
+        probabilities[cell_type] = chosen.mean(axis=0)
     return probabilities
 
 
-def _chosen(scores: np.ndarray, states: int, primitives: tuple[str, ...]) -> np.ndarray:
+def _chosen(scores: np.ndarray, states: int, primitives: tuple[str, ...], space: SearchSpace) -> np.ndarray:
     """Which of scores [..., edges, K] the rule of `select` keeps, as booleans of the same shape."""
     candidates = np.where(np.array(primitives) == "zero", -np.inf, scores)
     best = candidates.max(axis=-1)
     kept = np.zeros(best.shape, bool)
     start = 0
-    for target in range(2, 2 + states):
+    for target in range(space.inputs, space.inputs + states):
         of_state = slice(start, start + target)
         ranking = np.argsort(-best[..., of_state], axis=-1, kind="stable")
-        np.put_along_axis(kept[..., of_state], ranking[..., :KEPT_EDGES], True, axis=-1)
+        np.put_along_axis(kept[..., of_state], ranking[..., : space.kept_edges], True, axis=-1)
         start += target
     is_best = np.arange(len(primitives)) == candidates.argmax(axis=-1)[..., None]
     return kept[..., None] & is_best
 
 
-def mixing_weights(posterior: Posterior) -> dict[str, np.ndarray]:
-    """The softmax of the means over the primitives, [edges, K], after zero is limited to the mean of the others."""
-    weights = {}
-    is_zero = np.array(posterior.primitives) == "zero"
-    for cell_type, mean in posterior.mean.items():
-        cap = mean[:, ~is_zero].mean(axis=-1, keepdims=True)
-        alpha = np.where(is_zero, np.minimum(mean, cap), mean)
-        unnormalised = np.exp(alpha - alpha.max(axis=-1, keepdims=True))
-        weights[cell_type] = unnormalised / unnormalised.sum(axis=-1, keepdims=True)
-    return weights
+def softmax(alpha: np.ndarray) -> np.ndarray:
+    """The softmax over the last axis: a method's score where one is to be compared between edges."""
+    unnormalised = np.exp(alpha - alpha.max(axis=-1, keepdims=True))
+    return unnormalised / unnormalised.sum(axis=-1, keepdims=True)
 
 
-def mixing_entropies(posterior: Posterior) -> dict[str, np.ndarray]:
-    """Shannon entropy of each edge's mixing weights in nats, [edges]; log K is undecided."""
+def mixing_entropy(weights: Mapping[str, np.ndarray]) -> float:
+    """Shannon entropy in nats of an edge's mixing weights, mean over the edges of all cell types; ln K is undecided.
+
+    Args:
+        weights: by cell type, [edges, K], each row a distribution.
+    """
     tiny = np.finfo(np.float64).tiny
-    return {
-        cell_type: -(weights * np.log(np.maximum(weights, tiny))).sum(axis=-1)
-        for cell_type, weights in mixing_weights(posterior).items()
-    }
-
-
-def mixing_entropy(posterior: Posterior) -> float:
-    """Mean of `mixing_entropies` over the edges of all cell types."""
-    return float(np.mean(np.concatenate([*mixing_entropies(posterior).values()])))
+    rows = np.concatenate([*weights.values()]).astype(np.float64)
+    return float(-(rows * np.log(np.maximum(rows, tiny))).sum(axis=-1).mean())
 
 
 def choice_shares(posterior: Posterior) -> dict[str, float]:
@@ -240,7 +258,7 @@ def choice_shares(posterior: Posterior) -> dict[str, float]:
 def _leaders(posterior: Posterior) -> dict[str, np.ndarray]:
     """The name of each edge's leading primitive: that with the largest mean.
 
-    It leads the mixing weights too, except where it is zero, which is limited there so that it never leads.
+    It leads the mixing weights too, except where it is zero and a method limits that.
     """
     names = np.array(posterior.primitives)
     return {cell_type: names[mean.argmax(axis=-1)] for cell_type, mean in posterior.mean.items()}

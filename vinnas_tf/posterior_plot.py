@@ -16,10 +16,10 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from vinnas_tf.drawing import COLOURS, DPI, FAMILIES, INK, TITLE, node_name, png, short_number
+from vinnas_tf.drawing import COLOURS, DPI, FAMILIES, INK, TITLE, png, short_number
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
-from vinnas_tf.posterior import Posterior, cell_edges
+from vinnas_tf.posterior import Posterior
 
 _LINES: dict[str, Any] = {
     name: line for _, names in FAMILIES.values() for name, line in zip(names, ("-", "--", ":"), strict=False)
@@ -46,7 +46,7 @@ def draw_posterior(
     Raises:
         ConfigError: the file cannot be written.
     """
-    rows = len(cell_edges(posterior.states))
+    rows = len(posterior.edges)
     map_height = _ROW * rows
     panel_rows = math.ceil(rows / _PANELS)
     width = _COLUMN * len(posterior.mean)
@@ -101,7 +101,7 @@ def _draw_map(
     axes: Axes, posterior: Posterior, cell_type: str, chosen: Sequence[tuple[int, int]], limit: float
 ) -> AxesImage:
     """One cell type's means, edges x primitives, with mean and SNR in each field."""
-    mean, snr, edges = posterior.mean[cell_type], posterior.snr(cell_type), cell_edges(posterior.states)
+    mean, snr, edges = posterior.mean[cell_type], posterior.snr(cell_type), posterior.edges
     image = axes.imshow(mean, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     for (edge, k), value in np.ndenumerate(mean):
         style: dict[str, Any] = {"color": "white" if abs(value) > 0.62 * limit else INK, "ha": "center", "va": "center"}
@@ -117,7 +117,7 @@ def _draw_map(
     axes.xaxis.tick_top()
     in_two_lines = [re.sub(r"_(?=\d)", "\n", name, count=1) for name in posterior.primitives]
     axes.set_xticks(range(len(in_two_lines)), in_two_lines)
-    axes.set_yticks(range(len(edges)), [_edge_name(*edge) for edge in edges])
+    axes.set_yticks(range(len(edges)), [_edge_name(posterior, edge) for edge in range(len(edges))])
     axes.tick_params(labelsize=8, length=0)
     axes.spines[:].set_visible(False)
     return image
@@ -163,19 +163,19 @@ def _draw_panel(
             axes.axvline(kept_epoch, color="#888888", linewidth=0.8, zorder=0)
     axes.set_facecolor("white" if chosen else "#F3F3F3")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.text(0, 1.2, _edge_name(*cell_edges(posterior.states)[edge]), size=7.5, transform=axes.transAxes)
+    axes.text(0, 1.2, _edge_name(posterior, edge), size=7.5, transform=axes.transAxes)
     verdict = chosen[0] + (f" and {len(chosen) - 1} more" if len(chosen) > 1 else "") if chosen else "not kept"
     ink = COLOURS[chosen[0]] if chosen else "#777777"
     axes.text(0, 1.05, verdict, size=7.5, color=ink, weight="bold" if chosen else "normal", transform=axes.transAxes)
 
 
-def _edge_name(source: int, target: int) -> str:
-    return f"{node_name(source)} → {node_name(target)}"
+def _edge_name(posterior: Posterior, edge: int) -> str:
+    return " → ".join(posterior.space.node_name(node) for node in posterior.edges[edge])
 
 
 def _chosen_cells(posterior: Posterior, genotype: Genotype, cell_type: str) -> list[tuple[int, int]]:
     """(edge, primitive) of each kept operation, as places in the posterior's arrays."""
-    edges = cell_edges(posterior.states)
+    edges = posterior.edges
     return [
         (edges.index((edge.source, edge.target)), posterior.primitives.index(edge.primitive))
         for edge in genotype.cells[cell_type]

@@ -24,7 +24,7 @@ class Convolution:
 class Primitive:
     """A candidate operation: `convolutions` in a chain, or a 3x3 `pool` ("max" or "average"), or neither.
 
-    With convolutions or a pool it ends in batch normalisation and ReLU.
+    Where batch normalisation and ReLU stand is a matter of the search space.
     """
 
     convolutions: tuple[Convolution, ...] = ()
@@ -40,7 +40,7 @@ def _separable(size: int, dilation: int = 1) -> Primitive:
     return Primitive((Convolution((size, size), depthwise=True, dilation=dilation), Convolution((1, 1))))
 
 
-# VINNAS, section V-A, in the paper's order.
+# Of all search spaces: the ten of VINNAS, section V-A, and two more of NAS-Bench-201.
 PRIMITIVES: dict[str, Primitive] = {
     "sep_conv_3x3": _separable(3),
     "sep_conv_5x5": _separable(5),
@@ -52,6 +52,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "avg_pool_3x3": Primitive(pool="average"),
     "skip": Primitive(),
     "zero": Primitive(),
+    "conv_1x1": Primitive((Convolution((1, 1)),)),
+    "conv_3x3": Primitive((Convolution((3, 3)),)),
 }
 
 

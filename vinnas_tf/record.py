@@ -7,6 +7,7 @@ import numpy as np
 
 from vinnas_tf.files import Value, read_metrics, write_atomically, write_metrics
 from vinnas_tf.posterior import Posterior
+from vinnas_tf.space import SearchSpace
 
 
 class SearchRecord:
@@ -50,7 +51,7 @@ class SearchRecord:
         errors = np.array([row["alpha_error"] for row in self.rows[weight_epochs:]], float)
         return weight_epochs + int(np.argmin(errors))
 
-    def posterior(self, epoch: int, primitives: tuple[str, ...], states: int) -> Posterior:
+    def posterior(self, epoch: int, space: SearchSpace, states: int) -> Posterior:
         """The alphas as they stood at the end of `epoch` (from 0)."""
 
         def at(prefix: str) -> dict[str, np.ndarray]:
@@ -60,4 +61,4 @@ class SearchRecord:
                 if name.startswith(prefix)
             }
 
-        return Posterior(primitives=primitives, states=states, mean=at("mean_"), log_variance=at("log_variance_"))
+        return Posterior(space.primitives, states, at("mean_"), at("log_variance_"), space)

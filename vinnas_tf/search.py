@@ -37,10 +37,10 @@ from vinnas_tf.kernels.device import on_cpu
 from vinnas_tf.methods import make_method
 from vinnas_tf.posterior import Posterior, collapse_warning
 from vinnas_tf.posterior_plot import draw_posterior
-from vinnas_tf.primitives import PRIMITIVES
 from vinnas_tf.record import SearchRecord
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir
 from vinnas_tf.search_model import SearchModel
+from vinnas_tf.space import SPACES
 from vinnas_tf.supergraph import Supergraph
 from vinnas_tf.variational import PosteriorAdam
 
@@ -57,7 +57,7 @@ def make_model(config: SearchConfig, image_shape: tuple[int, ...], classes: int,
     method = make_method(config)
     model = SearchModel(Supergraph(config, method, classes), method, config, examples)
     model.build((None, *image_shape))
-    steps = config.epochs * (examples // config.batch_size)
+    steps = config.epochs * (examples // config.batch_size) * (2 if method.single_level else 1)
     model.compile(
         weight_optimizer=PosteriorAdam(
             keras.optimizers.schedules.CosineDecay(config.weight_learning_rate, steps),
@@ -80,6 +80,17 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
     Raises:
         ConfigError: the images do not fit the skeleton or the batch, or a loss stopped being finite.
     """
+    method = make_method(config)
+    genotype = _train_supergraph(data, config, dataset, run) if method.trains else method.derive(None)
+    if not method.trains:
+        draw_cells(genotype, None, run.file("cells.png"), run.file("cells.svg"))
+    genotype.save(run.file("genotype.json"))
+    run.mark_finished()
+    return genotype
+
+
+def _train_supergraph(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir) -> Genotype:
+    """The search proper: trains, keeps the record, and reads the genotype off the posterior."""
     keras.utils.set_random_seed(config.seed)
     weight_half, alpha_half = split_halves(dataset.train, config.seed)
     examples = len(weight_half.labels)
@@ -96,7 +107,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
     record = SearchRecord(run.file(""), done)
 
     def posterior(epoch: int) -> Posterior:
-        return record.posterior(epoch, tuple(PRIMITIVES), config.states)
+        return record.posterior(epoch, SPACES[config.space], config.states)
 
     def warning() -> str | None:
         if len(record.rows) <= config.weight_epochs:
@@ -134,16 +145,15 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
             ],
         )
 
-    best = record.best_epoch(config.weight_epochs)
-    kept = posterior(best)
+    last = config.epochs - 1
+    epoch = record.best_epoch(config.weight_epochs) if model.method.keeps_best_epoch else last
+    kept = posterior(epoch)
     genotype = model.method.derive(kept)
-    kept.save(run.file("posterior.json"))
+    kept.save(run.file("posterior.json"), model.method.score)
     draw_cells(genotype, kept, run.file("cells.png"), run.file("cells.svg"))
     draw_posterior(kept, record.trajectory, genotype, run.file("posterior.png"))
-    genotype.save(run.file("genotype.json"))
-    run.mark_finished()
-    accuracy = record.rows[best]["alpha_accuracy"]
-    print(f"Kept the alphas of epoch {best + 1}, with {accuracy:.2%} on the alpha half.")
+    accuracy = record.rows[epoch]["alpha_accuracy"]
+    print(f"Kept the alphas of epoch {epoch + 1}, with {accuracy:.2%} on the alpha half.")
     return genotype
 
 

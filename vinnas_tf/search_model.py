@@ -8,6 +8,7 @@ import tensorflow as tf
 from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.evaluation import hits, update_evaluation
+from vinnas_tf.gradients import Objective, gradients, hyper_gradient
 from vinnas_tf.layers.convolution import Shape
 from vinnas_tf.methods.base import Method
 from vinnas_tf.supergraph import Supergraph
@@ -18,6 +19,8 @@ Batch = tuple[tf.Tensor, tf.Tensor]
 class SearchModel(keras.Model):
     """Trains a supergraph by Algorithm 1 of VINNAS: a weight step on one half of the data, an alpha step on the other.
 
+    A method of a single level takes a joint step on each instead.
+
     `fit` takes a data set of ((weight images, labels), (alpha images, labels)); `evaluate` takes (images, labels) and
     uses the mean weights and mean alphas. `gammas` (set by a callback) weigh the method's terms; `search_alphas`
     switches the alpha steps on, and takes effect when the train function is made anew.
@@ -26,7 +29,7 @@ class SearchModel(keras.Model):
         supergraph: the network that is searched.
         method: the search method.
         config: label smoothing and seed.
-        examples: N of objective (8), the number of examples in either half.
+        examples: N of objective (8), the number of examples in either half; a single level learns from twice as many.
     """
 
     def __init__(
@@ -77,14 +80,18 @@ class SearchModel(keras.Model):
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """Logits with the mean weights and the mean alphas."""
-        return self.supergraph(images, self._strengths(None))
+        return self.supergraph(images, self.mixing_weights())
 
     def train_step(self, data: tuple[Batch, Batch]) -> dict[str, tf.Tensor]:
         """One iteration of Algorithm 1: stage (1) on the weights, stage (2) on the architecture parameters."""
         weight_batch, alpha_batch = data
-        self.weight_step(*weight_batch)
-        if self.search_alphas:
-            self.alpha_step(*alpha_batch)
+        if self.method.single_level:
+            self.joint_step(*weight_batch, logged_as="weight")
+            self.joint_step(*alpha_batch, logged_as="alpha")
+        else:
+            self.weight_step(*weight_batch)
+            if self.search_alphas:
+                self.alpha_step(*alpha_batch, weight_batch)
         return {name: metric.result() for name, metric in self._means.items()}
 
     def test_step(self, data: Batch) -> dict[str, tf.Tensor]:
@@ -95,31 +102,95 @@ class SearchModel(keras.Model):
 
     def weight_step(self, images: tf.Tensor, labels: tf.Tensor) -> None:
         """Stage (1) of Algorithm 1: one step of the weight optimizer; the architecture parameters do not move."""
-        seed = self._next_seed()
-        strengths = {name: tf.stop_gradient(z) for name, z in self._strengths(seed).items()}
+        objective = self._objective(images, labels, of_weights=True, of_alphas=False, logged_as="weight")
         variables = self.supergraph.weight_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([variable.value for variable in variables])
-            logits = self.supergraph(images, strengths, seed=seed)
-            cross_entropy = self._cross_entropy(labels, logits)
-            terms = self.method.weight_terms(list(self.supergraph.weight_posteriors()))
-            loss = cross_entropy + self._weigh(terms)
-        self.weight_optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
-        self._means["cross_entropy"].update_state(cross_entropy)
-        self._means["weight_accuracy"].update_state(hits(labels, logits))
+        self.weight_optimizer.apply(gradients(objective, variables), variables)
 
-    def alpha_step(self, images: tf.Tensor, labels: tf.Tensor) -> None:
-        """Stage (2) of Algorithm 1: one step of the alpha optimizer; the weights do not move."""
-        seed = self._next_seed()
+    def alpha_step(self, images: tf.Tensor, labels: tf.Tensor, weight_batch: Batch | None = None) -> None:
+        """Stage (2) of Algorithm 1: one step of the alpha optimizer; the weights do not move.
+
+        A method that looks ahead takes the gradient through a weight step on `weight_batch`.
+        """
         variables = self.supergraph.alpha_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([variable.value for variable in variables])
-            logits = self.supergraph(images, self._strengths(seed), seed=seed, freeze_weights=True)
-            cross_entropy = self._cross_entropy(labels, logits)
-            terms = self.method.alpha_terms(self.supergraph.alphas, kernels.fold_in(seed, 0))
-            loss = cross_entropy + self._weigh(terms)
-        self.alpha_optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
-        self._means["alpha_cross_entropy"].update_state(cross_entropy)
+        looks_ahead = self.method.looks_ahead
+        objective = self._objective(images, labels, of_weights=looks_ahead, of_alphas=True, logged_as="alpha")
+        if looks_ahead:
+            assert weight_batch is not None
+            training = self._objective(*weight_batch, of_weights=True, of_alphas=True)
+            rate = self.weight_optimizer.learning_rate
+            gradient = hyper_gradient(training, objective, self.supergraph.weight_variables, variables, rate)
+        else:
+            gradient = gradients(objective, variables)
+        self.alpha_optimizer.apply(gradient, variables)
+
+    def joint_step(self, images: tf.Tensor, labels: tf.Tensor, logged_as: str) -> None:
+        """One step of both optimizers on the same batch and noise, or of the weights' alone before alphas are searched.
+
+        Args:
+            images: [n, h, w, c].
+            labels: [n].
+            logged_as: "weight" or "alpha", the half that the batch is of.
+        """
+        objective = self._objective(images, labels, of_weights=True, of_alphas=self.search_alphas, logged_as=logged_as)
+        weights = self.supergraph.weight_variables
+        alphas = self.supergraph.alpha_variables if self.search_alphas else []
+        gradient = gradients(objective, weights + alphas)
+        self.weight_optimizer.apply(gradient[: len(weights)], weights)
+        if alphas:
+            self.alpha_optimizer.apply(gradient[len(weights) :], alphas)
+
+    def _objective(
+        self, images: tf.Tensor, labels: tf.Tensor, *, of_weights: bool, of_alphas: bool, logged_as: str = ""
+    ) -> Objective:
+        """The loss of a batch at the variables' present values, under noise that is drawn once, here.
+
+        Args:
+            images: [n, h, w, c].
+            labels: [n].
+            of_weights: whether its gradient in the weights is wanted; then it has the terms that belong to them.
+            of_alphas: the same of the architecture parameters.
+            logged_as: running means that each call adds to, "weight" or "alpha"; empty for none.
+        """
+        seed = self._next_seed()
+
+        def objective() -> tf.Tensor:
+            strengths = self._strengths(seed)
+            if not of_alphas:
+                strengths = {name: tf.stop_gradient(z) for name, z in strengths.items()}
+            logits = self.supergraph(images, strengths, seed=seed, freeze_weights=not of_weights)
+            cross_entropy = self.cross_entropy(tf.one_hot(labels, logits.shape[-1]), logits)
+            terms: dict[str, tf.Tensor] = {}
+            if of_weights:
+                terms |= self.method.weight_terms(list(self.supergraph.weight_posteriors()))
+            if of_alphas:
+                terms |= self.method.alpha_terms(self.supergraph.alphas, kernels.fold_in(seed, 0))
+            weighted = {name: self._weigh(name, raw) for name, raw in terms.items()}
+            if logged_as:
+                self._log(logged_as, cross_entropy, hits(labels, logits), terms, weighted)
+            return tf.add_n([cross_entropy, *weighted.values()])
+
+        return objective
+
+    def _log(
+        self,
+        half: str,
+        cross_entropy: tf.Tensor,
+        correct: tf.Tensor,
+        terms: dict[str, tf.Tensor],
+        weighted: dict[str, tf.Tensor],
+    ) -> None:
+        if half == "weight":
+            self._means["cross_entropy"].update_state(cross_entropy)
+            self._means["weight_accuracy"].update_state(correct)
+        else:
+            self._means["alpha_cross_entropy"].update_state(cross_entropy)
+        for name, raw in terms.items():
+            self._means[name].update_state(raw)
+            self._means[name + "_weighted"].update_state(weighted[name])
+
+    def mixing_weights(self) -> dict[str, tf.Tensor]:
+        """The mixing weights of the mean alphas by cell type, [edges, K]."""
+        return self._strengths(None)
 
     def _strengths(self, seed: tf.Tensor | None) -> dict[str, tf.Tensor]:
         """The mixing weights of each cell type, from a sample of its own."""
@@ -135,16 +206,8 @@ class SearchModel(keras.Model):
         replica = context.replica_id_in_sync_group if context is not None else 0
         return kernels.fold_in(seed, replica)
 
-    def _cross_entropy(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        return self.cross_entropy(tf.one_hot(labels, logits.shape[-1]), logits)
-
-    def _weigh(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
-        """The sum of the terms times their gammas, those of the whole data set divided by N; logs both forms."""
-        total = tf.constant(0.0)
-        for name, raw in terms.items():
-            scale = 1.0 / self.examples if self.method.terms[name].per_example else 1.0
-            weighted = self.gammas[name].value * scale * raw
-            self._means[name].update_state(raw)
-            self._means[name + "_weighted"].update_state(weighted)
-            total += weighted
-        return total
+    def _weigh(self, name: str, raw: tf.Tensor) -> tf.Tensor:
+        """A term times its gamma; one of the whole data set is divided by the number of its examples."""
+        examples = 2 * self.examples if self.method.single_level else self.examples
+        scale = 1.0 / examples if self.method.terms[name].per_example else 1.0
+        return self.gammas[name].value * scale * raw

@@ -11,11 +11,11 @@ from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.layers.cell import MixedCell
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D, VariationalDense
+from vinnas_tf.layers.residual_block import ResidualBlock
 from vinnas_tf.methods.base import Alphas, Method
-from vinnas_tf.posterior import Posterior, cell_edges
-from vinnas_tf.primitives import PRIMITIVES
-from vinnas_tf.skeleton import CELL_TYPE_OF, cell_places, require_fit
-from vinnas_tf.variational import INITIAL_LOG_VARIANCE
+from vinnas_tf.posterior import Posterior
+from vinnas_tf.skeleton import CellPlace, cell_places, require_fit
+from vinnas_tf.space import SPACES
 
 ALPHA_STDDEV = 0.001  # VINNAS, section V: alpha_mean starts at N(0, 0.001); read as a standard deviation
 
@@ -24,7 +24,7 @@ class Supergraph(keras.layers.Layer):
     """The over-parametrised network that the search trains (VINNAS, section IV-A and figure 1).
 
     Args:
-        config: skeleton (`cells`, `states`, `channels`) and `seed`.
+        config: `space`, skeleton (`cells`, `states`, `channels`) and `seed`.
         method: says which weights and alphas are Gaussian.
         classes: number of classes.
 
@@ -34,32 +34,37 @@ class Supergraph(keras.layers.Layer):
     def __init__(self, config: SearchConfig, method: Method, classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
+        self.space = SPACES[config.space]
         gaussian: dict[str, Any] = {"variational": method.variational_weights, "estimator": config.estimator}
         places = cell_places(config.cells, config.channels)
         self.cell_types = [place.cell_type for place in places]
         seed = config.seed * (len(config.cells) + 1)
-        self.stem = VariationalConv2D(config.channels, (3, 3), seed=1000 * seed, name="stem", **gaussian)
-        self.cells = [
-            MixedCell(
+
+        def make_cell(place: CellPlace) -> MixedCell | ResidualBlock:
+            shared = {"seed": seed + place.position + 1, "name": f"cell_{place.position}", **gaussian}
+            if place.cell_type not in self.space.cell_types:
+                return ResidualBlock(place.channels, **shared)
+            return MixedCell(
                 config.states,
                 place.channels,
+                space=config.space,
+                normalize_all=method.normalize_all,
                 reduction=place.reduction,
                 stride_first=place.stride_first,
-                seed=seed + place.position + 1,
-                name=f"cell_{place.position}",
-                **gaussian,
+                **shared,
             )
-            for place in places
-        ]
+
+        self.stem = VariationalConv2D(config.channels, (3, 3), seed=1000 * seed, name="stem", **gaussian)
+        self.cells = [make_cell(place) for place in places]
         self.classifier = VariationalDense(classes, use_bias=True, seed=1000 * seed + 1, name="classifier", **gaussian)
         self.alphas = {
-            cell_type: self._add_alphas(cell_type, method.gaussian_alphas)
-            for cell_type in CELL_TYPE_OF.values()
+            cell_type: self._add_alphas(cell_type, method.initial_log_variance)
+            for cell_type in self.space.cell_types
             if cell_type in self.cell_types
         }
 
-    def _add_alphas(self, cell_type: str, gaussian: bool) -> Alphas:
-        shape = (len(cell_edges(self.config.states)), len(PRIMITIVES))
+    def _add_alphas(self, cell_type: str, log_variance: float | None) -> Alphas:
+        shape = (len(self.space.edges(self.config.states)), len(self.space.primitives))
         # A seed of their own: the initial alphas do not move when the skeleton does.
         seed = int(np.random.SeedSequence([self.config.seed, len(cell_type)]).generate_state(1)[0])
         mean = self.add_weight(
@@ -67,9 +72,9 @@ class Supergraph(keras.layers.Layer):
             shape=shape,
             initializer=keras.initializers.RandomNormal(stddev=ALPHA_STDDEV, seed=seed),
         )
-        if not gaussian:
+        if log_variance is None:
             return Alphas(mean, None)
-        constant = keras.initializers.Constant(INITIAL_LOG_VARIANCE)
+        constant = keras.initializers.Constant(log_variance)
         return Alphas(mean, self.add_weight(name="log_variance", shape=shape, initializer=constant))
 
     def build(self, input_shape: Shape, *_: Any) -> None:
@@ -78,8 +83,9 @@ class Supergraph(keras.layers.Layer):
         self.stem.build(input_shape)
         shapes = [self.stem.compute_output_shape(input_shape)] * 2
         for cell in self.cells:
-            cell.build(shapes[-2], shapes[-1])
-            shapes.append(cell.compute_output_shape(shapes[-2], shapes[-1]))
+            of_inputs = shapes[-2:] if isinstance(cell, MixedCell) else shapes[-1:]
+            cell.build(*of_inputs)
+            shapes.append(cell.compute_output_shape(*of_inputs))
         self.classifier.build((shapes[-1][0], shapes[-1][-1]))
 
     def call(
@@ -102,10 +108,20 @@ class Supergraph(keras.layers.Layer):
         seed_stem, *seeds, seed_classifier = [None] * parts if seed is None else kernels.split(seed, parts)
         first = second = kernels.normalize(self.stem(images, training=training, seed=seed_stem))
         for cell_type, cell, cell_seed in zip(self.cell_types, self.cells, seeds, strict=True):
-            output = cell(first, second, strengths[cell_type], seed=cell_seed, freeze_weights=freeze_weights)
+            if isinstance(cell, MixedCell):
+                output = cell(first, second, strengths[cell_type], seed=cell_seed, freeze_weights=freeze_weights)
+            else:
+                output = cell(second, training=training, seed=cell_seed)
             first, second = second, output
+        if self.space.pre_activation:
+            second = kernels.normalize_relu(second, 1.0)
         pooled = tf.reduce_mean(second, axis=[1, 2])
         return self.classifier(pooled, training=training, seed=seed_classifier)
+
+    @property
+    def mixed_cells(self) -> list[MixedCell]:
+        """The cells that are searched."""
+        return [cell for cell in self.cells if isinstance(cell, MixedCell)]
 
     @property
     def alpha_variables(self) -> list[keras.Variable]:
@@ -127,7 +143,7 @@ class Supergraph(keras.layers.Layer):
     def posterior(self) -> Posterior:
         """The architecture parameters as plain arrays; point alphas have log-variance -inf."""
         return Posterior(
-            primitives=tuple(PRIMITIVES),
+            primitives=self.space.primitives,
             states=self.config.states,
             mean={name: np.array(alphas.mean) for name, alphas in self.alphas.items()},
             log_variance={
@@ -136,4 +152,5 @@ class Supergraph(keras.layers.Layer):
                 else np.array(alphas.log_variance)
                 for name, alphas in self.alphas.items()
             },
+            space=self.space,
         )

@@ -7,7 +7,8 @@ import tensorflow as tf
 from vinnas_tf import kernels
 from vinnas_tf.config import WEIGHT_SAMPLING
 from vinnas_tf.layers.mixed_op import MixedOp, kernel_shapes
-from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.primitives import convolutions
+from vinnas_tf.space import VINNAS
 
 CHANNELS = 4
 
@@ -23,7 +24,7 @@ def standardize(x: np.ndarray) -> np.ndarray:
 def kernel_values(layer: MixedOp) -> dict[str, list[np.ndarray]]:
     """The layer's kernels by primitive, cut out of the flat vector by hand."""
     flat, found, start = layer.mean.numpy(), {}, 0
-    for name in PRIMITIVES:
+    for name in VINNAS.primitives:
         found[name] = []
         for convolution, _ in convolutions(name, layer.stride):
             shape = convolution.kernel_shape(CHANNELS)
@@ -60,11 +61,11 @@ def reference(name: str, x: np.ndarray, kernels: list[np.ndarray], stride: int) 
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("name", PRIMITIVES)
+@pytest.mark.parametrize("name", VINNAS.primitives)
 def test_each_primitive_is_what_its_name_says(name: str, stride: int) -> None:
     layer = MixedOp(stride=stride, seed=1)
     x = batch(side=8 if stride == 2 else 9)
-    strengths = np.eye(10, dtype="float32")[list(PRIMITIVES).index(name)]
+    strengths = np.eye(10, dtype="float32")[VINNAS.primitives.index(name)]
     expected = reference(name, x, (layer(x, strengths), kernel_values(layer)[name])[1], stride)
     np.testing.assert_allclose(layer(x, strengths), expected, rtol=1e-3, atol=2e-4)
 

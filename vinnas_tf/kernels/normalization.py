@@ -7,25 +7,25 @@ import tensorflow as tf
 EPSILON = 1e-3  # Keras's BatchNormalization default
 
 
-def normalize(x: tf.Tensor, epsilon: float = EPSILON) -> tf.Tensor:
-    """(x - mean) / sqrt(variance + epsilon), mean and variance per channel over the batch; x as in `normalize_relu`."""
-    return _normalize(x, tf.ones([x.shape[-1]]), epsilon, relu=False)
-
-
-def normalize_relu(x: tf.Tensor, weight: tf.Tensor, epsilon: float = EPSILON) -> tf.Tensor:
-    """Returns weight * relu((x - mean) / sqrt(variance + epsilon)), mean and variance per channel over the batch.
+def normalize(x: tf.Tensor, weight: tf.Tensor | float = 1.0, epsilon: float = EPSILON) -> tf.Tensor:
+    """Returns weight * (x - mean) / sqrt(variance + epsilon), mean and variance per channel over the batch.
 
     Args:
         x: images [batch, height, width, channels].
-        weight: a positive scalar: weight * relu(x) = relu(weight * x) lets it ride on the normalisation's scale.
+        weight: a scalar, which rides on the normalisation's scale.
         epsilon: keeps a channel without variance finite.
     """
-    scale = tf.fill([x.shape[-1]], tf.cast(weight, tf.float32))
-    return _normalize(x, scale, epsilon, relu=True)
+    return _normalize(x, weight, epsilon, relu=False)
 
 
-def _normalize(x: tf.Tensor, scale: tf.Tensor, epsilon: float, *, relu: bool) -> tf.Tensor:
+def normalize_relu(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float = EPSILON) -> tf.Tensor:
+    """Returns weight * relu(normalize(x)); `weight` must be positive: then it is relu(weight * normalize(x)) too."""
+    return _normalize(x, weight, epsilon, relu=True)
+
+
+def _normalize(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float, *, relu: bool) -> tf.Tensor:
     """Normalisation and ReLU side by side, which TensorFlow then computes as one on a CPU, and their gradient."""
+    scale = tf.fill([x.shape[-1]], tf.cast(weight, tf.float32))
 
     @tf.custom_gradient
     def normalized(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:

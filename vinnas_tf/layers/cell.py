@@ -1,6 +1,6 @@
 """The cell: a directed acyclic graph of states, walked in one way by the supergraph and by the found network."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -10,32 +10,30 @@ from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D
 from vinnas_tf.layers.mixed_op import MixedOp
-from vinnas_tf.posterior import cell_edges
+from vinnas_tf.space import SPACES, VINNAS
 
 
 def walk_cell(
-    first: Any,
-    second: Any,
+    inputs: Sequence[Any],
     states: int,
     edges: Iterable[tuple[int, int, Callable[[Any], Any]]],
     add: Callable[[list[Any]], Any],
-    concatenate: Callable[[list[Any]], Any],
+    join: Callable[[list[Any]], Any],
 ) -> Any:
-    """Computes a cell's output: each state is the sum of its edges, the output the states' concatenation.
+    """Computes a cell's output: each state is the sum of its edges, and the output is made of the states.
 
     Args:
-        first: the output of cell c-2, node 0.
-        second: the output of cell c-1, node 1; states are the nodes from 2 on.
+        inputs: the first nodes; states are the nodes after them.
         states: number of states.
         edges: (source node, target node, operation), any number of them into a state.
         add: sums a list of tensors.
-        concatenate: joins a list of tensors along the channels.
+        join: makes the output of the states.
     """
     edges = list(edges)
-    nodes = [first, second]
-    for state in range(2, states + 2):
+    nodes = list(inputs)
+    for state in range(len(inputs), len(inputs) + states):
         nodes.append(add([operation(nodes[source]) for source, target, operation in edges if target == state]))
-    return concatenate(nodes[2:])
+    return join(nodes[len(inputs) :])
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
@@ -106,11 +104,13 @@ class Preprocess(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
 class MixedCell(keras.layers.Layer):
-    """A cell of the supergraph: every state takes a mixed op from both inputs and from all earlier states.
+    """A cell of the supergraph: every state takes a mixed op from all inputs and from all earlier states.
 
     Args:
         states: number of states I.
         channels: channels of each state.
+        space: name of the search space.
+        normalize_all: of the mixed ops.
         reduction: whether edges from the cell's inputs have stride 2.
         stride_first: stride of the preprocessing of the first input (2 after a reduction cell).
         variational: Gaussian weights.
@@ -122,7 +122,8 @@ class MixedCell(keras.layers.Layer):
         operations: the mixed ops, in the same order.
         operation_shapes: [height, width, channels] of each mixed op's input, once built.
 
-    Inputs: two images and strengths [edges, K]; output [n, h', w', states * channels].
+    Inputs: the images of the last two cells (a space of one input reads the second) and strengths [edges, K]; output
+    [n, h', w', states * channels], or [n, h', w', channels] where the output is the last state.
     """
 
     def __init__(
@@ -130,6 +131,8 @@ class MixedCell(keras.layers.Layer):
         states: int,
         channels: int,
         *,
+        space: str = VINNAS.name,
+        normalize_all: bool = False,
         reduction: bool = False,
         stride_first: int = 1,
         variational: bool = True,
@@ -140,6 +143,8 @@ class MixedCell(keras.layers.Layer):
         super().__init__(**kwargs)
         self.states = states
         self.channels = channels
+        self.space = SPACES[space]
+        self.normalize_all = normalize_all
         self.reduction = reduction
         self.stride_first = stride_first
         self.variational = variational
@@ -148,12 +153,18 @@ class MixedCell(keras.layers.Layer):
         shared: dict[str, Any] = {"variational": variational, "estimator": estimator, "dtype": self.dtype_policy}
         # Distinct for all parts of all cells while a cell has fewer than 998 edges.
         seeds = iter(range(1000 * seed, 1000 * seed + 1000))
-        self.first = Preprocess(channels, stride=stride_first, seed=next(seeds), name="first", **shared)
-        self.second = Preprocess(channels, seed=next(seeds), name="second", **shared)
-        self.edges = cell_edges(states)
+        self.preprocessings = []
+        if self.space.preprocesses:
+            self.preprocessings = [
+                Preprocess(channels, stride=stride_first, seed=next(seeds), name="first", **shared),
+                Preprocess(channels, seed=next(seeds), name="second", **shared),
+            ]
+        self.edges = self.space.edges(states)
         self.operations = [
             MixedOp(
-                stride=2 if reduction and source < 2 else 1,
+                stride=2 if reduction and source < self.space.inputs else 1,
+                space=space,
+                normalize_all=normalize_all,
                 seed=next(seeds),
                 name=f"edge_{source}_{target}",
                 **shared,
@@ -162,12 +173,12 @@ class MixedCell(keras.layers.Layer):
         ]
 
     def build(self, first_shape: Shape, second_shape: Shape, *_: Any) -> None:
-        """Builds the two preprocessings and all mixed ops."""
-        self.first.build(first_shape)
-        self.second.build(second_shape)
-        before = self.second.compute_output_shape(second_shape)[1:]
-        after = self.compute_output_shape(first_shape, second_shape)[1:3]
-        self.operation_shapes = [before if source < 2 else (*after, self.channels) for source, _ in self.edges]
+        """Builds the preprocessings and all mixed ops."""
+        for preprocessing, shape in zip(self.preprocessings, (first_shape, second_shape), strict=False):
+            preprocessing.build(shape)
+        before = (*second_shape[1:3], self.channels)
+        after = (*self.compute_output_shape(first_shape, second_shape)[1:3], self.channels)
+        self.operation_shapes = [before if source < self.space.inputs else after for source, _ in self.edges]
         for operation, shape in zip(self.operations, self.operation_shapes, strict=True):
             operation.build((None, *shape))
 
@@ -175,7 +186,8 @@ class MixedCell(keras.layers.Layer):
         """Shape of the output."""
         stride = 2 if self.reduction else 1
         height, width = (None if n is None else -(-n // stride) for n in second_shape[1:3])
-        return (second_shape[0], height, width, self.states * self.channels)
+        channels = self.states * self.channels if self.space.concatenates else self.channels
+        return (second_shape[0], height, width, channels)
 
     def call(
         self,
@@ -194,23 +206,25 @@ class MixedCell(keras.layers.Layer):
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the mixed ops' weights.
         """
-        sampled = seed is not None
-        parts = 2 + len(self.edges)
-        seed_first, seed_second, *seeds = [None] * parts if seed is None else kernels.split(seed, parts)
+        inputs = [first, second][-self.space.inputs :]
+        parts = len(self.preprocessings) + len(self.edges)
+        seeds = iter([None] * parts if seed is None else kernels.split(seed, parts))
+        for index, preprocessing in enumerate(self.preprocessings):
+            inputs[index] = preprocessing(inputs[index], training=seed is not None, seed=next(seeds))
+        edge_seeds = list(seeds)
         per_edge = tf.unstack(strengths)
 
         def apply(index: int) -> Callable[[tf.Tensor], tf.Tensor]:
             return lambda x: self.operations[index](
-                x, per_edge[index], seed=seeds[index], freeze_weights=freeze_weights
+                x, per_edge[index], seed=edge_seeds[index], freeze_weights=freeze_weights
             )
 
         return walk_cell(
-            self.first(first, training=sampled, seed=seed_first),
-            self.second(second, training=sampled, seed=seed_second),
+            inputs,
             self.states,
             [(source, target, apply(index)) for index, (source, target) in enumerate(self.edges)],
             add=tf.add_n,
-            concatenate=lambda tensors: tf.concat(tensors, axis=-1),
+            join=lambda tensors: tf.concat(tensors, axis=-1) if self.space.concatenates else tensors[-1],
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -219,6 +233,8 @@ class MixedCell(keras.layers.Layer):
             **super().get_config(),
             "states": self.states,
             "channels": self.channels,
+            "space": self.space.name,
+            "normalize_all": self.normalize_all,
             "reduction": self.reduction,
             "stride_first": self.stride_first,
             "variational": self.variational,

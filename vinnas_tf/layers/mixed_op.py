@@ -12,18 +12,22 @@ from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
 from vinnas_tf.layers.convolution import Shape, convolve, sample_linear
 from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
 class MixedOp(keras.layers.Layer):
-    """The sum over all primitives of strength times primitive(x) (VINNAS, eq. 3).
+    """The sum over all primitives of a space of strength times primitive(x) (VINNAS, eq. 3).
 
     The kernels of all its primitives lie end to end in one vector of means and one of log-variances: a supergraph then
     has hundreds of variables and not thousands, and its KL term and its optimizer's step few large kernels.
 
     Args:
         stride: 1, or 2 on the edges that leave the inputs of a reduction cell.
+        space: name of the search space.
+        normalize_all: batch normalisation, without parameters, also of skip and of bare pools; the output of every
+            primitive then has the same variance, and its strength says how much it weighs.
         variational: Gaussian weights; False makes plain point weights.
         estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: seed of the means' initial values.
@@ -35,6 +39,8 @@ class MixedOp(keras.layers.Layer):
         self,
         *,
         stride: int = 1,
+        space: str = VINNAS.name,
+        normalize_all: bool = False,
         variational: bool = True,
         estimator: str = LOCAL_REPARAMETRIZATION,
         seed: int | None = None,
@@ -44,6 +50,8 @@ class MixedOp(keras.layers.Layer):
         if stride not in (1, 2):
             raise ValueError(f"stride must be 1 or 2, got {stride}.")
         self.stride = stride
+        self.space = SPACES[space]
+        self.normalize_all = normalize_all
         self.variational = variational
         self.estimator = estimator
         self.seed = seed
@@ -51,7 +59,7 @@ class MixedOp(keras.layers.Layer):
 
     def build(self, input_shape: Shape, *_: Any) -> None:
         """Makes the flat `mean` (Glorot uniform by kernel) and `log_variance` (-10) for `input_shape[-1]` channels."""
-        shapes = kernel_shapes(self.stride, input_shape[-1])
+        shapes = kernel_shapes(self.space, self.stride, input_shape[-1])
         seeds = np.random.SeedSequence(self.seed).generate_state(len(shapes))
         kernel_values = [
             keras.ops.reshape(keras.initializers.GlorotUniform(seed=int(seed))(shape), (-1,))
@@ -78,7 +86,7 @@ class MixedOp(keras.layers.Layer):
 
         Args:
             x: [n, h, w, c].
-            strengths: [K], non-negative, in the order of PRIMITIVES.
+            strengths: [K], non-negative, in the order of the space's primitives.
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the weights, which spares computing them in an alpha step.
         """
@@ -89,6 +97,8 @@ class MixedOp(keras.layers.Layer):
             tf.cast(strengths, tf.float32),
             seed,
             stride=self.stride,
+            space=self.space.name,
+            normalize_all=self.normalize_all,
             estimator=self.estimator,
             freeze_weights=freeze_weights,
         )
@@ -103,15 +113,19 @@ class MixedOp(keras.layers.Layer):
         return {
             **super().get_config(),
             "stride": self.stride,
+            "space": self.space.name,
+            "normalize_all": self.normalize_all,
             "variational": self.variational,
             "estimator": self.estimator,
             "seed": self.seed,
         }
 
 
-def kernel_shapes(stride: int, channels: int) -> list[tuple[int, int, int, int]]:
+def kernel_shapes(space: SearchSpace, stride: int, channels: int) -> list[tuple[int, int, int, int]]:
     """Shapes of an edge's kernels, in the order in which they lie in its flat vectors."""
-    return [convolution.kernel_shape(channels) for name in PRIMITIVES for convolution, _ in convolutions(name, stride)]
+    return [
+        convolution.kernel_shape(channels) for name in space.primitives for convolution, _ in convolutions(name, stride)
+    ]
 
 
 def _split(flat: tf.Tensor, shapes: list[tuple[int, int, int, int]]) -> list[tf.Tensor]:
@@ -130,6 +144,8 @@ def _mix(
     seed: tf.Tensor | None,
     *,
     stride: int,
+    space: str,
+    normalize_all: bool,
     estimator: str,
     freeze_weights: bool,
 ) -> tf.Tensor:
@@ -138,22 +154,29 @@ def _mix(
         log_variance = None if log_variance is None else tf.stop_gradient(log_variance)
     if log_variance is not None and estimator == WEIGHT_SAMPLING:
         mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
-    shapes = kernel_shapes(stride, x.shape[-1])
+    names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
+    shapes = kernel_shapes(SPACES[space], stride, x.shape[-1])
     means = iter(_split(tf.cast(mean, x.dtype), shapes))
     variances = iter([None] * len(shapes))
     if log_variance is not None:
         variances = iter(_split(tf.cast(tf.exp(log_variance), x.dtype), shapes))
     seeds = iter([None] * len(shapes) if seed is None else kernels.split(seed, len(shapes)))
+    activated = tf.nn.relu(x) if pre_activation else x
     terms = []
-    for name, strength in zip(PRIMITIVES, tf.unstack(strengths), strict=True):
+    for name, strength in zip(names, tf.unstack(strengths), strict=True):
         if name == "zero":
             continue
-        y = x
-        for convolution, strides in convolutions(name, stride):
+        chain, pool = convolutions(name, stride), PRIMITIVES[name].pool
+        y = activated if chain else x
+        for convolution, strides in chain:
             linear = partial(convolve, convolution=convolution, strides=strides)
             y = sample_linear(linear, y, next(means), next(variances), next(seeds))
-        pool = PRIMITIVES[name].pool
         if pool:
             y = kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride)
-        terms.append(tf.cast(strength, x.dtype) * y if name == "skip" else kernels.normalize_relu(y, strength))
+        if name != "skip" and not pre_activation:
+            terms.append(kernels.normalize_relu(y, strength))
+        elif chain and pre_activation or normalize_all:
+            terms.append(kernels.normalize(y, strength))
+        else:
+            terms.append(tf.cast(strength, x.dtype) * y)
     return tf.add_n(terms)

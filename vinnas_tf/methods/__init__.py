@@ -2,10 +2,16 @@
 
 from vinnas_tf.config import SearchConfig, require
 from vinnas_tf.methods.base import Method
+from vinnas_tf.methods.darts import Darts
+from vinnas_tf.methods.random_search import RandomSearch
 from vinnas_tf.methods.vinnas import Vinnas
+from vinnas_tf.methods.vinnas_joint import VinnasJoint
 
 METHODS: dict[str, type[Method]] = {
     "vinnas": Vinnas,
+    "vinnas_joint": VinnasJoint,
+    "darts": Darts,
+    "random": RandomSearch,
 }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.config import SearchConfig
@@ -34,16 +35,26 @@ class Term:
 
 
 class Method(Protocol):
-    """A search method.
+    """A search method; what a method leaves out is as in this class.
 
     Attributes:
+        trains: whether a supergraph is trained at all.
         variational_weights: Gaussian weights in the supergraph, or points.
-        gaussian_alphas: Gaussian architecture parameters, or points.
+        initial_log_variance: of Gaussian architecture parameters; None makes them points.
+        normalize_all: whether skip and bare pools are normalised, as all other primitives are.
+        single_level: whether each step moves weights and architecture parameters together, on either half of the data.
+        looks_ahead: whether the architecture gradient sees that weights follow architecture parameters (second order).
+        keeps_best_epoch: whether the alphas of the epoch with the least error on the alpha half are kept, or the last.
         terms: what the loss consists of beside the cross-entropy, by name.
     """
 
-    variational_weights: bool
-    gaussian_alphas: bool
+    trains: bool = True
+    variational_weights: bool = False
+    initial_log_variance: float | None = None
+    normalize_all: bool = False
+    single_level: bool = False
+    looks_ahead: bool = False
+    keeps_best_epoch: bool = False
     terms: dict[str, Term]
 
     def __init__(self, config: SearchConfig) -> None: ...
@@ -54,12 +65,23 @@ class Method(Protocol):
 
     def weight_terms(self, posteriors: list[tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
         """Raw values of the terms that the weight step adds, from all (mean, log_variance) of the weights."""
-        ...
+        return {}
 
     def alpha_terms(self, alphas: dict[str, Alphas], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Raw values of the terms that the alpha step adds."""
+        return {}
+
+    def score(self, alpha: np.ndarray) -> np.ndarray:
+        """What a draw of alpha, [..., edges, K], is ranked by where its probability of being chosen is estimated."""
         ...
 
-    def derive(self, posterior: Posterior) -> Genotype:
-        """The architecture that the posterior of the alphas stands for."""
+    def derive(self, posterior: Posterior | None) -> Genotype:
+        """The architecture that the posterior of the alphas stands for; None where nothing was trained."""
         ...
+
+
+def sample_alphas(alphas: Alphas, seed: tf.Tensor, samples: int) -> tf.Tensor:
+    """Draws [samples, edges, K] of Gaussian alphas from `seed`, int32 [2]."""
+    assert alphas.log_variance is not None  # `initial_log_variance` asks for it.
+    mean, log_variance = alphas.mean.value, alphas.log_variance.value
+    return mean + tf.exp(0.5 * log_variance) * tf.random.stateless_normal((samples, *mean.shape), seed)

@@ -1,27 +1,30 @@
 """VINNAS as published: Ferianc et al., VINNAS: Variational Inference-based Neural Network Architecture Search."""
 
+import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.genotype import Genotype
-from vinnas_tf.methods.base import Alphas, Term
+from vinnas_tf.methods.base import Alphas, Method, Term, sample_alphas
 from vinnas_tf.posterior import Posterior, select
-from vinnas_tf.primitives import PRIMITIVES
-from vinnas_tf.variational import clip_zero, entropy, kl_divergence
+from vinnas_tf.space import SPACES
+from vinnas_tf.variational import INITIAL_LOG_VARIANCE, clip_zero, entropy, kl_divergence
 
 # The entropy is of an expectation; more samples of alpha than these do not change its gradient noticeably while the
 # posterior is as narrow as it starts.
 ENTROPY_SAMPLES = 8
 
 
-class Vinnas:
+class Vinnas(Method):
     """Gaussian weights and Gaussian alphas under log-uniform priors; objective (8); choice by positive SNR."""
 
-    variational_weights = True
-    gaussian_alphas = True
+    initial_log_variance = INITIAL_LOG_VARIANCE
+    keeps_best_epoch = True  # Algorithm 1, lines 14 to 18
 
     def __init__(self, config: SearchConfig) -> None:
+        self.variational_weights = config.variational
         self.select = config.select
+        self._zero = SPACES[config.space].primitives.index("zero")
         self.terms = {
             "kl_weights": Term(config.gamma_weights, of_weights=True, per_example=True),
             "kl_alphas": Term(config.gamma_alphas, of_weights=False, per_example=True),
@@ -30,11 +33,12 @@ class Vinnas:
 
     def strengths(self, alphas: Alphas, seed: tf.Tensor | None) -> tf.Tensor:
         """softmax(alpha) of one Gaussian sample of alpha, or of its mean (eq. 3), the strength of zero clipped."""
-        alpha = alphas.mean.value if seed is None else self._sample(alphas, seed, samples=1)[0]
-        return _mixing_weights(alpha)
+        return self._mixing_weights(alphas.mean.value if seed is None else sample_alphas(alphas, seed, samples=1)[0])
 
     def weight_terms(self, posteriors: list[tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
         """The sum of KL(w), eq. (8), second term."""
+        if not posteriors:
+            return {"kl_weights": tf.constant(0.0)}
         means = tf.concat([tf.reshape(mean, [-1]) for mean, _ in posteriors], axis=0)
         log_variances = tf.concat([tf.reshape(log_variance, [-1]) for _, log_variance in posteriors], axis=0)
         return {"kl_weights": tf.reduce_sum(kl_divergence(means, log_variances))}
@@ -44,26 +48,20 @@ class Vinnas:
         divergence = tf.constant(0.0)
         edge_entropy = tf.constant(0.0)
         for position, of_type in enumerate(alphas.values()):
-            mean, log_variance = _gaussian(of_type)
-            divergence += tf.reduce_sum(kl_divergence(mean, log_variance))
-            samples = self._sample(of_type, seed + position, ENTROPY_SAMPLES)
-            edge_entropy += tf.reduce_sum(entropy(tf.reduce_mean(_mixing_weights(samples), axis=0)))
+            assert of_type.log_variance is not None
+            divergence += tf.reduce_sum(kl_divergence(of_type.mean.value, of_type.log_variance.value))
+            samples = sample_alphas(of_type, seed + position, ENTROPY_SAMPLES)
+            edge_entropy += tf.reduce_sum(entropy(tf.reduce_mean(self._mixing_weights(samples), axis=0)))
         return {"kl_alphas": divergence, "entropy": edge_entropy}
 
-    def derive(self, posterior: Posterior) -> Genotype:
-        """Each state's two best edges with their best primitive, by positive SNR or by mean (Algorithm 1, line 21)."""
-        return select(posterior.scores(self.select), posterior.states, posterior.primitives)
+    def score(self, alpha: np.ndarray) -> np.ndarray:
+        """Alpha itself."""
+        return alpha
 
-    def _sample(self, alphas: Alphas, seed: tf.Tensor, samples: int) -> tf.Tensor:
-        mean, log_variance = _gaussian(alphas)
-        noise = tf.random.stateless_normal((samples, *mean.shape), seed)
-        return mean + tf.exp(0.5 * log_variance) * noise
+    def derive(self, posterior: Posterior | None) -> Genotype:
+        """Each state's best edges with their best primitive, by positive SNR or by mean (Algorithm 1, line 21)."""
+        assert posterior is not None
+        return select(posterior.scores(self.select), posterior.states, posterior.primitives, posterior.space)
 
-
-def _gaussian(alphas: Alphas) -> tuple[tf.Tensor, tf.Tensor]:
-    assert alphas.log_variance is not None  # `gaussian_alphas` asks for it.
-    return alphas.mean.value, alphas.log_variance.value
-
-
-def _mixing_weights(alpha: tf.Tensor) -> tf.Tensor:
-    return tf.nn.softmax(clip_zero(alpha, list(PRIMITIVES).index("zero")), axis=-1)
+    def _mixing_weights(self, alpha: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(clip_zero(alpha, self._zero), axis=-1)

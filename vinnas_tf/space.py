@@ -1,0 +1,79 @@
+"""The search spaces: which operations a cell chooses from, how its nodes hang together, and what a choice may be."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a cell of the supergraph is made of.
+
+    Attributes:
+        name: what `--space` calls it.
+        primitives: names of the candidate operations of an edge, in the order of its strengths; keys of PRIMITIVES.
+        inputs: nodes that are given to a cell, the outputs of that many cells before it; states count on from there.
+        states: the only number of states that a cell may have; None allows any.
+        kept_edges: edges that a found cell keeps into each state, each with its best operation other than zero; None
+            keeps every edge.
+        concatenates: whether a cell's output is all its states, joined along the channels, or the last one.
+        preprocesses: whether a cell's inputs are brought to its width by 1x1 convolutions.
+        pre_activation: whether ReLU comes before a convolution, batch normalisation after it, and pools are bare; else
+            convolutions and pools are followed by batch normalisation and ReLU.
+        reduces: whether the letter R is a cell of mixed operations, or a fixed residual block.
+    """
+
+    name: str
+    primitives: tuple[str, ...]
+    inputs: int
+    states: int | None
+    kept_edges: int | None
+    concatenates: bool
+    preprocesses: bool
+    pre_activation: bool
+    reduces: bool
+
+    @property
+    def cell_types(self) -> tuple[str, ...]:
+        """The kinds of cells that are searched."""
+        return ("normal", "reduction") if self.reduces else ("normal",)
+
+    def edges(self, states: int) -> tuple[tuple[int, int], ...]:
+        """The (source, target) pairs of a cell of the supergraph, by target: (0, 2), (1, 2), (0, 3), ... in VINNAS."""
+        nodes = range(self.inputs, self.inputs + states)
+        return tuple((source, target) for target in nodes for source in range(target))
+
+    def node_name(self, node: int) -> str:
+        """What a person reads for a node of a cell."""
+        if node >= self.inputs:
+            return f"state {node}"
+        return "input" if self.inputs == 1 else ("c−2", "c−1")[node]
+
+
+# VINNAS, section V-A, with the paper's order of operations: "Each state always accepts 2 inputs processed through 2
+# operations."
+VINNAS = SearchSpace(
+    name="vinnas",
+    primitives=(
+        "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "dil_conv_3x3", "dil_conv_5x5", "conv_7x1_1x7",
+        "max_pool_3x3", "avg_pool_3x3", "skip", "zero",
+    ),
+    inputs=2,
+    states=None,
+    kept_edges=2,
+    concatenates=True,
+    preprocesses=True,
+    pre_activation=False,
+    reduces=True,
+)  # fmt: skip
+# Dong and Yang 2020, NAS-Bench-201, section 2.1 and figure 1: four nodes, of which three are states.
+NASBENCH201 = SearchSpace(
+    name="nasbench201",
+    primitives=("zero", "skip", "conv_1x1", "conv_3x3", "avg_pool_3x3"),
+    inputs=1,
+    states=3,
+    kept_edges=None,
+    concatenates=False,
+    preprocesses=False,
+    pre_activation=True,
+    reduces=False,
+)
+SPACES = {space.name: space for space in (VINNAS, NASBENCH201)}
