@@ -75,15 +75,20 @@ DESIGNS: dict[str, Callable[[Config, Batches], Callable[[], object]]] = {
 }
 
 
-def _serve(design: str, config: Config, image_size: int, connection: Connection) -> None:
-    """A design's process: for each message it runs an iteration, and answers (its seconds, peak memory so far)."""
+def synthetic_batches(config: Config, image_size: int) -> Batches:
+    """A batch for the weights and one for the alphas: normalised images [n, h, w, c] float32, and labels int32 [n]."""
     generator = np.random.default_rng(0)
     shape = (config.batch_size, image_size, image_size, IMAGE_CHANNELS)
     weight_batch, alpha_batch = (
         (generator.normal(size=shape).astype(np.float32), generator.integers(CLASSES, size=shape[0], dtype=np.int32))
         for _ in range(2)
     )
-    iterate = DESIGNS[design](config, (weight_batch, alpha_batch))
+    return weight_batch, alpha_batch
+
+
+def _serve(design: str, config: Config, image_size: int, connection: Connection) -> None:
+    """A design's process: for each message it runs an iteration, and answers (its seconds, peak memory so far)."""
+    iterate = DESIGNS[design](config, synthetic_batches(config, image_size))
     unit = 1 if sys.platform == "darwin" else 1024
     while True:
         try:

@@ -7,15 +7,15 @@ half. Without --iteration_seconds it is measured here, after the pipeline. Each 
 cores while it is measured; in a search they share them.
 """
 
-import argparse
 import contextlib
 import statistics
 import time
 
 import numpy as np
 
-from benchmarks.designs import CLASSES, IMAGE_CHANNELS, Worker
-from vinnas_tf.config import AUGMENTATIONS, ConfigError, SearchConfig
+from benchmarks.command import add_step_options, make_parser, require_positive, step_config
+from benchmarks.designs import CLASSES, IMAGE_CHANNELS, Config, Worker
+from vinnas_tf.config import AUGMENTATIONS
 
 
 def pipeline_images_per_second(batch_size: int, image_size: int, steps: int, epochs: int) -> list[float]:
@@ -46,7 +46,7 @@ def pipeline_images_per_second(batch_size: int, image_size: int, steps: int, epo
     return speeds[1:]
 
 
-def iteration_seconds(config: SearchConfig, image_size: int, repeats: int = 3) -> float:
+def iteration_seconds(config: Config, image_size: int, repeats: int = 3) -> float:
     """Median seconds of a search iteration, in a process of its own."""
     with contextlib.closing(Worker("vinnas_tf", config, image_size)) as worker:
         worker.iterate()
@@ -56,37 +56,19 @@ def iteration_seconds(config: SearchConfig, image_size: int, repeats: int = 3) -
 
 def main(argv: list[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.input_pipeline",
-        usage="%(prog)s [--option=value ...]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser("benchmarks.input_pipeline", __doc__)
     add = parser.add_argument
     add("--iteration_seconds", type=float, help="seconds of a search iteration (default: measured)")
-    add("--cells", default="NNRNNRNN", help="skeleton, where the iteration is measured (%(default)s)")
-    add("--states", type=int, default=4, help="states per cell, likewise (%(default)s)")
-    add("--channels", type=int, default=16, help="channels of the first cell, likewise (%(default)s)")
-    add("--batch", type=int, default=16, help="batch size (%(default)s)")
-    add("--image_size", type=int, default=32, help="pixels a side (%(default)s)")
+    add_step_options(parser, "cells", remark=", where the iteration is measured")
+    add_step_options(parser, "states", "channels", remark=", likewise")
+    add_step_options(parser, "batch", "image_size")
     add("--steps", type=int, default=100, help="batches an epoch of the pipeline (%(default)s)")
     add("--epochs", type=int, default=5, help="epochs of the pipeline (%(default)s)")
     arguments = parser.parse_args(argv)
-    for name in ("batch", "image_size", "steps", "epochs"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} must be at least 1, got {getattr(arguments, name)}.")
+    require_positive(parser, arguments, "batch", "image_size", "steps", "epochs")
     if arguments.iteration_seconds is not None and arguments.iteration_seconds <= 0:
         parser.error(f"--iteration_seconds must be positive, got {arguments.iteration_seconds}.")
-    try:
-        config = SearchConfig(
-            cells=arguments.cells,
-            states=arguments.states,
-            channels=arguments.channels,
-            batch_size=arguments.batch,
-        )
-    except ConfigError as error:
-        parser.error(str(error))
+    config = step_config(parser, arguments, arguments.cells, arguments.batch)
     speeds = pipeline_images_per_second(arguments.batch, arguments.image_size, arguments.steps, arguments.epochs)
     seconds = arguments.iteration_seconds or iteration_seconds(config, arguments.image_size)
     delivered, taken = statistics.median(speeds), 2 * arguments.batch / seconds

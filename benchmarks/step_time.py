@@ -18,7 +18,6 @@ import os
 import platform
 import statistics
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -26,15 +25,13 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.command import add_step_options, make_parser, markdown, notes, require_positive, step_config
 from benchmarks.designs import DESIGNS, Config, Worker, WorkerError
 from benchmarks.flop import iteration_flop, machine_flop_per_second
-from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig, require
+from vinnas_tf.config import ConfigError, TrainConfig
 from vinnas_tf.files import write_atomically
-from vinnas_tf.genotype import Genotype
-from vinnas_tf.skeleton import CELL_TYPE_OF
 
 HEADER = ("design", "cells", "batch", "s / iteration (min–max)", "× pytorch", "× frozen", "first, s", "GiB", "× floor")
-WIDTH = 100  # of the notes below the table, about its own
 LEGEND = (
     "An iteration is a weight step and an alpha step of the search, or one training step of a found network. Seconds "
     "are medians; × is the median over turns of the peer's seconds divided by the design's; first is the first "
@@ -157,15 +154,6 @@ def rows_of(config: Config, results: dict[str, Measurement], floor_seconds: floa
     ]
 
 
-def markdown(rows: list[list[str]]) -> str:
-    """A Markdown table with aligned columns under HEADER."""
-    widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
-    lines = [HEADER, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    )
-
-
 def main(argv: list[str] | None = None) -> None:
     """The command."""
     parser = _parser()
@@ -179,14 +167,10 @@ def main(argv: list[str] | None = None) -> None:
     unknown = sorted(set(designs) - DESIGNS.keys())
     if unknown:
         parser.error(f"--designs knows {', '.join(DESIGNS)}; got {', '.join(unknown)}.")
-    if arguments.repeats < 1:
-        parser.error(f"--repeats must be at least 1, got {arguments.repeats}.")
+    require_positive(parser, arguments, "repeats")
     if arguments.output and not arguments.output.absolute().parent.is_dir():
         parser.error(f"--output={arguments.output}: there is no such folder.")
-    try:
-        configs = [_config(arguments, cells, batch) for cells, batch in zip(skeletons, batches, strict=True)]
-    except ConfigError as error:
-        parser.error(str(error))
+    configs = [step_config(parser, arguments, *step) for step in zip(skeletons, batches, strict=True)]
     # Last: what is mistyped is told whether or not PyTorch is there.
     if _with_torch(designs) and importlib.util.find_spec("torch") is None:
         parser.error("PyTorch is not installed: pip install torch, or give --designs=vinnas_tf.")
@@ -199,35 +183,19 @@ def main(argv: list[str] | None = None) -> None:
             parser.error(str(error))
 
 
-def _config(arguments: argparse.Namespace, cells: str, batch: int) -> Config:
-    """What one iteration is; raises ConfigError where there is no such thing."""
-    if not arguments.genotype:
-        return SearchConfig(cells=cells, states=arguments.states, channels=arguments.channels, batch_size=batch)
-    genotype = Genotype.load(arguments.genotype)
-    missing = {CELL_TYPE_OF[letter] for letter in cells} - genotype.cells.keys()
-    require(not missing, f"--cells={cells}: {arguments.genotype} has no {' and no '.join(sorted(missing))} cell.")
-    return TrainConfig(
-        genotype=arguments.genotype,
-        cells=cells,
-        channels=arguments.channels,
-        stem_stride=arguments.stem_stride,
-        batch_size=batch,
-    )
-
-
 def report(designs: Sequence[str], configs: Sequence[Config], image_size: int, repeats: int) -> str:
     """Measures the designs on each configuration; a table and what must be known to read it, in Markdown."""
-    rows, notes = [], []
+    rows, remarks = [], []
     for config in configs:
         title = f"{config.cells} at batch {config.batch_size}"
         _progress(f"{title}:")
         load = os.getloadavg()[0]
         speed = machine_flop_per_second()
         flop = iteration_flop(config, image_size)
-        results, remarks = measure(designs, config, image_size, repeats)
+        results, events = measure(designs, config, image_size, repeats)
         rows += rows_of(config, results, flop / speed)
         floor = f"Floor: {flop / 1e9:.4g} GFLOP at {speed / 1e9:.0f} GFLOP/s, {flop / speed:.3g} s."
-        notes.append(f"{title}: " + " ".join([floor, *remarks, f"Load average at the start: {load:.1f}."]))
+        remarks.append(f"{title}: " + " ".join([floor, *events, f"Load average at the start: {load:.1f}."]))
     packages = ["tensorflow", "keras"] + (["torch"] if _with_torch(designs) else [])
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     first = configs[0]
@@ -237,28 +205,15 @@ def report(designs: Sequence[str], configs: Sequence[Config], image_size: int, r
         f"iterations each. {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
         f"{versions}."
     )
-    lines = [
-        textwrap.fill(note, WIDTH, initial_indent="- ", subsequent_indent="  ") for note in (setting, *notes, *LEGEND)
-    ]
-    return "\n".join([markdown(rows), "", *lines])
+    return "\n".join([markdown(HEADER, rows), "", notes(setting, *remarks, *LEGEND)])
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.step_time",
-        usage="%(prog)s [--option=value ...]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser("benchmarks.step_time", __doc__)
     add = parser.add_argument
     add("--cells", default="NNRNNRNN,NRN,NNRNNRNN", help="skeletons, separated by commas (%(default)s)")
     add("--batch", type=_integers, default="16,64,64", help="batch size of each skeleton (%(default)s)")
-    add("--genotype", default="", help="times training steps of the network of this genotype file")
-    add("--stem_stride", type=int, default=1, help="of that network (%(default)s)")
-    add("--states", type=int, default=4, help="states per cell (%(default)s)")
-    add("--channels", type=int, default=16, help="channels of the first cell (%(default)s)")
-    add("--image_size", type=int, default=32, help="pixels a side (%(default)s)")
+    add_step_options(parser, "genotype", "stem_stride", "states", "channels", "image_size")
     add("--repeats", type=int, default=5, help="recorded iterations of each design (%(default)s)")
     add("--designs", default="", help=f"some of {','.join(DESIGNS)}; else all that make sense")
     add("--output", type=Path, help="Markdown file for the table")

@@ -5,9 +5,10 @@ import multiprocessing
 
 import pytest
 
+from benchmarks.command import markdown
 from benchmarks.designs import Worker, WorkerError
 from benchmarks.flop import multiply_adds
-from benchmarks.step_time import HEADER, Measurement, main, markdown, rows_of
+from benchmarks.step_time import HEADER, Measurement, main, rows_of
 from vinnas_tf.config import SearchConfig, TrainConfig
 from vinnas_tf.flop import count_flops
 from vinnas_tf.genotype import Edge, Genotype
@@ -70,7 +71,7 @@ def test_ratios_are_medians_over_turns_so_that_a_slow_turn_slows_both():
 
 
 def test_the_report_is_a_markdown_table():
-    header, rule, row = markdown([["pytorch", "NRNNRNNRNN", *"1234567"]]).splitlines()
+    header, rule, row = markdown(HEADER, [["pytorch", "NRNNRNNRNN", *"1234567"]]).splitlines()
     assert len(header) == len(rule) == len(row)
     assert [cell.strip() for cell in header.strip("|").split("|")] == list(HEADER)
     assert set(rule) == set("|- ")

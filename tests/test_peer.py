@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from gradients import GradientRecorder
 
 from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig
@@ -34,13 +35,6 @@ CONFIG = SearchConfig(
 def relative_error(ours, theirs) -> float:
     """The largest difference in a tensor, relative to its largest element."""
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-
-
-class GradientRecorder:
-    """Takes an optimizer's place, and keeps the gradients instead of applying them."""
-
-    def apply(self, gradients, variables):
-        self.gradients = {id(v): np.array(g) for g, v in zip(gradients, variables, strict=True)}
 
 
 def our_noise(model: SearchModel, seed: tf.Tensor):

@@ -2,14 +2,13 @@
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import kill_in_epoch
 
 SETTINGS = ["--preset=smoke", "--cells=NR", "--epochs=4", "--weight_epochs=1", "--seed=5"]
 RESULTS = ("genotype.json", "posterior.json", "metrics.csv", "trajectory.npz")
@@ -21,17 +20,6 @@ def command(run_dir: Path, *flags: str) -> list[str]:
 
 def run(run_dir: Path, *flags: str) -> subprocess.CompletedProcess:
     return subprocess.run(command(run_dir, *flags), capture_output=True, text=True, timeout=900, check=False)
-
-
-def kill_in_epoch(run_dir: Path, epoch: int) -> None:
-    """Starts the command and kills it without warning once it has printed `epoch`'s line: in the middle of the next."""
-    process = subprocess.Popen(command(run_dir), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(f"{epoch:>3}/"):
-            break
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +75,8 @@ def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -
 def test_killed_twice_it_ends_bit_for_bit_as_if_it_had_not_been(finished: tuple[Path, str], tmp_path: Path) -> None:
     whole, _ = finished
     folder = tmp_path / "killed"
-    kill_in_epoch(folder, 1)
-    kill_in_epoch(folder, 3)
+    kill_in_epoch(command(folder), 1)
+    kill_in_epoch(command(folder), 3)
     result = run(folder)
     assert result.returncode == 0, result.stderr
     assert "Resumes after epoch 3" in result.stdout

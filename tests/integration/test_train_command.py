@@ -3,9 +3,7 @@
 import hashlib
 import io
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -14,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from killing import kill_in_epoch
 from PIL import Image
 
 GENOTYPE = {
@@ -50,17 +49,6 @@ def command(run_dir: Path, *flags: str) -> list[str]:
 
 def run(run_dir: Path, *flags: str) -> subprocess.CompletedProcess:
     return subprocess.run(command(run_dir, *flags), capture_output=True, text=True, timeout=900, check=False)
-
-
-def kill_in_epoch(run_dir: Path, epoch: int, *flags: str) -> None:
-    """Starts the command and kills it once it has printed `epoch`'s line: in the middle of the next."""
-    process = subprocess.Popen(command(run_dir, *flags), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(f"{epoch:>3}/"):
-            break
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +156,8 @@ def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -
 
 def test_killed_twice_it_ends_as_if_it_had_not_been(finished: tuple[Path, str], genotype: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    kill_in_epoch(folder, 2, f"--genotype={genotype}")
-    kill_in_epoch(folder, 4, f"--genotype={genotype}")
+    kill_in_epoch(command(folder, f"--genotype={genotype}"), 2)
+    kill_in_epoch(command(folder, f"--genotype={genotype}"), 4)
     again = run(folder, f"--genotype={genotype}")
     assert again.returncode == 0, again.stderr
     assert "Resumes after epoch 4" in again.stdout
