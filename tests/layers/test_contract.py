@@ -12,6 +12,7 @@ from vinnas_tf.layers.cell import MixedCell, Preprocess
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.layers.mixed_op import MixedOp
+from vinnas_tf.layers.residual_block import ResidualBlock
 
 # Layer, shapes of its inputs without the batch. Odd sizes and strides are where padding goes wrong.
 LAYERS: dict[str, tuple[Callable[..., keras.Layer], list[tuple[int, ...]]]] = {
@@ -26,18 +27,28 @@ LAYERS: dict[str, tuple[Callable[..., keras.Layer], list[tuple[int, ...]]]] = {
     "preprocess": (lambda **kw: Preprocess(4, stride=2, seed=1, **kw), [(9, 8, 3)]),
     "mixed_op": (lambda **kw: MixedOp(seed=1, **kw), [(9, 8, 4), (10,)]),
     "mixed_op_strided": (lambda **kw: MixedOp(stride=2, variational=False, seed=1, **kw), [(9, 8, 4), (10,)]),
+    "mixed_op_nasbench201": (
+        lambda **kw: MixedOp(space="nasbench201", normalize_all=True, seed=1, **kw),
+        [(9, 8, 4), (5,)],
+    ),
+    "residual_block": (lambda **kw: ResidualBlock(6, seed=1, **kw), [(9, 8, 4)]),
     "mixed_cell": (
         lambda **kw: MixedCell(2, 4, reduction=True, stride_first=2, seed=1, **kw),
         [(16, 16, 3), (8, 8, 5), (5, 10)],
+    ),
+    "cell_nasbench201": (
+        lambda **kw: MixedCell(3, 4, space="nasbench201", seed=1, **kw),
+        [(16, 16, 3), (8, 8, 4), (6, 5)],
     ),
 }
 
 
 def example(shapes: list[tuple[int, ...]], batch: int = 8) -> list[np.ndarray]:
-    """Images are batched; strengths belong to the cell and are not."""
+    """Images are batched; strengths, behind them, belong to the cell and are not."""
     generator = np.random.default_rng(0)
-    images = [generator.normal(size=(batch, *shape)) for shape in shapes if shape[-1] != 10]
-    strengths = [generator.dirichlet(np.ones(10), size=shape[:-1]) for shape in shapes if shape[-1] == 10]
+    first = shapes[:1] if len(shapes[0]) == 1 else [shape for shape in shapes if len(shape) == 3]
+    images = [generator.normal(size=(batch, *shape)) for shape in first]
+    strengths = [generator.dirichlet(np.ones(shape[-1]), size=shape[:-1]) for shape in shapes[len(first) :]]
     return [array.astype("float32") for array in images + strengths]
 
 
