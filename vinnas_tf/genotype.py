@@ -69,12 +69,13 @@ class Genotype:
     @property
     def cells_without_weights(self) -> tuple[str, ...]:
         """The cell types that learn nothing: all their operations are skips of stride 1 and pools."""
+        return tuple(name for name, edges in self.cells.items() if not any(_learns(name, edge) for edge in edges))
 
-        def learns(cell_type: str, edge: Edge) -> bool:
-            stride = 2 if cell_type == "reduction" and edge.source < 2 else 1
-            return bool(convolutions(edge.primitive, stride))
-
-        return tuple(name for name, edges in self.cells.items() if not any(learns(name, edge) for edge in edges))
+    @property
+    def parameter_free_share(self) -> float:
+        """The share, in [0, 1], of the operations of all cell types that learn nothing: skips of stride 1 and pools."""
+        learns = [_learns(name, edge) for name, edges in self.cells.items() for edge in edges]
+        return 1 - sum(learns) / len(learns)
 
     def to_json(self) -> str:
         """This genotype as the text of a JSON file."""
@@ -131,6 +132,11 @@ def parse_versioned(text: str, kind: str, version: int, fields: Iterable[str]) -
     wrong += [f"{name!r} is unknown" for name in sorted(data.keys() - expected)]
     require(not wrong, f"{kind}: {', '.join(wrong)}; expected {', '.join(sorted(expected))}.")
     return data
+
+
+def _learns(cell_type: str, edge: Edge) -> bool:
+    stride = 2 if cell_type == "reduction" and edge.source < 2 else 1
+    return bool(convolutions(edge.primitive, stride))
 
 
 def _parse_edges(cell_type: str, entries: Any) -> tuple[Edge, ...]:
