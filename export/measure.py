@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-import vinnas_tf
+from vinnas_tf.child import environment
 from vinnas_tf.config import ConfigError
 
 THREADS = (1, 2)
@@ -108,11 +108,9 @@ def time_calls(paths: Sequence[Path], image: np.ndarray) -> list[dict[str, dict[
 
 def _fresh_process(arguments: Sequence[Any], path: Path) -> str:
     """Runs this module; returns what it printed."""
-    # The package's place, for a checkout that isn't the working folder.
-    places = [str(Path(vinnas_tf.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", __name__, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
+        env=environment(),
         capture_output=True,
         text=True,
     )

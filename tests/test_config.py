@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig
+from vinnas_tf.config import CompareConfig, ConfigError, DataConfig, SearchConfig, TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,11 @@ from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig
         (TrainConfig, "held_out", 1.0, 0.0),
         (TrainConfig, "fine_tuning_epochs", -1, 1),
         (TrainConfig, "seed", -1, 0),
+        (CompareConfig, "methods", ("vinnas", "vinnas"), ("vinnas", "vinnas-magnitude")),
+        (CompareConfig, "seeds", 0, 1),
+        (CompareConfig, "first_seed", -1, 100),
+        (CompareConfig, "search", "--cells='NR", "--cells='NR' --epochs=3"),
+        (CompareConfig, "train", '--augment="', "--augment=crop,flip"),
     ],
 )
 def test_range_of_a_setting(config, field, bad, good):
@@ -61,7 +66,7 @@ def test_range_of_a_setting(config, field, bad, good):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("config", [DataConfig, SearchConfig, TrainConfig])
+@pytest.mark.parametrize("config", [DataConfig, SearchConfig, TrainConfig, CompareConfig])
 def test_settings_are_frozen_and_every_one_has_a_help(config):
     resolved = config()
     for field in dataclasses.fields(config):

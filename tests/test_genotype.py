@@ -143,3 +143,14 @@ def test_a_cell_of_skips_and_pools_learns_nothing_but_a_strided_skip_is_a_convol
     later = Genotype(2, reduction=(*pools, Edge(3, 2, "skip")))  # The second state's skip has stride 1.
     assert later.cells_without_weights == ("reduction",)
     assert Genotype(1, normal=(*pools, Edge(2, 0, "dil_conv_3x3"))).cells_without_weights == ()
+
+
+def test_the_share_without_parameters_counts_the_operations_of_both_cells():
+    learning = (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "conv_7x1_1x7"))
+    pools = (Edge(2, 0, "max_pool_3x3"), Edge(2, 1, "avg_pool_3x3"))
+    skips = (Edge(2, 0, "skip"), Edge(2, 1, "max_pool_3x3"))
+    assert Genotype(1, normal=learning).parameter_free_share == 0
+    assert Genotype(1, normal=skips, reduction=pools).parameter_free_share == 1
+    assert Genotype(1, normal=learning, reduction=skips).parameter_free_share == 0.25  # The strided skip learns.
+    later = Genotype(2, reduction=(*learning, Edge(3, 2, "skip")))
+    assert later.parameter_free_share == pytest.approx(1 / 3)

@@ -75,6 +75,7 @@ def test_presets_and_settings_come_from_the_installed_package(installed, reposit
     [
         (["vinnas_tf.search", "--dataset=cifar10"], ["--cells=NNRNNRNN", "cifar10_laptop"]),
         (["vinnas_tf.train", "--dataset=mnist"], ["--epochs=100", "mnist_laptop"]),
+        (["vinnas_tf.compare"], ["--seeds=3", "vinnas-magnitude"]),
         (["vinnas_tf.export"], ["--formats=saved_model,tflite"]),
         (["vinnas_tf.export.verify"], ["--network="]),
     ],

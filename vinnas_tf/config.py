@@ -7,6 +7,7 @@ expected, what came, and what to do.
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -200,6 +201,36 @@ class VerifyConfig:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """What is compared, on which data, and with how many seeds."""
+
+    methods: tuple[str, ...] = setting(
+        (),
+        "Rows of the table, search methods or ablations; the others are held against the first. Empty: every method.",
+    )
+    seeds: int = setting(3, "Seeds: each row is searched and trained with each of them.")
+    first_seed: int = setting(0, "The first seed; the others follow it.")
+    dataset: str = setting("", "Data set, as for the search; empty: the preset's, else the search's own default.")
+    data_dir: str = setting("", "TFDS data folder; empty: TFDS_DATA_DIR, else TFDS's own default.")
+    preset: str = setting("", "Preset of search and training; empty: those named after the data set, where there are.")
+    search: str = setting("", 'More flags for every search, such as --search="--epochs=8 --channels=16".')
+    train: str = setting("", 'More flags for every training, such as --train="--epochs=20 --held_out=0.1".')
+
+    def __post_init__(self) -> None:
+        require(len(set(self.methods)) == len(self.methods), f"--methods names a row twice: {','.join(self.methods)}.")
+        require(self.seeds >= 1, f"--seeds must be at least 1, got {self.seeds}.")
+        _require_seed(self.first_seed, "first_seed")
+        for name in ("search", "train"):
+            text = getattr(self, name)
+            try:
+                shlex.split(text)
+            except ValueError as error:
+                raise ConfigError(
+                    f"--{name} must be flags as a shell takes them, got {text!r}: {str(error).lower()}."
+                ) from error
+
+
 def restored(kind: type[Config], settings: Mapping[str, Any]) -> Config:
     """The settings dataclass that a run folder's record holds, among other settings; JSON has no tuples."""
     values = {field.name: settings[field.name] for field in dataclasses.fields(cast(Any, kind))}
@@ -243,5 +274,5 @@ def _require_share(config: Any, *names: str) -> None:
         require(0 <= value < 1, f"--{name} must lie in [0, 1), got {value}.")
 
 
-def _require_seed(seed: int) -> None:
-    require(0 <= seed < 2**31, f"--seed must lie in [0, 2^31), got {seed}.")
+def _require_seed(seed: int, name: str = "seed") -> None:
+    require(0 <= seed < 2**31, f"--{name} must lie in [0, 2^31), got {seed}.")

@@ -75,12 +75,19 @@ class Genotype:
     @property
     def cells_without_weights(self) -> tuple[str, ...]:
         """The cell types that learn nothing: only skips of stride 1 and pools lie between their inputs and output."""
+        return tuple(
+            name for name in self.cells if not any(self._learns(name, edge) for edge in self.connected_edges(name))
+        )
 
-        def learns(cell_type: str, edge: Edge) -> bool:
-            stride = 2 if cell_type == "reduction" and edge.source < SPACES[self.space].inputs else 1
-            return bool(convolutions(edge.primitive, stride))
+    @property
+    def parameter_free_share(self) -> float:
+        """The share, in [0, 1], of the operations of all cell types that learn nothing: skips of stride 1 and pools."""
+        learns = [self._learns(name, edge) for name, edges in self.cells.items() for edge in edges]
+        return 1 - sum(learns) / max(len(learns), 1)
 
-        return tuple(name for name in self.cells if not any(learns(name, edge) for edge in self.connected_edges(name)))
+    def _learns(self, cell_type: str, edge: Edge) -> bool:
+        stride = 2 if cell_type == "reduction" and edge.source < SPACES[self.space].inputs else 1
+        return bool(convolutions(edge.primitive, stride))
 
     def connected_edges(self, cell_type: str) -> list[Edge]:
         """The edges that lie on a way from an input of the cell to its output: all of them in VINNAS's space."""

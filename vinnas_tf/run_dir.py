@@ -27,7 +27,12 @@ from vinnas_tf.files import write_atomically, writing
 FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 # Per stage: the file that is its result, and everything that it may write into its folder.
-RESULTS = {"search": "genotype.json", "train": "result.json", "export": "manifest.json"}
+RESULTS = {
+    "search": "genotype.json",
+    "train": "result.json",
+    "export": "manifest.json",
+    "compare": "comparison.csv",
+}
 OUTPUTS = {
     "search": (
         "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
@@ -38,6 +43,7 @@ OUTPUTS = {
         "threshold.png", "threshold.csv", "tensorboard", "checkpoints", "fine_tuning",
     ),
     "export": ("saved_model", "tflite", "manifest.json"),
+    "compare": ("comparison.csv", "comparison.md", "comparison.png"),
 }  # fmt: skip
 _FINISHED = "finished"
 _LOCK = ".lock"
@@ -124,7 +130,7 @@ class RunDir:
     @property
     def finished(self) -> bool:
         """Whether the stage has ended; then its result exists."""
-        return _is_finished(self.path, self.stage)
+        return is_finished(self.path, self.stage)
 
     def mark_finished(self) -> None:
         """Marks the stage as finished; call it last, after every output is written."""
@@ -204,12 +210,13 @@ def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
     """
     path = Path(path)
     record = _read_stages(path).get(stage)
-    done = record is not None and _is_finished(path, stage)
+    done = record is not None and is_finished(path, stage)
     require(done, f"{path} has no finished {stage}: run python -m vinnas_tf.{stage} --run_dir={path} first.")
     return cast(dict[str, Any], record)
 
 
-def _is_finished(path: Path, stage: str) -> bool:
+def is_finished(path: Path, stage: str) -> bool:
+    """Whether `stage` was run to its end in the run folder `path`."""
     return all((path / stage / name).exists() for name in (_FINISHED, RESULTS[stage]))
 
 

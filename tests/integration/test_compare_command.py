@@ -1,0 +1,164 @@
+"""The compare command as a person meets it: real searches and trainings, killed and resumed, extended, mistyped."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+SETTINGS = [
+    "--preset=smoke", "--methods=vinnas,vinnas-magnitude", "--search=--states=1 --channels=2", "--train=--channels=2",
+]  # fmt: skip
+
+
+def command(run_dir: Path, *flags: str) -> list[str]:
+    return [sys.executable, "-u", "-m", "vinnas_tf.compare", *SETTINGS, f"--run_dir={run_dir}", *flags]
+
+
+def run(run_dir: Path, *flags: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(run_dir, *flags), capture_output=True, text=True, timeout=1800, check=False)
+
+
+def stop_after(epochs: int, run_dir: Path, by: signal.Signals, *flags: str) -> int:
+    """Starts the command, ends it when its first log tells of that many first epochs, and returns the exit code.
+
+    The search's is the first, the training's the second. The child that runs it must not outlive the command.
+    """
+    process = subprocess.Popen(command(run_dir, *flags), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    log = ["tail", "-F", "-n", "+1", str(run_dir / "vinnas-seed3.log")]  # It waits for the file, and for more of it.
+    with subprocess.Popen(log, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as tail:
+        assert tail.stdout is not None
+        for line in tail.stdout:
+            epochs -= line.startswith("  1/2 ")
+            if not epochs:
+                break
+        tail.kill()
+    (child,) = psutil.Process(process.pid).children()
+    os.kill(process.pid, by)
+    psutil.wait_procs([child], timeout=60)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    process.communicate()
+    return process.returncode
+
+
+def figures(run_dir: Path) -> list[dict[str, str]]:
+    """The rows of comparison.csv but for the times."""
+    with open(run_dir / "compare" / "comparison.csv", newline="") as file:
+        return [{name: text for name, text in row.items() if "seconds" not in name} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """An uninterrupted comparison's folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    result = run(folder, "--seeds=2", "--first_seed=3")
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def test_a_run_writes_all_that_it_promises(finished: tuple[Path, str]) -> None:
+    folder, printed = finished
+    rows = figures(folder)
+    assert [(row["row"], row["seed"]) for row in rows] == [
+        ("vinnas", "3"), ("vinnas", "4"), ("vinnas-magnitude", "3"), ("vinnas-magnitude", "4"),
+    ]  # fmt: skip
+    for row in rows:
+        of_row = folder / f"{row['row']}-seed{row['seed']}"
+        result = json.loads((of_row / "train" / "result.json").read_text())
+        assert float(row["accuracy"]) == result["test"]["stripped"]["accuracy"]
+        assert int(row["params_nonzero"]) == result["params_nonzero"]
+        stages = json.loads((of_row / "config.json").read_text())["stages"]
+        for stage, channels in (("search", 2), ("train", 2)):
+            settings = stages[stage]["settings"]
+            assert (settings["seed"], settings["channels"], settings["dataset"]) == (
+                int(row["seed"]), channels, "digits",
+            )  # fmt: skip
+            assert stages[stage]["preset"] == "smoke"
+        assert stages["search"]["settings"]["select"] == ("snr" if row["row"] == "vinnas" else "magnitude")
+        assert f"{float(row['accuracy']):.2%}" in printed
+    # Everything that decides a training is the same for all rows of a seed, but for what was found.
+    trained = [
+        json.loads((folder / f"{row}-seed3" / "config.json").read_text())["stages"]["train"]["settings"]
+        for row in ("vinnas", "vinnas-magnitude")
+    ]
+    assert [{**settings, "genotype_sha256": ""} for settings in trained][0] == {**trained[1], "genotype_sha256": ""}
+    table = (folder / "compare" / "comparison.md").read_text()
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:4]] == ["vinnas", "vinnas-magnitude"]
+    assert min(Image.open(folder / "compare" / "comparison.png").size) > 200
+
+
+def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -> None:
+    assert max(len(line) for line in finished[1].splitlines() if "/whole" not in line) <= 80
+
+
+def test_interrupted_and_killed_it_ends_as_if_it_had_not_been(finished: tuple[Path, str], tmp_path: Path) -> None:
+    folder, flags = tmp_path / "killed", ("--methods=vinnas", "--seeds=1", "--first_seed=3")
+    assert stop_after(1, folder, signal.SIGINT, *flags) == 130
+    assert stop_after(2, folder, signal.SIGKILL, *flags) == -signal.SIGKILL
+    log = (folder / "vinnas-seed3.log").read_text()
+    assert log.count("Resumes after epoch 1") == 1  # The search.
+    again = run(folder, *flags)
+    assert again.returncode == 0, again.stderr
+    assert "1 of 2 stages are done" in again.stdout
+    assert (folder / "vinnas-seed3.log").read_text().count("Resumes after epoch 1") == 2  # The training too.
+    assert figures(folder) == figures(finished[0])[:1]
+
+
+def test_a_finished_run_says_so_and_shows_its_table(finished: tuple[Path, str]) -> None:
+    folder, printed = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
+    again = run(folder, "--seeds=2", "--first_seed=3")
+    assert again.returncode == 0
+    assert "is finished" in again.stdout
+    assert again.stdout.endswith(printed[printed.index("\n\n") :])
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"} == before
+
+
+def test_fewer_rows_are_another_table_of_what_is_there(finished: tuple[Path, str], tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    again = run(folder, "--seeds=2", "--first_seed=3", "--methods=vinnas-magnitude")
+    assert again.returncode == 0, again.stderr
+    assert "6 of 6 stages are done" in again.stdout
+    assert figures(folder) == [row for row in figures(finished[0]) if row["row"] == "vinnas-magnitude"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--methods=vinnas,magic"], "error: --methods knows vinnas, "),
+        (["--search=--epoch=3"], "error: unknown flag --epoch: did you mean --epochs"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, flags: list[str], message: str) -> None:
+    result = run(tmp_path / "run", *flags)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(message)
+
+
+def test_other_settings_are_refused_by_name_and_overwriting_removes_the_runs(
+    finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    (folder / "notes-seed3").mkdir()  # Not ours.
+    other = ["--first_seed=3", "--search=--states=1 --channels=2 --weight_learning_rate=1e30"]
+    refused = run(folder, *other)
+    assert refused.returncode == 2
+    assert "made with other settings: search " in refused.stderr
+    assert figures(folder) == figures(finished[0])
+    failed = run(folder, *other, "--overwrite")  # It starts anew; the first search fails.
+    assert failed.returncode == 2
+    (line,) = failed.stderr.splitlines()
+    assert line.startswith("error: vinnas, seed 3, search: the loss is not finite in epoch 1;")
+    names = {path.name for path in folder.iterdir()}
+    assert names == {".lock", "config.json", "compare", "notes-seed3", "vinnas-seed3", "vinnas-seed3.log"}
+    assert not any((folder / "compare").iterdir())
