@@ -7,10 +7,10 @@ from vinnas_tf.ablations import choose_again, require_rows
 from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.posterior import Posterior
-from vinnas_tf.primitives import PRIMITIVES
 from vinnas_tf.run_dir import RunDir, stage_record
+from vinnas_tf.space import VINNAS
 
-NAMES = tuple(PRIMITIVES)
+NAMES = VINNAS.primitives
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def searched(tmp_path):
     with RunDir(
         path, stage="search", settings=[DataConfig(), config], data_fingerprint="f", preset="digits"
     ) as run:  # fmt: skip
-        posterior.save(run.file("posterior.json"))
+        posterior.save(run.file("posterior.json"), lambda alpha: alpha)
         run.file("metrics.csv").write_text("epoch,seconds\n1,2.5\n")
         Genotype(1, normal=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "sep_conv_3x3"))).save(run.file("genotype.json"))
         run.mark_finished()

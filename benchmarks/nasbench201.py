@@ -1,0 +1,201 @@
+"""The quality of searches in NAS-Bench-201, where the accuracy of every cell is published.
+
+    python -m benchmarks.nasbench201 --methods=darts,vinnas,vinnas_joint --seeds=10 --first_seed=100
+
+Each search is python -m vinnas_tf.search --preset=nasbench201, on real CIFAR-10 at 16
+pixels. The cell that it finds is looked up in the published table: nothing here trains a
+found cell. Rows are methods and ablations as in vinnas_tf.compare, and random-proxy: cells
+drawn at random, each trained on its own in the same proxy, the best of those that fit into
+the seconds of the first row's search with that seed. Every search has its folder in
+--run_dir; the same command resumes, and adds rows or seeds. Results go into results.csv as
+they come, the tables into results.md. Needs pip install '.[benchmark]'.
+"""
+
+import argparse
+import csv
+import dataclasses
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.command import make_parser, markdown, notes, require_positive
+from benchmarks.nasbench201_table import Table, cell_code
+from benchmarks.random_proxy import best_of_random
+from vinnas_tf.ablations import choose_again, known_rows
+from vinnas_tf.child import run_command
+from vinnas_tf.comparison import paired_p_value
+from vinnas_tf.config import ConfigError
+from vinnas_tf.files import read_metrics, write_atomically
+from vinnas_tf.genotype import Genotype
+from vinnas_tf.run_dir import is_finished
+
+RANDOM_PROXY = "random-proxy"
+ALL_3X3, ALL_SKIP = "333333", "111111"
+DRAWS = (1, 10, 100)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cell of one row with one seed.
+
+    Attributes:
+        row: name of the row.
+        seed: seed of its search.
+        code: the cell's six digits in the table.
+        seconds: of all epochs of the search.
+    """
+
+    row: str
+    seed: int
+    code: str
+    seconds: float
+
+
+def search(row: str, seed: int, epochs: int, folder: Path) -> Found:
+    """Does one search, or goes on with it, or reads what it found."""
+    path = folder / f"{row}-seed{seed}"
+    spec = known_rows()[row]
+    flags = ["--preset=nasbench201", f"--epochs={epochs}", f"--method={spec.method}", f"--seed={seed}", *spec.flags]
+    source = folder / f"{spec.method}-seed{seed}" if spec.select else path
+    if not is_finished(source, "search"):
+        run_command("vinnas_tf.search", [*flags, f"--run_dir={source}"], Path(f"{source}.log"))
+    if spec.select:
+        choose_again(source, spec.select, path)
+    epochs_of = read_metrics(path / "search" / "metrics.csv")
+    seconds = sum(float(line["seconds"] or 0) for line in epochs_of)
+    return Found(row, seed, cell_code(Genotype.load(path / "search" / "genotype.json")), seconds)
+
+
+def per_seed(found: Sequence[Found], table: Table) -> str:
+    """One line a row and seed, in Markdown."""
+    header = ("row", "seed", "cell", "accuracy, %", "percentile", "rank", "skips", "minutes")
+    lines = [
+        [
+            one.row,
+            str(one.seed),
+            one.code,
+            f"{table.accuracies[one.code]:.2f}",
+            f"{table.percentile(one.code):.1f}",
+            str(table.rank(one.code)),
+            str(one.code.count("1")),
+            f"{one.seconds / 60:.1f}",
+        ]
+        for one in found
+    ]
+    return markdown(header, lines)
+
+
+def summary(found: Sequence[Found], table: Table) -> str:
+    """One line a row, then what to hold them against, in Markdown."""
+    header = ("row", "n", "accuracy, %", "least", "percentile", "skips", "cells", "minutes", "difference", "p")
+    rows: dict[str, list[Found]] = {}
+    for one in found:
+        rows.setdefault(one.row, []).append(one)
+    first = {one.seed: table.accuracies[one.code] for one in found if one.row == found[0].row}
+    lines = []
+    for row, of_row in rows.items():
+        values = np.array([table.accuracies[one.code] for one in of_row])
+        pairs = [(table.accuracies[one.code], first[one.seed]) for one in of_row if one.seed in first]
+        p = None if row == found[0].row else paired_p_value(pairs)
+        deviation = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+        lines.append(
+            [
+                row,
+                str(len(values)),
+                f"{values.mean():.2f}{deviation}",
+                f"{values.min():.2f}",
+                f"{np.mean([table.percentile(one.code) for one in of_row]):.1f}",
+                f"{np.mean([one.code.count('1') for one in of_row]):.1f}",
+                str(len({one.code for one in of_row})),
+                f"{np.mean([one.seconds for one in of_row]) / 60:.1f}",
+                "–" if row == found[0].row or not pairs else f"{np.mean([a - b for a, b in pairs]):+.2f}",
+                "–" if p is None else f"{p:.3f}",
+            ]
+        )
+    known = {
+        "all 3×3 convolutions": table.accuracies[ALL_3X3],
+        "all skips": table.accuracies[ALL_SKIP],
+        "median cell": float(np.median(list(table.accuracies.values()))),
+        "best cell": max(table.accuracies.values()),
+        **{f"oracle: best of {n} random draws": table.expected_best(n) for n in DRAWS},
+    }
+    lines += [[name, "", f"{value:.2f}", *[""] * (len(header) - 3)] for name, value in known.items()]
+    return markdown(header, lines)
+
+
+def report(found: Sequence[Found], epochs: int, table: Table) -> str:
+    """Both tables, and what must be known to read them."""
+    remarks = notes(
+        f"{epochs} epochs of search. Accuracy: validation accuracy on CIFAR-10 of the found cell after the table's 12 "
+        "epochs of training, mean of three trainings, looked up. ±: sample standard deviation over seeds. Percentile: "
+        "share of the 15,625 cells that are worse. Skips: of six edges. Cells: different ones among the seeds.",
+        f"Difference: mean over equal seeds of a row's accuracy less {found[0].row}'s; p: two-sided paired t-test that "
+        "it is 0, not corrected for the number of rows.",
+        "The oracle knows the accuracy of each draw: it is the expectation over the table, not a search.",
+    )
+    return "\n\n".join([summary(found, table), remarks, per_seed(found, table)]) + "\n"
+
+
+def to_csv(found: Sequence[Found], table: Table) -> str:
+    """One line a row and seed, floats in full precision."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*(field.name for field in dataclasses.fields(Found)), "accuracy", "rank"])
+    writer.writerows([*dataclasses.astuple(one), table.accuracies[one.code], table.rank(one.code)] for one in found)
+    return text.getvalue()
+
+
+def run(arguments: argparse.Namespace) -> str:
+    """Does what is left to do; returns the report."""
+    table = Table.load()
+    folder = arguments.run_dir / f"{arguments.epochs}_epochs"
+    folder.mkdir(parents=True, exist_ok=True)
+    found: list[Found] = []
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        for row in arguments.methods:
+            if row == RANDOM_PROXY:
+                budget = next(one.seconds for one in found if one.seed == seed)
+                code, seconds = best_of_random(seed, budget, arguments.epochs, folder / f"{row}-seed{seed}.json")
+                one = Found(row, seed, code, seconds)
+            else:
+                one = search(row, seed, arguments.epochs, folder)
+            found.append(one)
+            figures = f"{table.accuracies[one.code]:>8.2f} %  rank {table.rank(one.code):>5}"
+            print(f"{row:<22}{seed:>5}  {one.code}{figures}{one.seconds / 60:>8.1f} min", flush=True)
+            by_row = sorted(found, key=lambda one: arguments.methods.index(one.row))
+            write_atomically(folder / "results.csv", to_csv(by_row, table))
+    text = report(by_row, arguments.epochs, table)
+    write_atomically(folder / "results.md", text)
+    return text
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command."""
+    parser = make_parser("benchmarks.nasbench201", __doc__)
+    add = parser.add_argument
+    add("--methods", type=lambda text: text.split(","), default="darts,vinnas,vinnas-magnitude,vinnas_joint,random",
+        help="rows, separated by commas; the first is what the others are held against (%(default)s)")  # fmt: skip
+    add("--seeds", type=int, default=5, help="number of seeds (%(default)s)")
+    add("--first_seed", type=int, default=0, help="settings were chosen on 0 to 4: report others (%(default)s)")
+    add("--epochs", type=int, default=12, help="of each search (%(default)s)")
+    add("--run_dir", type=Path, default=Path("runs/nasbench201"), help="where searches and tables go (%(default)s)")
+    arguments = parser.parse_args(argv)
+    require_positive(parser, arguments, "seeds", "epochs")
+    known = [*known_rows(), RANDOM_PROXY]
+    unknown = [row for row in arguments.methods if row not in known]
+    if unknown:
+        parser.error(f"--methods knows {', '.join(known)}; got {', '.join(unknown)}.")
+    if arguments.methods[0] == RANDOM_PROXY:
+        parser.error(f"{RANDOM_PROXY} gets the seconds of the first row: name another first.")
+    try:
+        print(run(arguments))
+    except ConfigError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,74 @@
+"""Random search with a proxy: cells drawn at random, each trained on its own; the best on held-out images is kept."""
+
+import json
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from benchmarks.nasbench201_table import cell_code
+from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig
+from vinnas_tf.data import Normalization, evaluation_batches, load_train, split_halves, training_batches
+from vinnas_tf.evaluation import evaluate
+from vinnas_tf.files import write_atomically
+from vinnas_tf.flags import read_flags
+from vinnas_tf.methods.random_search import random_genotype
+from vinnas_tf.space import NASBENCH201
+from vinnas_tf.train import make_model, make_network
+
+
+def best_of_random(seed: int, budget: float, epochs: int, path: Path) -> tuple[str, float]:
+    """Draws and trains cells until the time is up, in the proxy of the preset nasbench201.
+
+    Each cell is a network of point weights of its own, trained on the half of the images that a search trains weights
+    on, for as many epochs, and judged by its accuracy on the other half. The first cell is finished in any case.
+
+    Args:
+        seed: of the split, the draws and the trainings.
+        budget: seconds; a cell is begun only while the mean cell so far would still fit.
+        epochs: of each training.
+        path: JSON file with what came out; where it exists, nothing is trained.
+
+    Returns:
+        The best cell's six digits, and the seconds that all trainings took.
+    """
+    if path.exists():
+        before = json.loads(path.read_text())
+        return before["best"], before["seconds"]
+    settings = read_flags(["--preset=nasbench201"], DataConfig, SearchConfig, command="search", usage="")
+    data, config = settings[DataConfig], settings[SearchConfig]
+    generator = np.random.default_rng(seed)
+    dataset = load_train(data, seed)
+    weight_half, alpha_half = split_halves(dataset.train, seed)
+    normalization = Normalization.of(dataset.train)
+    judged: list[dict] = []
+    started = time.monotonic()
+    while not judged or (time.monotonic() - started) * (1 + 1 / len(judged)) <= budget:
+        genotype = random_genotype(NASBENCH201, config.states, ["normal"], generator)
+        training = TrainConfig(
+            cells=config.cells,
+            channels=config.channels,
+            variational=False,
+            epochs=epochs,
+            batch_size=config.batch_size,
+            learning_rate=config.weight_learning_rate,
+            label_smoothing=config.label_smoothing,
+            gamma_weights=0.0,
+            seed=seed,
+        )
+        try:
+            network = make_network(training, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
+        except ConfigError:  # Nothing leads from its input to its output: no draw to spend time on.
+            continue
+        model = make_model(network, training, len(weight_half))
+        shared = {"batch_size": config.batch_size, "normalization": normalization}
+        batches = training_batches(weight_half, augment=data.augment, seed=seed, first_epoch=0, epochs=epochs, **shared)
+        model.fit(batches, steps_per_epoch=len(weight_half) // config.batch_size, epochs=epochs, verbose=0)
+        accuracy = evaluate(network, evaluation_batches(alpha_half, **shared)).accuracy
+        judged.append({"cell": cell_code(genotype), "held_out_accuracy": accuracy})
+        keras.backend.clear_session()
+    best = max(judged, key=lambda one: one["held_out_accuracy"])["cell"]
+    seconds = time.monotonic() - started
+    write_atomically(path, json.dumps({"best": best, "seconds": seconds, "cells": judged}, indent=2) + "\n")
+    return best, seconds
