@@ -121,7 +121,7 @@ def summary(found: Sequence[Found], table: Table) -> str:
         "all skips": table.accuracies[ALL_SKIP],
         "median cell": float(np.median(list(table.accuracies.values()))),
         "best cell": max(table.accuracies.values()),
-        **{f"oracle: best of {n} random draws": table.expected_best(n) for n in DRAWS},
+        **{f"oracle: best of {n} random draws": table.expected_best(n) for n in DRAWS if n <= len(table.accuracies)},
     }
     lines += [[name, "", f"{value:.2f}", *[""] * (len(header) - 3)] for name, value in known.items()]
     return markdown(header, lines)

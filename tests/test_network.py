@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vinnas_tf.config import ConfigError
+from vinnas_tf.config import ConfigError, SearchConfig
 from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.methods import make_method
 from vinnas_tf.network import build_network, evaluation_network, gaussian_layers, weight_kl_divergence
+from vinnas_tf.space import NASBENCH201
+from vinnas_tf.supergraph import Supergraph
 
 # Between them every primitive but zero, at stride 1 and at stride 2.
 FIRST = Genotype(
@@ -154,6 +157,47 @@ def test_cross_entropy_reaches_every_trained_variable() -> None:
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert np.isfinite(gradient).all(), variable.path
         assert np.abs(gradient).max() > 0, variable.path
+
+
+def test_a_cell_of_nasbench201_is_that_of_its_supergraph() -> None:
+    """The found network with one-hot supergraph's weights gives its logits: both have batch statistics in training."""
+    genotype = Genotype(
+        3,
+        (
+            *(Edge(1, 0, "conv_3x3"), Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "conv_1x1")),
+            *(Edge(3, 0, "skip"), Edge(3, 1, "conv_3x3"), Edge(3, 2, "conv_1x1")),
+        ),
+        space="nasbench201",
+    )
+    config = SearchConfig(space="nasbench201", method="darts", cells="NRN", states=3, channels=4, seed=1)
+    supergraph = Supergraph(config, make_method(config), 10)
+    supergraph.build((None, 8, 8, 3))
+    network = build_network(genotype, cells="NRN", channels=4, image_shape=(8, 8, 3), classes=10, variational=False)
+    network.get_layer("stem_conv").mean.assign(supergraph.stem.mean)
+    network.get_layer("classifier").set_weights(supergraph.classifier.get_weights())
+    for part in ("first", "second", "shortcut"):
+        network.get_layer(f"cell_1_{part}_conv").mean.assign(getattr(supergraph.cells[1], part).mean)
+    strengths = np.zeros((6, 5), "float32")
+    for edge in genotype.normal:
+        row = NASBENCH201.edges(3).index((edge.source, edge.target))
+        strengths[row, NASBENCH201.primitives.index(edge.primitive)] = 1
+        if not edge.primitive.startswith("conv"):
+            continue
+        for position, width in ((0, 4), (2, 8)):
+            flat = supergraph.cells[position].operations[row].mean.numpy()  # its 1x1 kernel, then its 3x3 kernel
+            kernel = flat[: width**2] if edge.primitive == "conv_1x1" else flat[width**2 :]
+            layer = network.get_layer(f"cell_{position}_{edge.source}to{edge.target}_{edge.primitive}_conv_0")
+            layer.mean.assign(kernel.reshape(layer.mean.shape))
+    x = images((8, 8, 3))
+    expected = supergraph(x, {"normal": tf.constant(strengths)})
+    np.testing.assert_allclose(network(x, training=True), expected, rtol=1e-3, atol=1e-4)
+    assert np.std(expected, axis=0).max() > 0.05
+
+
+def test_a_cell_without_a_way_through_is_refused() -> None:
+    dead = Genotype(3, (Edge(1, 0, "conv_3x3"), Edge(3, 2, "skip")), space="nasbench201")
+    with pytest.raises(ConfigError, match="nothing leads from input to output of the genotype's normal cell"):
+        build_network(dead, cells="N", channels=4, image_shape=(8, 8, 3), classes=10)
 
 
 @pytest.mark.parametrize(("log_ratio", "exact"), [(-4, 2.62575), (-2, 1.54415), (0, 0.42669), (3, 0.02469)])

@@ -19,7 +19,7 @@ PRIOR_WEIGHT = 10.0  # of KL(alpha)/N at gamma 2 = 1
 class VinnasJoint(Method):
     """Point weights, Gaussian alphas under a standard normal prior, one level; choice by the strength of the mean."""
 
-    initial_log_variance = 0.0  # As wide as the prior.
+    initial_log_variance = -2.0
     normalize_all = True
     single_level = True
 
