@@ -9,7 +9,6 @@ variational training kept. Prints both networks' test accuracy and non-zero para
 and writes them to train/magnitude_pruning.json. Needs pip install '.[benchmark]'.
 """
 
-import argparse
 import dataclasses
 import json
 import os
@@ -23,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.command import make_parser
 from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
 from vinnas_tf.data import Normalization, evaluation_batches, hold_out, load_test, load_train, training_batches
 from vinnas_tf.evaluation import evaluate, recompute_batch_statistics
@@ -181,7 +181,7 @@ def compare(run_dir: Path) -> dict[str, dict[str, float]]:
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser("benchmarks.magnitude_pruning", __doc__)
     parser.add_argument("--run_dir", type=Path, required=True, help="run folder with a finished training")
     arguments = parser.parse_args(argv)
     try:

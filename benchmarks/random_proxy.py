@@ -64,7 +64,8 @@ def best_of_random(seed: int, budget: float, epochs: int, path: Path) -> tuple[s
         model = make_model(network, training, len(weight_half))
         shared = {"batch_size": config.batch_size, "normalization": normalization}
         batches = training_batches(weight_half, augment=data.augment, seed=seed, first_epoch=0, epochs=epochs, **shared)
-        model.fit(batches, steps_per_epoch=len(weight_half) // config.batch_size, epochs=epochs, verbose=0)
+        steps = len(weight_half) // config.batch_size
+        model.fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0)  # The data shuffles itself.
         accuracy = evaluate(network, evaluation_batches(alpha_half, **shared)).accuracy
         judged.append({"cell": cell_code(genotype), "held_out_accuracy": accuracy})
         keras.backend.clear_session()

@@ -1,5 +1,6 @@
 """The published table of NAS-Bench-201: read as plain data, its edges in the right order, its statistics."""
 
+import json
 import math
 import pickle
 from pathlib import Path
@@ -10,8 +11,11 @@ from scipy import stats
 
 from benchmarks.nasbench201 import Found, main, summary
 from benchmarks.nasbench201_table import EDGES, Table, cell_code, cell_of
+from benchmarks.random_proxy import best_of_random
 from vinnas_tf.config import ConfigError
 from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.methods.random_search import random_genotype
+from vinnas_tf.space import NASBENCH201
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +125,18 @@ def test_a_mistake_is_told_before_anything_runs(capsys: pytest.CaptureFixture) -
             main(flags)
         assert stop.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_random_proxy_keeps_the_best_of_the_drawn_cells_and_its_file(tfds_data_dir: str, tmp_path: Path) -> None:
+    """With no time the first cell that can learn is all it trains; what it found is read and not found again."""
+    generator = np.random.default_rng(5)
+    drawn = (random_genotype(NASBENCH201, 3, ["normal"], generator) for _ in range(100))
+    first = next(genotype for genotype in drawn if genotype.connected_edges("normal"))
+    path = tmp_path / "random-proxy.json"
+    code, seconds = best_of_random(5, 0.0, 1, path)
+    assert code == cell_code(first)
+    (judged,) = json.loads(path.read_text())["cells"]
+    assert judged["cell"] == code
+    assert 0 < judged["held_out_accuracy"] < 1
+    path.write_text(json.dumps({"best": "333333", "seconds": 7.0}))
+    assert best_of_random(5, 0.0, 1, path) == ("333333", 7.0)
