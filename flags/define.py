@@ -49,10 +49,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Inherited:
-    """What a command takes over from an earlier stage: values for its own fields of the same name, and a preset."""
+    """What a command takes over from an earlier stage.
+
+    Attributes:
+        values: for its own fields of the same name.
+        preset: name of the preset that the stage used.
+        firm: names of the values that only the user replaces, not a preset that comes without having been named.
+    """
 
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     preset: str = ""
+    firm: tuple[str, ...] = ()
 
 
 def preset_names(command: str) -> list[str]:
@@ -93,13 +100,14 @@ def read_flags(
     before = [f"--{name}={_spell(value)}" for name, value in inherited.values.items() if name in given]
     given = parse([*before, *argv])
     preset = given["preset"].value if presets else ""
+    firm = [] if preset else [f"--{name}={_spell(inherited.values[name])}" for name in inherited.firm]
     if not preset:
         wanted = [inherited.preset, given["dataset"].value if "dataset" in given else ""]
         preset = next((name for name in wanted if name in presets), "")
     require(not preset or preset in presets, f"unknown preset {preset!r}: choose from {', '.join(presets)}.")
     if preset:
         with importlib.resources.as_file(_PRESETS / command / f"{preset}.flags") as path:
-            given = parse([*before, f"--flagfile={path}", *argv])
+            given = parse([*before, f"--flagfile={path}", *firm, *argv])
     if given["help"].value:
         print(_help(given, kinds, usage, command, preset))
         raise SystemExit(0)

@@ -171,6 +171,17 @@ def test_a_command_takes_over_what_an_earlier_stage_was_run_with():
     assert settings[DataConfig].dataset == "svhn_cropped"
 
 
+def test_a_preset_that_nobody_named_does_not_replace_the_data_that_were_searched_on():
+    def inherit(_):
+        return Inherited({"dataset": "mnist", "cells": "NR"}, "smoke", firm=("dataset",))
+
+    settings = read_train("--run_dir=runs/m", inherit=inherit)
+    assert (settings.preset, settings[DataConfig].dataset, settings[TrainConfig].cells) == ("smoke", "mnist", "R")
+    named = read_train("--run_dir=runs/m", "--preset=smoke", inherit=inherit)
+    assert named[DataConfig].dataset == "digits"
+    assert read_train("--run_dir=runs/m", "--dataset=cifar10", inherit=inherit)[DataConfig].dataset == "cifar10"
+
+
 def test_fashion_mnist_channels_scale_to_whole_numbers():
     # Retraining has 6.4 times the channels, in the paper's first version 4 times.
     channels = read_search("--preset=fashion_mnist")[SearchConfig].channels

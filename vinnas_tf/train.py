@@ -203,7 +203,8 @@ def _inherit(run_dir: str) -> Inherited:
         return Inherited()
     record = stage_record(run_dir, "search")
     names = ("dataset", "data_dir", "image_size", "cells", "seed")
-    return Inherited({name: record["settings"][name] for name in names}, record["preset"])
+    values = {name: record["settings"][name] for name in names}
+    return Inherited(values, record["preset"], firm=("dataset", "data_dir"))
 
 
 if __name__ == "__main__":
