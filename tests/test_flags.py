@@ -14,7 +14,10 @@ from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig,
 from vinnas_tf.flags import Inherited, preset_names, read_flags
 from vinnas_tf.run_dir import RunConfig
 
-PRESETS = ("cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_v1", "mnist", "smoke")
+PRESETS = (
+    "cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_v1", "mnist", "nasbench201",
+    "smoke",
+)  # fmt: skip
 TRAIN_PRESETS = tuple(sorted((*PRESETS, "mnist_laptop")))
 
 
@@ -117,7 +120,7 @@ def test_preset(preset):
     settings = read_search(f"--preset={preset}")
     data, search = settings[DataConfig], settings[SearchConfig]
     assert settings.preset == preset
-    assert preset == "smoke" or preset.startswith(data.dataset)
+    assert preset in ("smoke", "nasbench201") or preset.startswith(data.dataset)
     if preset in PUBLISHED:
         found = (data.dataset, search.cells, search.states, data.data_fraction, search.epochs, search.batch_size)
         assert (*found, data.augment) == PUBLISHED[preset]
@@ -143,7 +146,7 @@ RETRAINED = {
 def test_train_preset(preset):
     settings = read_train(f"--preset={preset}")
     data, train = settings[DataConfig], settings[TrainConfig]
-    assert preset == "smoke" or preset.startswith(data.dataset)
+    assert preset in ("smoke", "nasbench201") or preset.startswith(data.dataset)
     if preset in RETRAINED:
         cells, epochs, augment, factor = RETRAINED[preset]
         assert (train.cells, train.epochs, data.augment) == (cells, epochs, augment)
@@ -222,7 +225,8 @@ def test_help_shows_every_flag_default_and_preset_within_80_columns(capsys):
         for field in dataclasses.fields(kind):
             value = getattr(settings[kind], field.name)
             text = ",".join(value) if isinstance(value, tuple) else value
-            assert f"--{field.name}={text} {field.metadata['help']}" in flat
+            shown = f"[no]{field.name} (now {str(text).lower()})" if isinstance(value, bool) else f"{field.name}={text}"
+            assert f"--{shown} {field.metadata['help']}" in flat
     for preset in PRESETS:
         assert f" {preset}: " in flat
 
