@@ -160,3 +160,15 @@ def test_random_search_is_a_function_of_the_seed_and_has_the_skeletons_cells() -
 def test_an_unknown_method_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="--method must be one of vinnas, vinnas_joint, darts, random, got 'magic'"):
         make_method(SearchConfig(method="magic"))
+
+
+def test_without_gaussian_weights_vinnas_has_their_means_alone_and_no_divergence() -> None:
+    config = SearchConfig(variational=False, cells="N", states=1, channels=4, batch_size=6)
+    model = make_model(config, (8, 8, 1), 3, 40)
+    gaussian = make_model(SearchConfig(cells="N", states=1, channels=4, batch_size=6), (8, 8, 1), 3, 40)
+    weights = {variable.name for variable in model.supergraph.weight_variables}
+    assert weights == {variable.name for variable in gaussian.supergraph.weight_variables} - {"log_variance"}
+    model.gammas["kl_weights"].assign(1.0)
+    model.weight_step(*batch(0))
+    logged = {metric.name: float(metric.result()) for metric in model.metrics}
+    assert logged["kl_weights"] == logged["kl_weights_weighted"] == 0.0
