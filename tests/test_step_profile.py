@@ -8,8 +8,8 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks.step_profile import KINDS, REST, Cost, Profile, kind_of, main, report, self_times
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.posterior import cell_edges
 from vinnas_tf.primitives import PRIMITIVES
+from vinnas_tf.space import VINNAS
 
 MILLISECOND = 10**9  # in picoseconds
 # (name, start, end, XLA module) of events, in milliseconds; each list is a thread's.
@@ -127,7 +127,7 @@ def test_a_profiled_step_has_the_depthwise_convolutions_of_its_supergraph(reposi
     kinds = rows_of(printed, 4)
     in_an_edge = sum(c.depthwise for primitive in PRIMITIVES.values() for c in primitive.convolutions)
     # Of the mean and of the variance, in the weight step and in the alpha step.
-    forward = 2 * 2 * len(cell_edges(1)) * in_an_edge
+    forward = 2 * 2 * len(VINNAS.edges(1)) * in_an_edge
     assert kinds["depthwise convolutions: forward"][2] == str(forward)
     assert all(float(calls) > 0 for _, _, calls in kinds.values())
 
