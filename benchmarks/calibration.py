@@ -143,7 +143,7 @@ def draw(reliabilities: dict[str, Reliability], path: Path) -> None:
                 panel.annotate(
                     f"{count:,}", (x, y), xytext=(0, 11), textcoords="offset points", size=7, ha="center", color=INK
                 )
-        panel.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.1), aspect="equal", xlabel="probability of the choice")
+        panel.set(xlim=(-0.08, 1.08), ylim=(-0.06, 1.1), aspect="equal", xlabel="probability of the choice")
         panel.set_title(f"{name}: calibration error {one.gap:.2f}", size=10, color=INK)
         panel.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("share of other seeds that made it")

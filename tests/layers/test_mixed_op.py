@@ -164,5 +164,5 @@ def test_kernel_count_of_an_edge() -> None:
     # Six depthwise-and-pointwise kernels less one, and a pair of 1-D ones; the strided skip adds a 1x1.
     sizes = [9, 25, 49, 9, 25]
     by_hand = sum(s * CHANNELS + CHANNELS**2 for s in sizes) + 2 * 7 * CHANNELS**2
-    assert sum(int(np.prod(s)) for s in kernel_shapes(1, CHANNELS)) == by_hand
-    assert sum(int(np.prod(s)) for s in kernel_shapes(2, CHANNELS)) == by_hand + CHANNELS**2
+    assert sum(int(np.prod(s)) for s in kernel_shapes(VINNAS, 1, CHANNELS)) == by_hand
+    assert sum(int(np.prod(s)) for s in kernel_shapes(VINNAS, 2, CHANNELS)) == by_hand + CHANNELS**2
