@@ -72,14 +72,11 @@ def load(pattern: str) -> list[Search]:
         config = restored(SearchConfig, stage_record(folder, "search")["settings"])
         posterior = Posterior.load(Path(folder, "search", "posterior.json"))
         genotype = Genotype.load(Path(folder, "search", "genotype.json"))
-        edges = {(cell_type, edge) for cell_type, of_type in genotype.cells.items() for edge in of_type}
-        made = {(cell_type, edge.source, edge.target, edge.primitive) for cell_type, edge in edges}
-        chosen = [
-            [(cell_type, *edge, name) in made for name in posterior.primitives]
-            for cell_type in posterior.mean
-            for edge in posterior.edges
-        ]
-        searches.append(Search(posterior, make_method(config).score, np.array(chosen)))
+        chosen = {cell_type: np.zeros(mean.shape, bool) for cell_type, mean in posterior.mean.items()}
+        for cell_type, edges in genotype.cells.items():
+            for edge in edges:
+                chosen[cell_type][posterior.place(edge)] = True
+        searches.append(Search(posterior, make_method(config).score, np.concatenate([*chosen.values()])))
     return searches
 
 

@@ -4,6 +4,7 @@ Dong and Yang 2020, NAS-Bench-201: Extending the Scope of Reproducible Neural Ar
 of every cell on CIFAR-10, the validation accuracies of three trainings of 12 epochs.
 """
 
+import functools
 import importlib.util
 import io
 import math
@@ -80,18 +81,21 @@ class Table:
 
     def percentile(self, code: str) -> float:
         """Share of all cells, in percent, that are worse than this one."""
-        values = np.array(list(self.accuracies.values()))
-        return float(100 * (values < self.accuracies[code]).mean())
+        worse = np.searchsorted(self._ascending, self.accuracies[code], side="left")
+        return float(100 * worse / len(self.accuracies))
 
     def rank(self, code: str) -> int:
         """1 for the best cell."""
-        return 1 + sum(value > self.accuracies[code] for value in self.accuracies.values())
+        return 1 + len(self.accuracies) - int(np.searchsorted(self._ascending, self.accuracies[code], side="right"))
 
     def expected_best(self, draws: int) -> float:
         """Expected accuracy of the best of so many different cells drawn at random: what an oracle would find.
 
         Sum over cells, from worst to best, of the accuracy times the chance that all other draws are worse ones.
         """
-        values = np.sort(list(self.accuracies.values()))
-        total = math.comb(len(values), draws)
-        return float(sum(value * (math.comb(worse, draws - 1) / total) for worse, value in enumerate(values)))
+        total = math.comb(len(self.accuracies), draws)
+        return float(sum(value * (math.comb(worse, draws - 1) / total) for worse, value in enumerate(self._ascending)))
+
+    @functools.cached_property
+    def _ascending(self) -> np.ndarray:
+        return np.sort(list(self.accuracies.values()))

@@ -92,8 +92,8 @@ def draw_cells(
 def _snr_labels(edges: Sequence[Edge], posterior: Posterior | None, cell_type: str) -> list[str]:
     if posterior is None:
         return ["" for _ in edges]
-    rows, snr = posterior.edges, posterior.snr(cell_type)
-    values = [snr[rows.index((edge.source, edge.target)), posterior.primitives.index(edge.primitive)] for edge in edges]
+    snr = posterior.snr(cell_type)
+    values = [snr[posterior.place(edge)] for edge in edges]
     return [f"SNR {short_number(value)}" if np.isfinite(value) else "" for value in values]
 
 

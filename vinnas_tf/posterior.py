@@ -69,6 +69,10 @@ class Posterior:
         """The (source, target) pairs that the rows of the arrays stand for."""
         return self.space.edges(self.states)
 
+    def place(self, edge: Edge) -> tuple[int, int]:
+        """The row and the column that stand for an operation of a genotype."""
+        return self.edges.index((edge.source, edge.target)), self.primitives.index(edge.primitive)
+
     def variance(self, cell_type: str) -> np.ndarray:
         """Variances of alpha, [edges, K]."""
         return np.exp(self.log_variance[cell_type])

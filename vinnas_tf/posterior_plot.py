@@ -64,7 +64,7 @@ def draw_posterior(
     heading += "" if kept_epoch is None else f" (vertical line: the epoch that was kept, {kept_epoch})"
     for index, cell_type in enumerate(posterior.mean):
         left = _COLUMN * index
-        chosen = _chosen_cells(posterior, genotype, cell_type)
+        chosen = [posterior.place(edge) for edge in genotype.cells[cell_type]]
         figure.text((left + 0.2) / width, 1 - 0.3 / height, f"{cell_type.capitalize()} cell", **TITLE)
         figure.text((left + 0.2) / width, 1 - 0.55 / height, _CAPTION, size=8, color="#555555", va="center")
         heat = add_axes(left + _MAP_LEFT, 1.0, _COLUMN - _MAP_LEFT - 0.2, map_height)
@@ -171,15 +171,6 @@ def _draw_panel(
 
 def _edge_name(posterior: Posterior, edge: int) -> str:
     return " → ".join(posterior.space.node_name(node) for node in posterior.edges[edge])
-
-
-def _chosen_cells(posterior: Posterior, genotype: Genotype, cell_type: str) -> list[tuple[int, int]]:
-    """(edge, primitive) of each kept operation, as places in the posterior's arrays."""
-    edges = posterior.edges
-    return [
-        (edges.index((edge.source, edge.target)), posterior.primitives.index(edge.primitive))
-        for edge in genotype.cells[cell_type]
-    ]
 
 
 def _range(posterior: Posterior, trajectory: Mapping[str, np.ndarray]) -> tuple[float, float]:

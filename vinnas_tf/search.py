@@ -81,8 +81,10 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
         ConfigError: the images do not fit the skeleton or the batch, or a loss stopped being finite.
     """
     method = make_method(config)
-    genotype = _train_supergraph(data, config, dataset, run) if method.trains else method.derive(None)
-    if not method.trains:
+    if method.trains:
+        genotype = _train_supergraph(data, config, dataset, run)
+    else:
+        genotype = method.derive(None)
         draw_cells(genotype, None, run.file("cells.png"), run.file("cells.svg"))
     genotype.save(run.file("genotype.json"))
     run.mark_finished()

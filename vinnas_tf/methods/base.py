@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.genotype import Genotype
-from vinnas_tf.posterior import Posterior
+from vinnas_tf.posterior import Posterior, select, softmax
 
 
 class Alphas(NamedTuple):
@@ -35,7 +35,7 @@ class Term:
 
 
 class Method(Protocol):
-    """A search method; what a method leaves out is as in this class.
+    """A search method; what a method leaves out is as in this class: points, mixed and chosen by their softmax.
 
     Attributes:
         trains: whether a supergraph is trained at all.
@@ -61,7 +61,7 @@ class Method(Protocol):
 
     def strengths(self, alphas: Alphas, seed: tf.Tensor | None) -> tf.Tensor:
         """Mixing weights [edges, K] of one cell type: sampled from `seed` (int32 [2]), or at the mean for None."""
-        ...
+        return tf.nn.softmax(alphas.mean.value, axis=-1)
 
     def weight_terms(self, posteriors: list[tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
         """Raw values of the terms that the weight step adds, from all (mean, log_variance) of the weights."""
@@ -72,12 +72,20 @@ class Method(Protocol):
         return {}
 
     def score(self, alpha: np.ndarray) -> np.ndarray:
-        """What a draw of alpha, [..., edges, K], is ranked by where its probability of being chosen is estimated."""
-        ...
+        """What a draw of alpha, [..., edges, K], is ranked by, of the same shape.
+
+        The softmax compares edges: a number added to all alphas of an edge changes nothing in it.
+        """
+        return softmax(alpha)
 
     def derive(self, posterior: Posterior | None) -> Genotype:
-        """The architecture that the posterior of the alphas stands for; None where nothing was trained."""
-        ...
+        """The architecture that the posterior of the alphas stands for; None where nothing was trained.
+
+        Each state's best edges with their best primitive other than zero, by the score of the mean.
+        """
+        assert posterior is not None
+        scores = {cell_type: self.score(mean) for cell_type, mean in posterior.mean.items()}
+        return select(scores, posterior.states, posterior.primitives, posterior.space)
 
 
 def sample_alphas(alphas: Alphas, seed: tf.Tensor, samples: int) -> tf.Tensor:

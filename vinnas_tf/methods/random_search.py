@@ -1,11 +1,10 @@
 """Random search: an architecture drawn uniformly from the space, which every search has to beat."""
 
 import numpy as np
-import tensorflow as tf
 
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.genotype import Edge, Genotype
-from vinnas_tf.methods.base import Alphas, Method
+from vinnas_tf.methods.base import Method
 from vinnas_tf.posterior import Posterior
 from vinnas_tf.skeleton import CELL_TYPE_OF
 from vinnas_tf.space import SPACES, SearchSpace
@@ -19,14 +18,6 @@ class RandomSearch(Method):
     def __init__(self, config: SearchConfig) -> None:
         self.config = config
         self.terms = {}
-
-    def strengths(self, alphas: Alphas, seed: tf.Tensor | None) -> tf.Tensor:
-        """There are none."""
-        raise NotImplementedError("random search mixes nothing")
-
-    def score(self, alpha: np.ndarray) -> np.ndarray:
-        """There is none."""
-        raise NotImplementedError("random search ranks nothing")
 
     def derive(self, posterior: Posterior | None) -> Genotype:
         """The draw of this seed."""

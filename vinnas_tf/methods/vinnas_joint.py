@@ -5,13 +5,10 @@ favours skips, a log-uniform prior on alphas evens a softmax out instead of remo
 starts at a variance of e^-10 is sure of every choice.
 """
 
-import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.genotype import Genotype
 from vinnas_tf.methods.base import Alphas, Method, Term, sample_alphas
-from vinnas_tf.posterior import Posterior, select, softmax
 
 PRIOR_WEIGHT = 10.0  # of KL(alpha)/N at gamma 2 = 1
 
@@ -34,16 +31,6 @@ class VinnasJoint(Method):
     def alpha_terms(self, alphas: dict[str, Alphas], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """The sum of KL(N(mean, variance) || N(0, 1))."""
         return {"kl_alphas": tf.add_n([_kl_divergence_to_standard_normal(of_type) for of_type in alphas.values()])}
-
-    def score(self, alpha: np.ndarray) -> np.ndarray:
-        """The mixing weights: a number added to all alphas of an edge changes nothing in them."""
-        return softmax(alpha)
-
-    def derive(self, posterior: Posterior | None) -> Genotype:
-        """Each state's best edges with their best primitive other than zero, by the mean's mixing weights."""
-        assert posterior is not None
-        scores = {cell_type: self.score(mean) for cell_type, mean in posterior.mean.items()}
-        return select(scores, posterior.states, posterior.primitives, posterior.space)
 
 
 def _kl_divergence_to_standard_normal(alphas: Alphas) -> tf.Tensor:
