@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from vinnas_tf.data import Dataset
 from vinnas_tf.files import Value
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.space import SPACES
@@ -83,12 +84,14 @@ would keep, being below the threshold of log lambda, and their share.""",
 )
 
 
-def introduce(title: str, images: str, *settings: Any) -> str:
-    """The resolved settings, dataclass instances, in a few lines of at most 80 columns below a title."""
+def introduce(title: str, preset: str, dataset: Dataset, *settings: Any) -> str:
+    """What a command is about to do, in lines of at most 80 columns: title and preset, the images, all settings."""
+    count, height, width, channels = dataset.train.images.shape
+    images = f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes."
     values = {name: value for config in settings for name, value in dataclasses.asdict(config).items()}
     words = [f"{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in values.items()]
     wrapped = textwrap.wrap("  ".join(words), 80, break_on_hyphens=False, break_long_words=False)
-    return "\n".join([title, images, *wrapped])
+    return "\n".join([title + (f", preset {preset}" if preset else ""), images, *wrapped])
 
 
 def describe(genotype: Genotype) -> str:

@@ -177,17 +177,7 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is finished: its genotype is in {run.file('genotype.json')}. --overwrite starts anew.")
             return
-        count, height, width, channels = dataset.train.images.shape
-        print(
-            introduce(
-                f"Search into {path}" + (f", preset {settings.preset}" if settings.preset else ""),
-                f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes, "
-                "in two halves.",
-                data,
-                config,
-            ),
-            flush=True,
-        )
+        print(introduce(f"Search into {path}", settings.preset, dataset, data, config), flush=True)
         genotype = search(data, config, dataset, run)
         print(f"{describe(genotype)}\nWritten to {run.file('')}")
 

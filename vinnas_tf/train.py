@@ -179,18 +179,8 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")
             return
-        count, height, width, channels = dataset.train.images.shape
-        print(
-            introduce(
-                f"Train in {path}" + (f", preset {settings.preset}" if settings.preset else ""),
-                f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes.",
-                data,
-                config,
-            ),
-            describe(genotype),
-            sep="\n",
-            flush=True,
-        )
+        title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
+        print(title, describe(genotype), sep="\n", flush=True)
         for cell_type in genotype.cells_without_weights:
             print(f"warning: the {cell_type} cell has skips and pools alone, nothing that learns; see its search.")
         result = train(data, config, genotype, dataset, run)

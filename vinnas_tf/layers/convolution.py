@@ -7,7 +7,7 @@ sqrt(variance) * noise). Each output has the same distribution under both; under
 share their noise, which costs half the arithmetic and makes gradients vary more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -19,6 +19,7 @@ from vinnas_tf.primitives import Convolution
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
 Shape = tuple[Any, ...]  # A tensor's sizes, None for one that is not known.
+Linear = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, convolution: Convolution, strides: tuple[int, int]) -> tf.Tensor:
@@ -31,30 +32,28 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, convolution: Convolution, strides:
 
 
 def sample_linear(
-    linear: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    x: tf.Tensor,
-    mean: tf.Tensor,
-    variance: tf.Tensor | None,
-    seed: tf.Tensor | None,
-) -> tf.Tensor:
-    """Applies a linear map with Gaussian weights, its output sampled by local reparametrisation.
+    linear: Sequence[Linear],
+    x: Sequence[tf.Tensor],
+    mean: Sequence[tf.Tensor],
+    variance: Sequence[tf.Tensor] | None,
+    seed: Sequence[tf.Tensor] | None,
+) -> list[tf.Tensor]:
+    """Applies linear maps with Gaussian weights, their outputs sampled by local reparametrisation.
 
     Args:
-        linear: `(input, weights)` to output, linear in the weights.
-        x: input.
-        mean: means of the weights.
-        variance: variances of the weights; None for point weights.
-        seed: int32 [2], the seed of the noise; None for the map with the mean weights.
+        linear: `(input, weights)` to output, linear in the weights; for each map.
+        x: input of each.
+        mean: means of the weights of each.
+        variance: variances of the weights of each; None for point weights.
+        seed: int32 [2], the seed of the noise of each; None for the maps with the mean weights.
     """
-    y = linear(x, mean)
+    y = [one(*arguments) for one, *arguments in zip(linear, x, mean, strict=True)]
     if variance is None or seed is None:
         return y
-    return kernels.add_noise(y, _linear_of_square(linear, x, variance), seed)
+    return kernels.add_noise(y, list(map(_linear_of_square, linear, x, variance)), seed)
 
 
-def _linear_of_square(
-    linear: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], x: tf.Tensor, variance: tf.Tensor
-) -> tf.Tensor:
+def _linear_of_square(linear: Linear, x: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
     """linear(x^2, variance), which keeps `x` for its gradient, as the mean's map does, and not its square beside it."""
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -115,19 +114,21 @@ class _GaussianWeights(keras.layers.Layer):
 
     def sample(
         self,
-        linear: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        linear: Linear,
         x: tf.Tensor,
         training: bool | None,
         seed: tf.Tensor | None,
     ) -> tf.Tensor:
         """The layer's output: sampled in training, with the mean weights otherwise."""
-        mean, variance = tf.convert_to_tensor(self.mean), None
+        mean, variances, seeds = tf.convert_to_tensor(self.mean), None, None
         if training and self.log_variance is not None and self.seed_generator is not None:
             variance = tf.cast(tf.exp(self.log_variance.value), x.dtype)
             seed = kernels.fold_in(tf.cast(self.seed_generator.next(), tf.int32), 0) if seed is None else seed
             if self.estimator == WEIGHT_SAMPLING:
-                mean, variance = kernels.add_noise(mean, variance, seed), None
-        y = sample_linear(linear, x, mean, variance, seed)
+                (mean,) = kernels.add_noise([mean], [variance], [seed])
+            else:
+                variances, seeds = [variance], [seed]
+        (y,) = sample_linear([linear], [x], [mean], variances, seeds)
         return y if self.bias is None else tf.nn.bias_add(y, tf.convert_to_tensor(self.bias))
 
     def get_config(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The mixed operation of one edge: all candidate primitives at once, weighted by their strengths."""
 
 import math
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -153,30 +154,54 @@ def _mix(
         mean = tf.stop_gradient(mean)
         log_variance = None if log_variance is None else tf.stop_gradient(log_variance)
     if log_variance is not None and estimator == WEIGHT_SAMPLING:
-        mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
+        (mean,), log_variance = kernels.add_noise([mean], [tf.exp(log_variance)], [seed]), None
     names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
     shapes = kernel_shapes(SPACES[space], stride, x.shape[-1])
-    means = iter(_split(tf.cast(mean, x.dtype), shapes))
-    variances = iter([None] * len(shapes))
-    if log_variance is not None:
-        variances = iter(_split(tf.cast(tf.exp(log_variance), x.dtype), shapes))
-    seeds = iter([None] * len(shapes) if seed is None else kernels.split(seed, len(shapes)))
-    activated = tf.nn.relu(x) if pre_activation else x
+    means = _split(tf.cast(mean, x.dtype), shapes)
+    variances = None if log_variance is None else _split(tf.cast(tf.exp(log_variance), x.dtype), shapes)
+    seeds = None if seed is None else kernels.split(seed, len(shapes))
+    convolved = _convolve_all(tf.nn.relu(x) if pre_activation else x, names, stride, means, variances, seeds)
     terms = []
     for name, strength in zip(names, tf.unstack(strengths), strict=True):
         if name == "zero":
             continue
-        chain, pool = convolutions(name, stride), PRIMITIVES[name].pool
-        y = activated if chain else x
-        for convolution, strides in chain:
-            linear = partial(convolve, convolution=convolution, strides=strides)
-            y = sample_linear(linear, y, next(means), next(variances), next(seeds))
+        y, pool = convolved.get(name, x), PRIMITIVES[name].pool
         if pool:
             y = kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride)
         if name != "skip" and not pre_activation:
             terms.append(kernels.normalize_relu(y, strength))
-        elif chain and pre_activation or normalize_all:
+        elif name in convolved and pre_activation or normalize_all:
             terms.append(kernels.normalize(y, strength))
         else:
             terms.append(tf.cast(strength, x.dtype) * y)
     return tf.add_n(terms)
+
+
+def _convolve_all(
+    x: tf.Tensor,
+    names: tuple[str, ...],
+    stride: int,
+    means: list[tf.Tensor],
+    variances: list[tf.Tensor] | None,
+    seeds: list[tf.Tensor] | None,
+) -> dict[str, tf.Tensor]:
+    """The chains of convolutions of those primitives that have one; kernels and seeds as `kernel_shapes` orders them.
+
+    First the first convolution of each, then the second: those side by side draw their noise together.
+    """
+    chains = {name: chain for name in names if (chain := convolutions(name, stride))}
+    links = [(name, depth) for name, chain in chains.items() for depth in range(len(chain))]
+    outputs = dict.fromkeys(chains, x)
+    for depth in range(max(map(len, chains.values()))):
+        here = {name: links.index((name, depth)) for name in chains if (name, depth) in links}
+
+        def pick(tensors: list[tf.Tensor] | None, places: Iterable[int] = here.values()) -> list[tf.Tensor] | None:
+            return None if tensors is None else [tensors[place] for place in places]
+
+        linear = [
+            partial(convolve, convolution=convolution, strides=strides)
+            for convolution, strides in (chains[name][depth] for name in here)
+        ]
+        inputs = [outputs[name] for name in here]
+        outputs |= zip(here, sample_linear(linear, inputs, pick(means), pick(variances), pick(seeds)), strict=True)
+    return outputs
