@@ -130,7 +130,7 @@ def add_noise(means: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tenso
     places: dict[tuple[int | None, ...], list[int]] = defaultdict(list)
     for place, mean in enumerate(means):
         places[tuple(mean.shape)].append(place)
-    sampled = {}
+    sampled: dict[int, tf.Tensor] = {}
     for group in places.values():
         chosen = [[tensors[place] for place in group] for tensors in (means, variances, seeds)]
         sampled.update(zip(group, _add_noise(*chosen), strict=True))

@@ -1,7 +1,6 @@
 """The mixed operation of one edge: all candidate primitives at once, weighted by their strengths."""
 
 import math
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -193,15 +192,14 @@ def _convolve_all(
     links = [(name, depth) for name, chain in chains.items() for depth in range(len(chain))]
     outputs = dict.fromkeys(chains, x)
     for depth in range(max(map(len, chains.values()))):
-        here = {name: links.index((name, depth)) for name in chains if (name, depth) in links}
-
-        def pick(tensors: list[tf.Tensor] | None, places: Iterable[int] = here.values()) -> list[tf.Tensor] | None:
-            return None if tensors is None else [tensors[place] for place in places]
-
-        linear = [
-            partial(convolve, convolution=convolution, strides=strides)
-            for convolution, strides in (chains[name][depth] for name in here)
-        ]
-        inputs = [outputs[name] for name in here]
-        outputs |= zip(here, sample_linear(linear, inputs, pick(means), pick(variances), pick(seeds)), strict=True)
+        here = [name for name, chain in chains.items() if depth < len(chain)]
+        places = [links.index((name, depth)) for name in here]
+        sampled = sample_linear(
+            [partial(convolve, convolution=c, strides=strides) for c, strides in (chains[name][depth] for name in here)],
+            [outputs[name] for name in here],
+            [means[place] for place in places],
+            variances and [variances[place] for place in places],
+            seeds and [seeds[place] for place in places],
+        )
+        outputs.update(zip(here, sampled, strict=True))
     return outputs
