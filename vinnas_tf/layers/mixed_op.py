@@ -195,7 +195,10 @@ def _convolve_all(
         here = [name for name, chain in chains.items() if depth < len(chain)]
         places = [links.index((name, depth)) for name in here]
         sampled = sample_linear(
-            [partial(convolve, convolution=c, strides=strides) for c, strides in (chains[name][depth] for name in here)],
+            [
+                partial(convolve, convolution=c, strides=strides)
+                for c, strides in (chains[name][depth] for name in here)
+            ],
             [outputs[name] for name in here],
             [means[place] for place in places],
             variances and [variances[place] for place in places],
