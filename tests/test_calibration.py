@@ -22,7 +22,7 @@ def searched(mean: np.ndarray, deviation: float) -> Search:
     log_variance = np.full_like(mean, 2 * np.log(deviation))
     posterior = Posterior(THREE, 1, {"normal": mean}, {"normal": log_variance})
     chosen = mean[:, :2].argmax(axis=-1)[:, None] == np.arange(3)
-    return Search(posterior, lambda alpha: alpha, chosen)
+    return Search(SearchConfig(), posterior, lambda alpha: alpha, chosen)
 
 
 def test_reliability_of_three_sure_searches_by_hand() -> None:
@@ -59,14 +59,14 @@ def test_the_factor_is_found_by_which_a_posterior_is_too_narrow() -> None:
     assert 2.5 < np.median([best_factor(group) for group in groups[:15]]) < 6.0
 
 
-def write(path: Path, seed: int, mean: np.ndarray) -> None:
+def write(path: Path, seed: int, mean: np.ndarray, log_variance: float = -10.0, **settings: object) -> None:
     with RunDir(
         path,
         stage="search",
-        settings=[DataConfig(), SearchConfig(cells="N", states=1, seed=seed)],
+        settings=[DataConfig(), SearchConfig(cells="N", states=1, seed=seed, **settings)],
         data_fingerprint="f",
     ) as run:
-        posterior = Posterior(VINNAS.primitives, 1, {"normal": mean}, {"normal": np.full_like(mean, -10.0)})
+        posterior = Posterior(VINNAS.primitives, 1, {"normal": mean}, {"normal": np.full_like(mean, log_variance)})
         posterior.save(run.file("posterior.json"), lambda alpha: alpha)
         select({"normal": mean}, 1, VINNAS.primitives).save(run.file("genotype.json"))
         run.mark_finished()
@@ -85,10 +85,26 @@ def test_the_command_reads_run_folders_and_draws(tmp_path: Path, capsys: pytest.
     printed = capsys.readouterr().out
     assert "2 searches to choose on, 2 to judge by." in printed
     assert Image.open(tmp_path / "r.png").size[0] > 1000
-    with pytest.raises(SystemExit) as stop:
-        main([f"--fit={tmp_path}/none*", f"--test={tmp_path}/vinnas-seed*"])
-    assert stop.value.code == 2
-    assert "names 0 run folders" in capsys.readouterr().err
+
+
+def test_searches_that_cannot_be_held_against_each_other_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    mean = np.random.default_rng(1).normal(0, 0.1, (2, 10))
+    for seed in range(2):
+        write(tmp_path / f"a-seed{seed}", seed, mean)
+        write(tmp_path / f"point-seed{seed + 2}", seed + 2, mean, log_variance=-np.inf)
+    write(tmp_path / "other-seed7", 7, mean, epochs=3)
+    for fit, test, message in (
+        ("none*", "a-*", "names 0 run folders"),
+        ("a-*", "a-*", "--fit and --test both have seed 0"),
+        ("[ao]*", "a-*", "differ in more than their seeds"),
+        ("a-*", "point-*", "point alphas"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([f"--fit={tmp_path}/{fit}", f"--test={tmp_path}/{test}"])
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_the_table_has_a_line_a_bin(tmp_path: Path) -> None:

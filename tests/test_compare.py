@@ -2,8 +2,9 @@
 
 import pytest
 
-from vinnas_tf.compare import Stage, check, plan, seconds_left, stage_flags
+from vinnas_tf.compare import Stage, check, plan, seconds_left, stage_flags, warn_of_idle_cells
 from vinnas_tf.config import CompareConfig, ConfigError
+from vinnas_tf.genotype import Edge, Genotype
 
 
 def config(**settings):
@@ -36,11 +37,11 @@ def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
     flags = stage_flags(Stage("vinnas", 4, "search"), settings, tmp_path)
     assert flags == [
         "--dataset=mnist", "--data_dir=/d", "--epochs=3", "--cells=NR", "--method=vinnas", "--seed=4",
-        f"--run_dir={tmp_path / 'vinnas-seed4'}",
+        f"--run_dir={tmp_path / 'compare/rows/vinnas-seed4'}",
     ]  # fmt: skip
     ablated = stage_flags(Stage("vinnas-no-entropy", 4, "search"), settings, tmp_path)
     assert set(ablated) ^ set(flags) == {
-        "--gamma_entropy=0", flags[-1], f"--run_dir={tmp_path / 'vinnas-no-entropy-seed4'}"
+        "--gamma_entropy=0", flags[-1], f"--run_dir={tmp_path / 'compare/rows/vinnas-no-entropy-seed4'}"
     }  # fmt: skip
     assert ablated.index("--gamma_entropy=0") > ablated.index("--epochs=3")  # A later flag wins.
     # A preset is for whichever command has one of its name.
@@ -60,6 +61,8 @@ def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
         ({"train": "--genotype=g.json --run_dir=x"}, "--train can't have --genotype, --run_dir"),
         ({"preset": "mnist_laptop"}, "the search would read digits and the training mnist"),
         ({"train": "epochs"}, "unexpected argument 'epochs'"),
+        ({"search": "-h"}, "--search can't have --h"),
+        ({"dataset": "digits", "search": "--cells=N"}, "--cells=NR has R, which the search's --cells=N has not"),
     ],
 )
 def test_a_mistake_is_told_before_anything_runs(settings, message, tmp_path):
@@ -74,6 +77,16 @@ def test_what_is_right_passes(tmp_path):
     check(config(preset="smoke", train="--epochs=4"), tmp_path)
     check(config(dataset="mnist", preset="mnist_laptop"), tmp_path)
     check(config(methods=("vinnas-no-entropy", "vinnas-no-kl-alphas"), dataset="digits"), tmp_path)
+
+
+@pytest.mark.parametrize(("primitive", "warned"), [("skip", True), ("sep_conv_3x3", False)])
+def test_a_found_cell_in_which_nothing_learns_is_told(primitive, warned, tmp_path, capsys):
+    stage = Stage("darts", 3, "train")
+    found = stage.folder(tmp_path) / "search"
+    found.mkdir(parents=True)
+    Genotype(1, normal=(Edge(2, 0, primitive), Edge(2, 1, "max_pool_3x3"))).save(found / "genotype.json")
+    warn_of_idle_cells(stage, tmp_path)
+    assert ("warning: nothing learns in the normal cell of darts, seed 3." in capsys.readouterr().out) == warned
 
 
 def test_the_time_left_is_that_of_like_stages():

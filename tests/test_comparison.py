@@ -36,13 +36,13 @@ def test_a_row_over_its_seeds():
         Result("one", 2, 0.7, 600, 180.0, 900.0, 0.25, "a"),
     ]
     (summary,) = summarize(of_row)
-    assert (summary.n, summary.best, summary.genotypes, summary.pairs) == (3, 0.9, 2, 0)
-    assert summary.accuracy == pytest.approx(0.8)
-    assert summary.deviation == pytest.approx(math.sqrt((0.1**2 + 0 + 0.1**2) / 2))
+    assert (summary.statistics.n, summary.best, summary.genotypes, summary.statistics.pairs) == (3, 0.9, 2, 0)
+    assert summary.statistics.mean == pytest.approx(0.8)
+    assert summary.statistics.deviation == pytest.approx(math.sqrt((0.1**2 + 0 + 0.1**2) / 2))
     assert summary.params_nonzero == pytest.approx(300)
     assert (summary.search_minutes, summary.train_minutes) == pytest.approx((2, 35 / 3))
     assert summary.parameter_free == pytest.approx(0.25)
-    assert (summary.difference, summary.p) == (None, None)
+    assert (summary.statistics.difference, summary.statistics.p) == (None, None)
 
 
 def test_the_paired_test_is_students():
@@ -50,27 +50,29 @@ def test_the_paired_test_is_students():
     differences = np.array([0.01, 0.02, 0.005])
     mean = differences.sum() / 3
     deviation = math.sqrt(((differences - mean) ** 2).sum() / 2)
-    assert second.difference == pytest.approx(mean)
-    assert second.p == pytest.approx(two_sided_p(mean / (deviation / math.sqrt(3)), 2), rel=1e-6)
+    assert second.statistics.difference == pytest.approx(mean)
+    assert second.statistics.p == pytest.approx(two_sided_p(mean / (deviation / math.sqrt(3)), 2), rel=1e-6)
     # With two pairs t has a Cauchy distribution: differences of 1 and 3 give t = 2 and p = 1 - 2 atan(2) / pi.
     _, pair = summarize([*results("first", {0: 0.5, 1: 0.6}), *results("second", {0: 0.51, 1: 0.63})])
-    assert pair.p == pytest.approx(1 - 2 * math.atan(2) / math.pi)
+    assert pair.statistics.p == pytest.approx(1 - 2 * math.atan(2) / math.pi)
 
 
 def test_pairs_are_of_equal_seeds_in_any_order():
     shuffled = {5: SECOND[5], 9: 0.1, 3: SECOND[3], 4: SECOND[4]}
     _, second = summarize([*results("first", FIRST), *results("second", shuffled)])
     _, expected = summarize([*results("first", FIRST), *results("second", SECOND)])
-    assert (second.n, second.pairs) == (4, 3)
-    assert (second.difference, second.p) == pytest.approx((expected.difference, expected.p))
+    assert (second.statistics.n, second.statistics.pairs) == (4, 3)
+    assert (second.statistics.difference, second.statistics.p) == pytest.approx(
+        (expected.statistics.difference, expected.statistics.p)
+    )
 
 
 @pytest.mark.parametrize("step", [0.0, 0.01])
 def test_differences_without_spread_have_no_p(step):
     same = {seed: value + step for seed, value in FIRST.items()}
     _, second = summarize([*results("first", FIRST), *results("second", same)])
-    assert second.difference == pytest.approx(step)
-    assert second.p is None
+    assert second.statistics.difference == pytest.approx(step)
+    assert second.statistics.p is None
 
 
 def test_one_seed_has_dashes():
@@ -84,7 +86,7 @@ def test_both_tables_tell_the_figures():
     summaries = summarize([*results("first", FIRST), *results("second", SECOND, params_nonzero=1234567, genotype="g")])
     deviation = 100 * np.std([0.98, 0.97, 0.965], ddof=1)
     above = ["second", "3", "97.17", "±", f"{deviation:.2f}", "98.00", "1,234,567", "1.5", "0.5"]
-    below = ["second", "25%", "1", "3", "+1.17", f"{summaries[1].p:.3f}"]
+    below = ["second", "25%", "1", "3", "+1.17", f"{summaries[1].statistics.p:.3f}"]
     lines = [line.split() for line in to_text(summaries).splitlines()]
     assert above in lines
     assert below in lines

@@ -1,5 +1,6 @@
 """The published table of NAS-Bench-201: read as plain data, its edges in the right order, its statistics."""
 
+import itertools
 import json
 import math
 import pickle
@@ -67,6 +68,11 @@ def test_known_cells_and_the_expected_best_of_random_draws(table: Table) -> None
     generator = np.random.default_rng(0)
     best = [generator.choice(values, 10, replace=False).max() for _ in range(4000)]
     assert table.expected_best(10) == pytest.approx(np.mean(best), abs=5 * np.std(best) / math.sqrt(4000))
+    found = table.without_zero()
+    assert len(found.accuracies) == 4**6
+    assert found.expected_best(1) == pytest.approx(
+        np.mean([accuracy for code, accuracy in table.accuracies.items() if set(code) <= set("1234")])
+    )
 
 
 class Trap:
@@ -88,7 +94,8 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no pickle", pickle.dumps([1, 2]), pickle.dumps({"000000": {"val_acc": [1]}})]
+    "content",
+    [b"", b"no pickle", b"\x80\x63.", b"S'\xff'\n.", pickle.dumps([1, 2]), pickle.dumps({"000000": {"val_acc": [1]}})],
 )
 def test_another_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "table.pkl").write_bytes(content)
@@ -109,7 +116,7 @@ def test_the_summary_holds_rows_against_the_first_seed_by_seed() -> None:
     darts, other = ([accuracies[code] for code in codes[row]] for row in codes)
     lines = [dict(zip(header, line, strict=True)) for line in (first, second)]
     assert lines[0]["accuracy, %"] == f"{np.mean(darts):.2f} ± {stats.tstd(darts):.2f}"
-    assert (lines[0]["least"], lines[0]["skips"], lines[0]["difference"]) == ("40.00", "2.3", "–")
+    assert (lines[0]["least"], lines[0]["skips"], lines[0]["difference"]) == ("40.00", "2.3", "-")
     assert lines[1]["difference"] == f"{np.mean(np.subtract(other, darts)):+.2f}"
     assert lines[1]["p"] == f"{stats.ttest_rel(other, darts).pvalue:.3f}"
     assert {line[0]: line[2] for line in known}["median cell"] == "90.00"
@@ -118,7 +125,9 @@ def test_the_summary_holds_rows_against_the_first_seed_by_seed() -> None:
 def test_a_mistake_is_told_before_anything_runs(capsys: pytest.CaptureFixture) -> None:
     for flags, message in (
         (["--methods=darts,magic"], "got magic"),
-        (["--methods=random-proxy"], "name another first"),
+        (["--methods=random-proxy"], "name one first that searches"),
+        (["--methods=random,random-proxy"], "name one first that searches"),
+        (["--methods=darts,vinnas,darts"], "--methods names a row twice"),
         (["--seeds=0"], "--seeds must be at least 1"),
     ):
         with pytest.raises(SystemExit) as stop:
@@ -127,16 +136,17 @@ def test_a_mistake_is_told_before_anything_runs(capsys: pytest.CaptureFixture) -
         assert message in capsys.readouterr().err
 
 
-def test_random_proxy_keeps_the_best_of_the_drawn_cells_and_its_file(tfds_data_dir: str, tmp_path: Path) -> None:
-    """With no time the first cell that can learn is all it trains; what it found is read and not found again."""
-    generator = np.random.default_rng(5)
-    drawn = (random_genotype(NASBENCH201, 3, ["normal"], generator) for _ in range(100))
-    first = next(genotype for genotype in drawn if genotype.connected_edges("normal"))
+def test_random_proxy_keeps_the_best_of_the_cells_that_fit_into_its_time(tfds_data_dir: str, tmp_path: Path) -> None:
+    ticks = itertools.count()  # Each look at this clock is a second later, and there is one for a cell.
     path = tmp_path / "random-proxy.json"
-    code, seconds = best_of_random(5, 0.0, 1, path)
-    assert code == cell_code(first)
-    (judged,) = json.loads(path.read_text())["cells"]
-    assert judged["cell"] == code
-    assert 0 < judged["held_out_accuracy"] < 1
-    path.write_text(json.dumps({"best": "333333", "seconds": 7.0}))
-    assert best_of_random(5, 0.0, 1, path) == ("333333", 7.0)
+    code, seconds = best_of_random(5, 2.0, 1, path, clock=lambda: float(next(ticks)))
+    judged = {cell["cell"]: cell["held_out_accuracy"] for cell in json.loads(path.read_text())["cells"]}
+    generator = np.random.default_rng(5)
+    # A second cell would begin at 1 s and, like the first, take a second: that fits. A third would not.
+    assert list(judged) == [cell_code(random_genotype(NASBENCH201, 3, ["normal"], generator)) for _ in range(2)]
+    assert judged[code] == max(judged.values()) > min(judged.values())
+    assert seconds == 3.0
+    # What was found is read and not found again, unless the time was another.
+    path.write_text(json.dumps({"best": "333333", "seconds": 7.0, "budget": 2.0}))
+    assert best_of_random(5, 2.0, 1, path) == ("333333", 7.0)
+    assert best_of_random(5, 0.0, 1, path)[0] == next(iter(judged))

@@ -32,6 +32,7 @@ ABLATIONS = {
     "vinnas-no-entropy": Row("vinnas", ("--gamma_entropy=0",)),
     "vinnas-no-kl-alphas": Row("vinnas", ("--gamma_alphas=0",)),
     "vinnas-point-weights": Row("vinnas", ("--novariational",)),
+    "darts-second-order": Row("darts", ("--darts_order=2",)),
 }
 
 

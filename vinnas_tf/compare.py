@@ -13,15 +13,14 @@ import vinnas_tf.quiet_import  # noqa: F401
 # isort: split
 import dataclasses
 import json
-import os
 import re
 import shlex
-import shutil
 import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vinnas_tf.ablations import choose_again, known_rows, require_rows
 from vinnas_tf.child import run_command
@@ -29,15 +28,19 @@ from vinnas_tf.comparison import Result, from_csv, summarize, to_csv, to_markdow
 from vinnas_tf.comparison_plot import draw_comparison
 from vinnas_tf.config import CompareConfig, ConfigError, DataConfig, SearchConfig, TrainConfig, require
 from vinnas_tf.console import duration
-from vinnas_tf.files import read_metrics, write_atomically
-from vinnas_tf.flags import Inherited, preset_names, read_flags, run_cli
+from vinnas_tf.files import write_atomically
+from vinnas_tf.flags import preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.methods import METHODS
-from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, is_finished
+from vinnas_tf.record import search_seconds
+from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, is_finished, require_made_with
+from vinnas_tf.space import SPACES
+from vinnas_tf.train import handed_on
 
 # What the comparison itself decides, so that all rows share it and a stage that was killed is resumed.
-_OWN_FLAGS = ("method", "seed", "dataset", "data_dir", "preset", "genotype", "run_dir", "overwrite", "help", "flagfile")
-_TRASH = ".trash"
+_OWN_FLAGS = (
+    "method", "seed", "dataset", "data_dir", "preset", "genotype", "run_dir", "overwrite", "help", "h", "flagfile",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Stage:
 
     def folder(self, path: Path) -> Path:
         """The run folder of this row and seed, in that of the comparison."""
-        return path / f"{self.row}-seed{self.seed}"
+        return path / "compare" / "rows" / f"{self.row}-seed{self.seed}"
 
 
 def plan(config: CompareConfig) -> list[Stage]:
@@ -95,32 +98,48 @@ def check(config: CompareConfig, path: Path) -> None:
         own = [flag for flag in _OWN_FLAGS if any(re.match(rf"--?(no)?{flag}(=|$)", word) for word in words)]
         require(not own, f"--{name} can't have --{', --'.join(own)}: the comparison decides that, for all rows alike.")
     for row in config.methods:
-        search_flags, train_flags = (
-            stage_flags(Stage(row, config.first_seed, name), config, path) for name in ("search", "train")
-        )
-        search = read_flags(search_flags, DataConfig, SearchConfig, RunConfig, command="search", usage="")
-        found = Inherited({"dataset": search[DataConfig].dataset}, search.preset)
-        train = read_flags(
-            train_flags, DataConfig, TrainConfig, RunConfig, command="train", usage="", inherit=lambda _, f=found: f
-        )
-        searched, trained = search[DataConfig].dataset, train[DataConfig].dataset
+        data, search = resolve(Stage(row, config.first_seed, "search"), config, path)
+        train_data, train = resolve(Stage(row, config.first_seed, "train"), config, path)
         require(
-            searched == trained,
-            f"the search would read {searched} and the training {trained}: name the data set with --dataset.",
+            data.dataset == train_data.dataset,
+            f"the search would read {data.dataset} and the training {train_data.dataset}: "
+            "name the data set with --dataset.",
         )
+        missing = sorted(set(train.cells) - set(search.cells)) if SPACES[search.space].reduces else []
+        require(
+            not missing,
+            f"the training's --cells={train.cells} has {' and '.join(missing)}, which the search's "
+            f"--cells={search.cells} has not: give both the same letters.",
+        )
+
+
+def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig, Any]:
+    """The settings that the command of a stage will have: DataConfig, and SearchConfig or TrainConfig.
+
+    Raises:
+        ConfigError: its command line is wrong.
+    """
+    flags = stage_flags(dataclasses.replace(stage, name="search"), config, path)
+    search = read_flags(flags, DataConfig, SearchConfig, RunConfig, command="search", usage="")
+    if stage.name == "search":
+        rule = known_rows()[stage.row].select
+        return search[DataConfig], dataclasses.replace(search[SearchConfig], **({"select": rule} if rule else {}))
+    found = handed_on(dataclasses.asdict(search[DataConfig]) | dataclasses.asdict(search[SearchConfig]), search.preset)
+    flags = stage_flags(stage, config, path)
+    train = read_flags(flags, DataConfig, TrainConfig, RunConfig, command="train", usage="", inherit=lambda _: found)
+    return train[DataConfig], train[TrainConfig]
 
 
 def read_result(stage: Stage, path: Path) -> Result:
     """The figures of a row and seed whose training is finished, in the comparison's folder `path`."""
     folder = stage.folder(path)
     figures = json.loads((folder / "train" / "result.json").read_text(encoding="utf-8"))
-    epochs = read_metrics(folder / "search" / "metrics.csv")
     return Result(
         row=stage.row,
         seed=stage.seed,
         accuracy=figures["test"]["stripped"]["accuracy"],
         params_nonzero=figures["params_nonzero"],
-        search_seconds=sum(float(row.get("seconds") or 0) for row in epochs),
+        search_seconds=search_seconds(folder),
         train_seconds=figures["train_seconds"],
         parameter_free=Genotype.load(folder / "train" / "genotype.json").parameter_free_share,
         genotype=figures["genotype_sha256"],
@@ -141,10 +160,17 @@ def compare(config: CompareConfig, run: RunDir) -> list[Result]:
         run: the opened run folder.
 
     Raises:
-        ConfigError: a stage failed; what is done is kept.
+        ConfigError: a stage failed, or was done with other settings; what is done is kept.
     """
     stages = plan(config)
-    open_stages = [stage for stage in stages if not is_finished(stage.folder(run.path), stage.name)]
+    open_stages = []
+    for stage in stages:
+        if is_finished(stage.folder(run.path), stage.name):
+            # A preset may have changed since, or somebody may have pruned it with another threshold.
+            require_made_with(stage.folder(run.path), stage.name, resolve(stage, config, run.path))
+        else:
+            open_stages.append(stage)
+    run.file("rows").mkdir(exist_ok=True)
     done = len(stages) - len(open_stages)
     if done:
         print(f"{done} of {len(stages)} stages are done.")
@@ -152,7 +178,7 @@ def compare(config: CompareConfig, run: RunDir) -> list[Result]:
     seen: dict[Stage, float] = {}
     for position, stage in enumerate(open_stages):
         if stage.name == "train":
-            _warn(stage, run.path)
+            warn_of_idle_cells(stage, run.path)
         number = f"{done + position + 1:>3}/{len(stages)}"
         print(f"{number:<8}{stage.row:<21}{stage.seed:>5}  {stage.name:<7}", end="", flush=True)
         try:
@@ -214,7 +240,6 @@ def main(argv: list[str]) -> None:
             print(f"{path} is finished: its table is in {run.file('comparison.md')}. --overwrite starts anew.")
             results = from_csv(run.file("comparison.csv").read_text(encoding="utf-8"))
         else:
-            _remove_runs(path, all_of_them=where.overwrite)
             title = f"Compare in {path}: {', '.join(config.methods)}; seeds: {config.seeds}, from {config.first_seed}."
             print(textwrap.fill(title, 80, break_on_hyphens=False))
             results = compare(config, run)
@@ -233,27 +258,11 @@ def _run(stage: Stage, config: CompareConfig, path: Path) -> float:
     return time.monotonic() - started
 
 
-def _warn(stage: Stage, path: Path) -> None:
+def warn_of_idle_cells(stage: Stage, path: Path) -> None:
+    """Tells, before its training, of a found cell in which nothing learns."""
     genotype = Genotype.load(stage.folder(path) / "search" / "genotype.json")
     for cell_type in genotype.cells_without_weights:
         print(f"warning: nothing learns in the {cell_type} cell of {stage.row}, seed {stage.seed}.", flush=True)
-
-
-def _remove_runs(path: Path, all_of_them: bool) -> None:
-    """Removes what an earlier removal left, and (`all_of_them`) every row's run folders and logs.
-
-    They are first moved aside: a crash half-way leaves no run folder that is half there.
-    """
-    trash = path / _TRASH
-    shutil.rmtree(trash, ignore_errors=True)
-    if not all_of_them:
-        return
-    trash.mkdir()
-    rows = "|".join(map(re.escape, known_rows()))
-    for entry in path.iterdir():
-        if re.fullmatch(rf"({rows})-seed\d+(\.log)?", entry.name):
-            os.replace(entry, trash / entry.name)
-    shutil.rmtree(trash)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,38 +40,49 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """The accuracy of one row over its seeds; None where the seeds are too few.
+
+    Attributes:
+        n: number of seeds.
+        mean: of the accuracy.
+        deviation: its sample standard deviation.
+        pairs: seeds that this row shares with the first row; 0 for the first row itself.
+        difference: mean over these of the row's accuracy minus the first row's.
+        p: of a two-sided paired t-test that the difference is 0; None also where all differences are equal.
+    """
+
+    n: int
+    mean: float
+    deviation: float | None
+    pairs: int
+    difference: float | None
+    p: float | None
+
+
+@dataclass(frozen=True)
 class Summary:
-    """One row over its seeds; None where the seeds are too few.
+    """One row over its seeds.
 
     Attributes:
         row: name of the row.
-        n: number of seeds.
-        accuracy: mean.
-        deviation: sample standard deviation of the accuracy.
+        statistics: of the accuracy.
         best: highest accuracy.
         params_nonzero: mean.
         search_minutes: mean.
         train_minutes: mean.
         parameter_free: mean share of the found operations that learn nothing.
         genotypes: number of different genotypes.
-        pairs: seeds that this row shares with the first row; 0 for the first row itself.
-        difference: mean over these of the row's accuracy minus the first row's.
-        p: of a two-sided paired t-test that the difference is 0; None also where all differences are equal.
     """
 
     row: str
-    n: int
-    accuracy: float
-    deviation: float | None
+    statistics: Statistics
     best: float
     params_nonzero: float
     search_minutes: float
     train_minutes: float
     parameter_free: float
     genotypes: int
-    pairs: int
-    difference: float | None
-    p: float | None
 
 
 def summarize(results: Sequence[Result]) -> list[Summary]:
@@ -79,32 +90,41 @@ def summarize(results: Sequence[Result]) -> list[Summary]:
     rows: dict[str, list[Result]] = {}
     for result in results:
         rows.setdefault(result.row, []).append(result)
+    accuracies = {row: {result.seed: result.accuracy for result in of_row} for row, of_row in rows.items()}
     summaries = []
-    reference: dict[int, float] = {}
-    for row, of_row in rows.items():
-        accuracies = {result.seed: result.accuracy for result in of_row}
-        values = np.array(list(accuracies.values()))
-        pairs = [(accuracy, reference[seed]) for seed, accuracy in accuracies.items() if seed in reference]
-        differences = np.array([mine - other for mine, other in pairs])
+    for row, statistics in hold_against_first(accuracies).items():
+        of_row = rows[row]
         summaries.append(
             Summary(
                 row=row,
-                n=len(of_row),
-                accuracy=float(values.mean()),
-                deviation=float(values.std(ddof=1)) if len(values) > 1 else None,
-                best=float(values.max()),
+                statistics=statistics,
+                best=max(accuracies[row].values()),
                 params_nonzero=float(np.mean([result.params_nonzero for result in of_row])),
                 search_minutes=float(np.mean([result.search_seconds for result in of_row])) / 60,
                 train_minutes=float(np.mean([result.train_seconds for result in of_row])) / 60,
                 parameter_free=float(np.mean([result.parameter_free for result in of_row])),
                 genotypes=len({result.genotype for result in of_row}),
-                pairs=len(pairs),
-                difference=float(differences.mean()) if len(pairs) > 1 else None,
-                p=paired_p_value(pairs),
             )
         )
-        reference = reference or accuracies
     return summaries
+
+
+def hold_against_first(accuracies: Mapping[str, Mapping[int, float]]) -> dict[str, Statistics]:
+    """The statistics of each row's accuracies, given by seed; the first row is the one that pairs are made with."""
+    statistics: dict[str, Statistics] = {}
+    for row, by_seed in accuracies.items():
+        values = np.array(list(by_seed.values()))
+        first = next(iter(accuracies.values())) if statistics else {}
+        pairs = [(accuracy, first[seed]) for seed, accuracy in by_seed.items() if seed in first]
+        statistics[row] = Statistics(
+            n=len(values),
+            mean=float(values.mean()),
+            deviation=float(values.std(ddof=1)) if len(values) > 1 else None,
+            pairs=len(pairs),
+            difference=float(np.mean([mine - other for mine, other in pairs])) if len(pairs) > 1 else None,
+            p=paired_p_value(pairs),
+        )
+    return statistics
 
 
 def paired_p_value(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -169,22 +189,27 @@ class _Column:
     cell: Callable[[Summary], str]
 
 
-def _accuracy(summary: Summary) -> str:
-    spread = "-" if summary.deviation is None else f"{100 * summary.deviation:.2f}"
-    return f"{100 * summary.accuracy:.2f} ± {spread}"
-
-
-def _p_cell(summary: Summary) -> str:
-    if summary.p is None:
+def format_p(p: float | None) -> str:
+    """A p for a table; none is a dash, and a tiny one is not told as 0."""
+    if p is None:
         return "-"
-    return f"{summary.p:.3f}" if summary.p >= 0.001 else "<0.001"
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _accuracy(statistics: Statistics) -> str:
+    spread = "-" if statistics.deviation is None else f"{100 * statistics.deviation:.2f}"
+    return f"{100 * statistics.mean:.2f} ± {spread}"
+
+
+def _points(statistics: Statistics) -> str:
+    return "-" if statistics.difference is None else f"{100 * statistics.difference:+.2f}"
 
 
 _NAME = 20  # Width of a row's name; with it a block has 80 columns at most.
 _BLOCKS = (
     (
-        _Column("n", 4, lambda summary: str(summary.n)),
-        _Column("accuracy, %", 15, _accuracy),
+        _Column("n", 4, lambda summary: str(summary.statistics.n)),
+        _Column("accuracy, %", 15, lambda summary: _accuracy(summary.statistics)),
         _Column("best, %", 9, lambda summary: f"{100 * summary.best:.2f}"),
         _Column("non-zero", 11, lambda summary: f"{summary.params_nonzero:,.0f}"),
         _Column("search min", 11, lambda summary: f"{summary.search_minutes:.1f}"),
@@ -193,10 +218,8 @@ _BLOCKS = (
     (
         _Column("no weights", 14, lambda summary: f"{summary.parameter_free:.0%}"),
         _Column("genotypes", 12, lambda summary: str(summary.genotypes)),
-        _Column("pairs", 8, lambda summary: str(summary.pairs or "-")),
-        _Column(
-            "points", 10, lambda summary: "-" if summary.difference is None else f"{100 * summary.difference:+.2f}"
-        ),
-        _Column("p", 10, _p_cell),
+        _Column("pairs", 8, lambda summary: str(summary.statistics.pairs or "-")),
+        _Column("points", 10, lambda summary: _points(summary.statistics)),
+        _Column("p", 10, lambda summary: format_p(summary.statistics.p)),
     ),
 )

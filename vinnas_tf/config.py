@@ -233,7 +233,10 @@ class CompareConfig:
 
 def restored(kind: type[Config], settings: Mapping[str, Any]) -> Config:
     """The settings dataclass that a run folder's record holds, among other settings; JSON has no tuples."""
-    values = {field.name: settings[field.name] for field in dataclasses.fields(cast(Any, kind))}
+    names = [field.name for field in dataclasses.fields(cast(Any, kind))]
+    missing = [name for name in names if name not in settings]
+    require(not missing, f"a run of an earlier version, whose record lacks {', '.join(missing)}: run it anew.")
+    values = {name: settings[name] for name in names}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 

@@ -10,6 +10,11 @@ from vinnas_tf.posterior import Posterior
 from vinnas_tf.space import SearchSpace
 
 
+def search_seconds(run_dir: Path) -> float:
+    """Seconds of all epochs of the search in a run folder; 0 where nothing was trained."""
+    return sum(float(row["seconds"] or 0) for row in read_metrics(run_dir / "search" / "metrics.csv"))
+
+
 class SearchRecord:
     """The finished epochs of a search, in memory and on disk (`metrics.csv` and `trajectory.npz`).
 

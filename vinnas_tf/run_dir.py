@@ -43,7 +43,7 @@ OUTPUTS = {
         "threshold.png", "threshold.csv", "tensorboard", "checkpoints", "fine_tuning",
     ),
     "export": ("saved_model", "tflite", "manifest.json"),
-    "compare": ("comparison.csv", "comparison.md", "comparison.png"),
+    "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
 }  # fmt: skip
 _FINISHED = "finished"
 _LOCK = ".lock"
@@ -106,9 +106,8 @@ class RunDir:
         self.stage = stage
         self._late_settings = late_settings
         self._lock: int | None = None
-        values = {name: value for config in settings for name, value in dataclasses.asdict(config).items()}
         self.record: dict[str, Any] = {
-            "settings": json.loads(json.dumps(values)),
+            "settings": _settings(settings),
             "preset": preset,
             "data_fingerprint": data_fingerprint,
             **_provenance(),
@@ -168,11 +167,7 @@ class RunDir:
         if before is not None and not overwrite:
             changes = _changes(before, self.record)
             early = [change for change in changes if change.split()[0] not in self._late_settings]
-            require(
-                not early,
-                f"run folder {self.path} was made with other settings: {', '.join(early)}; "
-                "use --overwrite to start anew, or another --run_dir.",
-            )
+            _refuse(self.path, early)
             if changes:
                 self.file(_FINISHED).unlink(missing_ok=True)
                 self._write_record(stages)
@@ -215,6 +210,12 @@ def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
     return cast(dict[str, Any], record)
 
 
+def require_made_with(path: Path, stage: str, settings: Sequence[Any]) -> None:
+    """Raises ConfigError where a finished stage of a run folder has other settings than these dataclass instances."""
+    record = stage_record(path, stage)
+    _refuse(path, _changes(record, {**record, "settings": {**record["settings"], **_settings(settings)}}))
+
+
 def is_finished(path: Path, stage: str) -> bool:
     """Whether `stage` was run to its end in the run folder `path`."""
     return all((path / stage / name).exists() for name in (_FINISHED, RESULTS[stage]))
@@ -255,6 +256,20 @@ def _read_stages(path: Path) -> dict[str, Any]:
         known = False
     require(known, f"{path / 'config.json'} was not written by this version ({FORMAT}): use another --run_dir.")
     return stages
+
+
+def _settings(configs: Sequence[Any]) -> dict[str, Any]:
+    """The fields of all dataclass instances, as JSON holds them."""
+    values = {name: value for config in configs for name, value in dataclasses.asdict(config).items()}
+    return cast(dict[str, Any], json.loads(json.dumps(values)))
+
+
+def _refuse(path: Path, changes: Sequence[str]) -> None:
+    require(
+        not changes,
+        f"run folder {path} was made with other settings: {', '.join(changes)}; "
+        "use --overwrite to start anew, or another --run_dir.",
+    )
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -14,8 +14,10 @@ import vinnas_tf.quiet_import  # noqa: F401
 
 # isort: split
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -192,9 +194,13 @@ def _inherit(run_dir: str) -> Inherited:
     if not run_dir or not (Path(run_dir) / "search").is_dir():
         return Inherited()
     record = stage_record(run_dir, "search")
-    names = ("dataset", "data_dir", "image_size", "cells", "seed")
-    values = {name: record["settings"][name] for name in names}
-    return Inherited(values, record["preset"], firm=("dataset", "data_dir"))
+    return handed_on(record["settings"], record["preset"])
+
+
+def handed_on(settings: Mapping[str, Any], preset: str) -> Inherited:
+    """What a training takes over from a search with these settings and that preset."""
+    values = {name: settings[name] for name in ("dataset", "data_dir", "image_size", "cells", "seed")}
+    return Inherited(values, preset, firm=("dataset", "data_dir"))
 
 
 if __name__ == "__main__":

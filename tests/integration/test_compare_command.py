@@ -15,11 +15,21 @@ from PIL import Image
 
 # The fastest searches and trainings that there are: nothing here asks how good they are.
 SEARCH = "--search=--states=1 --channels=2 --estimator=weight_sampling"
-SETTINGS = ["--preset=smoke", "--methods=vinnas,vinnas-magnitude", SEARCH, "--train=--channels=2 --novariational"]
+SETTINGS = [
+    "--preset=smoke",
+    "--methods=vinnas,vinnas-magnitude,random",
+    SEARCH,
+    "--train=--channels=2 --novariational",
+]
 
 
 def command(run_dir: Path, *flags: str) -> list[str]:
     return [sys.executable, "-u", "-m", "vinnas_tf.compare", *SETTINGS, f"--run_dir={run_dir}", *flags]
+
+
+def rows(run_dir: Path) -> Path:
+    """Where the run folders of all rows and seeds lie."""
+    return run_dir / "compare" / "rows"
 
 
 def run(run_dir: Path, *flags: str) -> subprocess.CompletedProcess:
@@ -32,7 +42,13 @@ def stop_after(epochs: int, run_dir: Path, by: signal.Signals, *flags: str) -> i
     The search's is the first, the training's the second. The child that runs it must not outlive the command.
     """
     process = subprocess.Popen(command(run_dir, *flags), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    log = ["tail", "-F", "-n", "+1", str(run_dir / "vinnas-seed3.log")]  # It waits for the file, and for more of it.
+    log = [
+        "tail",
+        "-F",
+        "-n",
+        "+1",
+        str(rows(run_dir) / "vinnas-seed3.log"),
+    ]  # It waits for the file, and for more of it.
     with subprocess.Popen(log, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as tail:
         assert tail.stdout is not None
         for line in tail.stdout:
@@ -65,12 +81,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_a_run_writes_all_that_it_promises(finished: tuple[Path, str]) -> None:
     folder, printed = finished
-    rows = figures(folder)
-    assert [(row["row"], row["seed"]) for row in rows] == [
-        ("vinnas", "3"), ("vinnas", "4"), ("vinnas-magnitude", "3"), ("vinnas-magnitude", "4"),
-    ]  # fmt: skip
-    for row in rows:
-        of_row = folder / f"{row['row']}-seed{row['seed']}"
+    found = figures(folder)
+    names = ["vinnas", "vinnas-magnitude", "random"]
+    assert [(row["row"], row["seed"]) for row in found] == [(name, seed) for name in names for seed in "34"]
+    for row in found:
+        of_row = rows(folder) / f"{row['row']}-seed{row['seed']}"
         result = json.loads((of_row / "train" / "result.json").read_text())
         assert float(row["accuracy"]) == result["test"]["stripped"]["accuracy"]
         assert int(row["params_nonzero"]) == result["params_nonzero"]
@@ -81,16 +96,17 @@ def test_a_run_writes_all_that_it_promises(finished: tuple[Path, str]) -> None:
                 int(row["seed"]), channels, "digits",
             )  # fmt: skip
             assert stages[stage]["preset"] == "smoke"
-        assert stages["search"]["settings"]["select"] == ("snr" if row["row"] == "vinnas" else "magnitude")
+        assert stages["search"]["settings"]["select"] == ("magnitude" if "magnitude" in row["row"] else "snr")
+        assert stages["search"]["settings"]["method"] == ("random" if row["row"] == "random" else "vinnas")
         assert f"{float(row['accuracy']):.2%}" in printed
     # Everything that decides a training is the same for all rows of a seed, but for what was found.
     trained = [
-        json.loads((folder / f"{row}-seed3" / "config.json").read_text())["stages"]["train"]["settings"]
-        for row in ("vinnas", "vinnas-magnitude")
+        json.loads((rows(folder) / f"{row}-seed3" / "config.json").read_text())["stages"]["train"]["settings"]
+        for row in names
     ]
-    assert [{**settings, "genotype_sha256": ""} for settings in trained][0] == {**trained[1], "genotype_sha256": ""}
+    assert all({**settings, "genotype_sha256": trained[0]["genotype_sha256"]} == trained[0] for settings in trained)
     table = (folder / "compare" / "comparison.md").read_text()
-    assert [line.split("|")[1].strip() for line in table.splitlines()[2:4]] == ["vinnas", "vinnas-magnitude"]
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:5]] == names
     assert min(Image.open(folder / "compare" / "comparison.png").size) > 200
 
 
@@ -102,12 +118,12 @@ def test_interrupted_and_killed_it_ends_as_if_it_had_not_been(finished: tuple[Pa
     folder, flags = tmp_path / "killed", ("--methods=vinnas", "--seeds=1", "--first_seed=3")
     assert stop_after(1, folder, signal.SIGINT, *flags) == 130
     assert stop_after(2, folder, signal.SIGKILL, *flags) == -signal.SIGKILL
-    log = (folder / "vinnas-seed3.log").read_text()
+    log = (rows(folder) / "vinnas-seed3.log").read_text()
     assert log.count("Resumes after epoch 1") == 1  # The search.
     again = run(folder, *flags)
     assert again.returncode == 0, again.stderr
     assert "1 of 2 stages are done" in again.stdout
-    assert (folder / "vinnas-seed3.log").read_text().count("Resumes after epoch 1") == 2  # The training too.
+    assert (rows(folder) / "vinnas-seed3.log").read_text().count("Resumes after epoch 1") == 2  # The training too.
     assert figures(folder) == figures(finished[0])[:1]
 
 
@@ -128,6 +144,19 @@ def test_fewer_rows_are_another_table_of_what_is_there(finished: tuple[Path, str
     assert again.returncode == 0, again.stderr
     assert "6 of 6 stages are done" in again.stdout
     assert figures(folder) == [row for row in figures(finished[0]) if row["row"] == "vinnas-magnitude"]
+
+
+def test_a_row_that_was_done_with_other_settings_is_not_taken_over(finished: tuple[Path, str], tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    record = rows(folder) / "vinnas-seed4" / "config.json"
+    settings = json.loads(record.read_text())
+    settings["stages"]["train"]["settings"]["log_noise_ratio_threshold"] = 1.0
+    record.write_text(json.dumps(settings))
+    again = run(folder, "--seeds=3", "--first_seed=3", "--methods=vinnas")
+    assert again.returncode == 2
+    (line,) = again.stderr.splitlines()
+    assert "vinnas-seed4 was made with other settings: log_noise_ratio_threshold 1.0 -> 3.0;" in line
 
 
 @pytest.mark.parametrize(
@@ -159,6 +188,6 @@ def test_other_settings_are_refused_by_name_and_overwriting_removes_the_runs(
     assert failed.returncode == 2
     (line,) = failed.stderr.splitlines()
     assert line.startswith("error: vinnas, seed 3, search: the loss is not finite in epoch 1;")
-    names = {path.name for path in folder.iterdir()}
-    assert names == {".lock", "config.json", "compare", "notes-seed3", "vinnas-seed3", "vinnas-seed3.log"}
-    assert not any((folder / "compare").iterdir())
+    assert {path.name for path in folder.iterdir()} == {".lock", "config.json", "compare", "notes-seed3"}
+    assert [path.name for path in (folder / "compare").iterdir()] == ["rows"]
+    assert {path.name for path in rows(folder).iterdir()} == {"vinnas-seed3", "vinnas-seed3.log"}

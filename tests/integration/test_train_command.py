@@ -206,6 +206,15 @@ def test_another_genotype_in_the_same_folder_is_refused(finished: tuple[Path, st
     assert "genotype_sha256" in result.stderr
 
 
+def test_a_cell_in_which_nothing_learns_is_told_before_it_is_trained(tmp_path: Path) -> None:
+    idle = [{"target": 2, "source": 0, "primitive": "skip"}, {"target": 2, "source": 1, "primitive": "avg_pool_3x3"}]
+    path = tmp_path / "idle.json"
+    path.write_text(json.dumps({"version": 1, "states": 1, "normal": idle, "reduction": []}))
+    printed = run(tmp_path / "run", f"--genotype={path}", "--cells=N", "--learning_rate=1e30").stdout
+    assert "warning: the normal cell has skips and pools alone" in printed
+    assert printed.index("warning") < printed.index("Starts: ")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

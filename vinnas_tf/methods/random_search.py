@@ -27,9 +27,7 @@ class RandomSearch(Method):
 
 
 def random_genotype(space: SearchSpace, states: int, cell_types: list[str], generator: np.random.Generator) -> Genotype:
-    """Draws uniformly: into each state as many edges as the space keeps, each with any primitive.
-
-    Zero is drawn, as the absence of an edge, where the space keeps all edges (NAS-Bench-201).
+    """Draws uniformly: into each state as many edges as the space keeps, each with any primitive other than zero.
 
     Args:
         space: the search space.
@@ -37,7 +35,7 @@ def random_genotype(space: SearchSpace, states: int, cell_types: list[str], gene
         cell_types: which cells to draw.
         generator: of the draw.
     """
-    names = [name for name in space.primitives if name != "zero" or space.kept_edges is None]
+    names = [name for name in space.primitives if name != "zero"]
 
     def draw_cell() -> tuple[Edge, ...]:
         edges = []
@@ -45,6 +43,6 @@ def random_genotype(space: SearchSpace, states: int, cell_types: list[str], gene
             count = target if space.kept_edges is None else space.kept_edges
             for source in sorted(generator.choice(target, size=count, replace=False).tolist()):
                 edges.append(Edge(target, source, names[generator.integers(len(names))]))
-        return tuple(edge for edge in edges if edge.primitive != "zero")
+        return tuple(edges)
 
     return Genotype(states=states, space=space.name, **{cell_type: draw_cell() for cell_type in cell_types})
