@@ -1,1 +1,1 @@
-"""What the search step and its input cost, beside a plain PyTorch equivalent. Not part of the wheel."""
+"""Measurements: speed beside PyTorch, searches beside baselines, pruning beside a peer. Not part of the wheel."""

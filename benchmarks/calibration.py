@@ -10,6 +10,9 @@ of --fit (least mean squared error of the probabilities) and judged on those of 
 Prints the table before and after; --output=FILE.png draws both.
 """
 
+import vinnas_tf.quiet_import  # noqa: F401
+
+# isort: split
 import dataclasses
 import glob
 import itertools
@@ -138,7 +141,7 @@ def table(reliabilities: dict[str, Reliability]) -> str:
 
 def draw(reliabilities: dict[str, Reliability], path: Path) -> None:
     """The reliability diagrams side by side: how often a choice recurred against its probability, area by count."""
-    figure = Figure(figsize=(4.2 * len(reliabilities), 4.4), dpi=DPI, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(4.2 * len(reliabilities), 4.9), dpi=DPI, facecolor="white", layout="constrained")
     axes: Any = figure.subplots(1, len(reliabilities), sharey=True, squeeze=False)[0]
     for panel, (name, one) in zip(axes, reliabilities.items(), strict=True):
         panel.plot([0, 1], [0, 1], color="#999999", linewidth=1, zorder=1)
