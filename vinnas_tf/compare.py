@@ -122,8 +122,8 @@ def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig
     flags = stage_flags(dataclasses.replace(stage, name="search"), config, path)
     search = read_flags(flags, DataConfig, SearchConfig, RunConfig, command="search", usage="")
     if stage.name == "search":
-        rule = known_rows()[stage.row].select
-        return search[DataConfig], dataclasses.replace(search[SearchConfig], **({"select": rule} if rule else {}))
+        rule = known_rows()[stage.row].select or search[SearchConfig].select
+        return search[DataConfig], dataclasses.replace(search[SearchConfig], select=rule)
     found = handed_on(dataclasses.asdict(search[DataConfig]) | dataclasses.asdict(search[SearchConfig]), search.preset)
     flags = stage_flags(stage, config, path)
     train = read_flags(flags, DataConfig, TrainConfig, RunConfig, command="train", usage="", inherit=lambda _: found)

@@ -15,12 +15,8 @@ from PIL import Image
 
 # The fastest searches and trainings that there are: nothing here asks how good they are.
 SEARCH = "--search=--states=1 --channels=2 --estimator=weight_sampling"
-SETTINGS = [
-    "--preset=smoke",
-    "--methods=vinnas,vinnas-magnitude,random",
-    SEARCH,
-    "--train=--channels=2 --novariational",
-]
+TRAIN = "--train=--channels=2 --novariational"
+SETTINGS = ["--preset=smoke", "--methods=vinnas,vinnas-magnitude,random", SEARCH, TRAIN]
 
 
 def command(run_dir: Path, *flags: str) -> list[str]:
@@ -42,13 +38,8 @@ def stop_after(epochs: int, run_dir: Path, by: signal.Signals, *flags: str) -> i
     The search's is the first, the training's the second. The child that runs it must not outlive the command.
     """
     process = subprocess.Popen(command(run_dir, *flags), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    log = [
-        "tail",
-        "-F",
-        "-n",
-        "+1",
-        str(rows(run_dir) / "vinnas-seed3.log"),
-    ]  # It waits for the file, and for more of it.
+    # It waits for the file, and for more of it.
+    log = ["tail", "-F", "-n", "+1", str(rows(run_dir) / "vinnas-seed3.log")]
     with subprocess.Popen(log, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as tail:
         assert tail.stdout is not None
         for line in tail.stdout:
