@@ -271,7 +271,7 @@ def to_peer(
     for part in ("mean", "log_variance"):
         kernels = [_outputs_first(value(getattr(supergraph.stem, part)))]
         for cell in supergraph.cells:
-            for preprocess in (cell.first, cell.second):
+            for preprocess in cell.preprocessings:
                 kernels.append(_outputs_first(value(getattr(preprocess.convolution, part))))
             for operation in cell.operations:
                 flat = value(getattr(operation, part))

@@ -8,7 +8,8 @@ from gradients import GradientRecorder
 
 from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.primitives import convolutions
+from vinnas_tf.layers.convolution import linear_map
+from vinnas_tf.primitives import Convolution, convolutions
 from vinnas_tf.search import make_model
 from vinnas_tf.search_model import SearchModel
 from vinnas_tf.space import VINNAS
@@ -186,7 +187,8 @@ def test_convolutions_pad_as_tensorflow_does(kernel_size, dilation, depthwise, s
     layer.noise = torch.zeros_like
     kernel = layer.mean.detach().numpy()
     if depthwise:
-        ours = kernels.depthwise_conv(images, tf.constant(kernel.transpose(2, 3, 0, 1)), stride, dilation)
+        linear, read = linear_map(tf.constant(images), Convolution(kernel_size, True, dilation), (stride, stride))
+        ours = linear(read, tf.constant(kernel.transpose(2, 3, 0, 1)))
     else:
         ours = tf.nn.conv2d(images, kernel.transpose(2, 3, 1, 0), stride, "SAME")
     theirs = layer(torch.tensor(images.transpose(0, 3, 1, 2))).detach().numpy()

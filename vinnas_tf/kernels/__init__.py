@@ -3,7 +3,7 @@
 Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in `tests/test_kernels.py`.
 """
 
-from vinnas_tf.kernels.convolution import conv, depthwise_conv, from_phases, pointwise_conv, to_phases
+from vinnas_tf.kernels.convolution import conv, depthwise_conv, from_phases, one_phase, pointwise_conv, to_phases
 from vinnas_tf.kernels.noise import add_noise, fold_in, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
@@ -18,6 +18,7 @@ __all__ = [
     "max_pool",
     "normalize",
     "normalize_relu",
+    "one_phase",
     "pointwise_conv",
     "split",
     "standard_normal",

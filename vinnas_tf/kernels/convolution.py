@@ -25,29 +25,48 @@ def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int | tuple[int, int] = 1) -> 
     return tf.nn.conv2d(x, kernel, stride, "SAME")
 
 
-def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
+def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolves with a kernel [1, 1, input channels, output channels]: a matrix product over pixels."""
     if not on_cpu():
-        return conv(x, kernel, stride)
-    x = subsample(x, stride)
+        return conv(x, kernel)
     _, height, width, channels = x.shape
     matrix = tf.reshape(kernel, kernel.shape[2:])  # Its gradient is a reshape too; a slice's is a copy into zeros.
     return tf.reshape(tf.reshape(x, [-1, channels]) @ matrix, [-1, height, width, kernel.shape[3]])
 
 
-def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1) -> tf.Tensor:
+def depthwise_conv(
+    x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1, padding: str = "SAME"
+) -> tf.Tensor:
     """Convolves each channel on its own, with a kernel [height, width, channels, 1] of odd height and width.
 
-    A dilated kernel is padded for its full extent. Its stride must be 1, or equal to the dilation: a case that
-    TensorFlow's own operation refuses.
+    Args:
+        x: images.
+        kernel: its weights.
+        stride: of both axes; 1 with dilation (`one_phase` is for equal stride and dilation).
+        dilation: of both axes; a dilated kernel is padded for its full extent.
+        padding: "SAME", or "VALID" for what is padded already; then without dilation.
     """
     if dilation == 1:
-        return _depthwise(x, kernel, stride)
-    if stride == dilation:
-        return _subsampled_depthwise(x, kernel, stride)
+        return _depthwise(x, kernel, stride, padding)
     if not on_cpu():
         return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME", dilations=[dilation, dilation])
-    return from_phases(_depthwise(to_phases(x, dilation), kernel, 1), dilation, x.shape)
+    return from_phases(_depthwise(to_phases(x, dilation), kernel, 1, "SAME"), dilation, x.shape)
+
+
+def one_phase(x: tf.Tensor, kernel_size: tuple[int, int], stride: int) -> tf.Tensor:
+    """What a "same" convolution of equal stride and dilation reads, padded for one without stride, dilation or padding.
+
+    It reads every `stride`-th row and column only. A 1x1 convolution has any dilation, so every strided one is such a
+    case. Otherwise it is one that TensorFlow's own operation refuses.
+    """
+    before = [same_padding(x.shape[i + 1], (kernel_size[i] - 1) * stride + 1, stride)[0] for i in range(2)]
+    phase = subsample(x, stride, (-before[0] % stride, -before[1] % stride))
+    padding = []
+    for i in range(2):
+        seen = -(-x.shape[i + 1] // stride) + kernel_size[i] - 1
+        zeros_before = -(-before[i] // stride)
+        padding.append([zeros_before, seen - zeros_before - phase.shape[i + 1]])
+    return tf.pad(phase, [[0, 0], *padding, [0, 0]]) if kernel_size != (1, 1) else phase
 
 
 def to_phases(x: tf.Tensor, period: int) -> tf.Tensor:
@@ -88,41 +107,31 @@ def subsample(x: tf.Tensor, period: int, first: tuple[int, int] = (0, 0)) -> tf.
     return tf.slice(x, [0, 0, 0, 0], [-1, -(-(height - first[0]) // period), -(-(width - first[1]) // period), -1])
 
 
-def _subsampled_depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
-    """The convolution whose stride and dilation agree: it sees one phase of the image, without dilation."""
-    before = [same_padding(x.shape[i + 1], (kernel.shape[i] - 1) * stride + 1, stride)[0] for i in range(2)]
-    phase = subsample(x, stride, (-before[0] % stride, -before[1] % stride))
-    padding = []
-    for i in range(2):
-        seen = -(-x.shape[i + 1] // stride) + kernel.shape[i] - 1
-        zeros_before = -(-before[i] // stride)
-        padding.append([zeros_before, seen - zeros_before - phase.shape[i + 1]])
-    return tf.nn.depthwise_conv2d(tf.pad(phase, [[0, 0], *padding, [0, 0]]), kernel, [1, 1, 1, 1], "VALID")
-
-
-def _depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+def _depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
     strides = [1, stride, stride, 1]
     if not on_cpu() or kernel.shape[1] <= _FAST_COLUMNS:
-        return tf.nn.depthwise_conv2d(x, kernel, strides, "SAME")
+        return tf.nn.depthwise_conv2d(x, kernel, strides, padding)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return (
-            tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, "SAME"),
-            _filter_gradient(x, kernel.shape, upstream, stride),
+            tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, padding),
+            _filter_gradient(_padded(x, kernel, stride) if padding == "SAME" else x, kernel.shape, upstream, stride),
         )
 
     @tf.custom_gradient
     def depthwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
-        return tf.nn.depthwise_conv2d(x, kernel, strides, "SAME"), gradient
+        return tf.nn.depthwise_conv2d(x, kernel, strides, padding), gradient
 
     return depthwise(x, kernel)
 
 
-def _filter_gradient(x: tf.Tensor, kernel_shape: tf.TensorShape, upstream: tf.Tensor, stride: int) -> tf.Tensor:
-    """The gradient of a "same" depthwise convolution with respect to its kernel, a few columns at a time."""
+def _padded(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    return tf.pad(x, [[0, 0], *(same_padding(x.shape[i + 1], kernel.shape[i], stride) for i in range(2)), [0, 0]])
+
+
+def _filter_gradient(padded: tf.Tensor, kernel_shape: tf.TensorShape, upstream: tf.Tensor, stride: int) -> tf.Tensor:
+    """The gradient of a "valid" depthwise convolution with respect to its kernel, a few columns at a time."""
     height, width, channels, _ = kernel_shape
-    padding = [same_padding(x.shape[1], height, stride), same_padding(x.shape[2], width, stride)]
-    padded = tf.pad(x, [[0, 0], *padding, [0, 0]])
     extent = (upstream.shape[2] - 1) * stride
     pieces = []
     for first in range(0, width, _FAST_COLUMNS):

@@ -22,13 +22,25 @@ Shape = tuple[Any, ...]  # A tensor's sizes, None for one that is not known.
 Linear = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def convolve(x: tf.Tensor, kernel: tf.Tensor, convolution: Convolution, strides: tuple[int, int]) -> tf.Tensor:
-    """The plain convolution that `convolution` describes, with "same" padding: [n, h, w, c] to [n, h', w', c']."""
-    if convolution.depthwise:
-        return kernels.depthwise_conv(x, kernel, strides[0], convolution.dilation)
-    if convolution.kernel_size == (1, 1):
-        return kernels.pointwise_conv(x, kernel, strides[0])
-    return kernels.conv(x, kernel, strides)
+def linear_map(x: tf.Tensor, convolution: Convolution, strides: tuple[int, int]) -> tuple[Linear, tf.Tensor]:
+    """What a convolution with "same" padding reads of `x` [n, h, w, c], and its map of that and its kernel.
+
+    The map returns [n, h', w', c']. A convolution that skips pixels gets only those that it reads, so that both maps of
+    the local reparametrisation, and their gradients, pass over no others.
+    """
+    size, dilation, padding = convolution.kernel_size, convolution.dilation, "SAME"
+    stride = strides[0]
+    if stride > 1 and strides == (stride, stride) and (size == (1, 1) or dilation == stride):
+        x, strides, dilation, padding = kernels.one_phase(x, size, stride), (1, 1), 1, "VALID"
+
+    def linear(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        if convolution.depthwise:
+            return kernels.depthwise_conv(x, kernel, strides[0], dilation, padding)
+        if size == strides == (1, 1):
+            return kernels.pointwise_conv(x, kernel)
+        return kernels.conv(x, kernel, strides)
+
+    return linear, x
 
 
 def sample_linear(
@@ -174,7 +186,7 @@ class VariationalConv2D(_GaussianWeights):
     def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Convolves `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
         convolution = Convolution(self.kernel_size)
-        return self.sample(lambda v, kernel: convolve(v, kernel, convolution, self.strides), x, training, seed)
+        return self.sample(*linear_map(x, convolution, self.strides), training, seed)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""
@@ -219,7 +231,7 @@ class VariationalDepthwiseConv2D(_GaussianWeights):
     def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Convolves `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
         convolution = Convolution(self.kernel_size, depthwise=True, dilation=self.dilation_rate)
-        return self.sample(lambda v, kernel: convolve(v, kernel, convolution, self.strides), x, training, seed)
+        return self.sample(*linear_map(x, convolution, self.strides), training, seed)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""

@@ -1,7 +1,6 @@
 """The mixed operation of one edge: all candidate primitives at once, weighted by their strengths."""
 
 import math
-from functools import partial
 from typing import Any
 
 import keras
@@ -10,7 +9,7 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
-from vinnas_tf.layers.convolution import Shape, convolve, sample_linear
+from vinnas_tf.layers.convolution import Shape, linear_map, sample_linear
 from vinnas_tf.primitives import PRIMITIVES, convolutions
 from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
@@ -194,12 +193,10 @@ def _convolve_all(
     for depth in range(max(map(len, chains.values()))):
         here = [name for name, chain in chains.items() if depth < len(chain)]
         places = [links.index((name, depth)) for name in here]
+        maps = [linear_map(outputs[name], *chains[name][depth]) for name in here]
         sampled = sample_linear(
-            [
-                partial(convolve, convolution=c, strides=strides)
-                for c, strides in (chains[name][depth] for name in here)
-            ],
-            [outputs[name] for name in here],
+            [linear for linear, _ in maps],
+            [read for _, read in maps],
             [means[place] for place in places],
             variances and [variances[place] for place in places],
             seeds and [seeds[place] for place in places],
