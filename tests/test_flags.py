@@ -15,8 +15,8 @@ from vinnas_tf.flags import Inherited, preset_names, read_flags
 from vinnas_tf.run_dir import RunConfig
 
 PRESETS = (
-    "cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_v1", "mnist", "nasbench201",
-    "smoke",
+    "cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_laptop", "fashion_mnist_v1",
+    "mnist", "nasbench201", "smoke",
 )  # fmt: skip
 TRAIN_PRESETS = tuple(sorted((*PRESETS, "mnist_laptop")))
 

@@ -19,6 +19,7 @@ PINNED = {
     "cifar10_v1": 9_768_602,
     "digits": 313_426,
     "fashion_mnist": 2_623_750,
+    "fashion_mnist_laptop": 551_570,
     "fashion_mnist_v1": 1_547_610,
     "mnist": 22_662,
     "nasbench201": 790_694,
