@@ -2,30 +2,43 @@
 
     python -m benchmarks.magnitude_pruning --run_dir=runs/m
 
-Takes a finished training, and trains the same network with point weights on the same
-images, in the same order, for the same epochs, at the same learning rate. The share of
-zeros rises over the epochs in which gamma 1 did, until as many weights are left as the
-variational training kept. Prints both networks' test accuracy and non-zero parameters,
-and writes them to train/magnitude_pruning.json. Needs pip install '.[benchmark]'.
+Takes a finished training, and trains the same network with point weights, from the
+same initial means, on the same images, in the same order, for the same epochs, at the
+same learning rate. In each layer the share of zeros rises over the epochs in which
+gamma 1 did, until as many weights are left as the variational training kept there: the
+library's one share for all layers would be a weaker peer. Batch statistics are chosen
+on held-out images, as in a training. Prints both networks' test accuracy and non-zero
+parameters, and writes them to train/magnitude_pruning.json. The same command resumes.
+Needs pip install '.[benchmark]'.
 """
 
+import vinnas_tf.quiet_import  # noqa: F401
+
+# isort: split
 import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from benchmarks.command import make_parser
 from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
-from vinnas_tf.data import Normalization, evaluation_batches, hold_out, load_test, load_train, training_batches
-from vinnas_tf.evaluation import evaluate, recompute_batch_statistics
+from vinnas_tf.data import (
+    ImageSet,
+    Normalization,
+    evaluation_batches,
+    hold_out,
+    load_test,
+    load_train,
+    training_batches,
+)
+from vinnas_tf.evaluation import choose_batch_statistics, evaluate
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.convolution import same_padding
@@ -33,8 +46,9 @@ from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, Va
 from vinnas_tf.pruning import count_parameters, total
 from vinnas_tf.run_dir import stage_record
 from vinnas_tf.train import make_network
+from vinnas_tf.train_result import statistics_images
 
-_UPDATE_STEPS = 100  # Between two moves of the mask: the library's own default.
+_UPDATE_STEPS = 100  # Between two moves of the mask, at most: the library's own default.
 
 
 def legacy_keras() -> tuple[ModuleType, ModuleType]:
@@ -53,17 +67,23 @@ def legacy_keras() -> tuple[ModuleType, ModuleType]:
     return tf_keras, tfmot
 
 
-def twin(network: keras.Model, tf_keras: ModuleType, tfmot: ModuleType, schedule: Any) -> Any:
-    """The same network in legacy Keras, every kernel wrapped for pruning; layers keep their names."""
+def twin(
+    network: keras.Model, tf_keras: ModuleType, tfmot: ModuleType, schedule: Callable[[keras.layers.Layer], Any]
+) -> Any:
+    """The same network, with the same weights, in legacy Keras; layers keep their names.
 
-    class Depthwise(tf_keras.layers.DepthwiseConv2D, tfmot.sparsity.keras.PrunableLayer):  # type: ignore[misc,name-defined]
+    Every kernel is wrapped for pruning by what `schedule` gives for its layer.
+    """
+
+    class Depthwise(tf_keras.layers.DepthwiseConv2D, tfmot.sparsity.keras.PrunableLayer):  # type: ignore[name-defined]
         """The library leaves depthwise kernels alone unless a layer names them."""
 
         def get_prunable_weights(self) -> list:
             return [self.depthwise_kernel]
 
-    def pruned(layer: Any) -> Any:
-        return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule, name=layer.name)
+    def pruned(plain: Any) -> Any:
+        by = schedule(network.get_layer(plain.name))
+        return tfmot.sparsity.keras.prune_low_magnitude(plain, pruning_schedule=by)
 
     def apply(layer: keras.layers.Layer, inputs: list) -> Any:
         layers = tf_keras.layers
@@ -99,7 +119,12 @@ def twin(network: keras.Model, tf_keras: ModuleType, tfmot: ModuleType, schedule
             continue
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         tensors[id(layer.output)] = apply(layer, [tensors[id(tensor)] for tensor in inputs])
-    return tf_keras.Model(images, tensors[id(network.output)])
+    peer = tf_keras.Model(images, tensors[id(network.output)])
+    for layer in peer.layers:
+        inner = getattr(layer, "layer", layer)
+        if inner.weights:
+            inner.set_weights([variable.numpy() for variable in network.get_layer(inner.name).weights])
+    return peer
 
 
 def give_back(source: Any, network: keras.Model) -> None:
@@ -112,28 +137,56 @@ def give_back(source: Any, network: keras.Model) -> None:
                 variable.assign(value.reshape(variable.shape))
 
 
-def compare(run_dir: Path) -> dict[str, dict[str, float]]:
+def pruning_steps(start: int, end: int) -> tuple[int, int, int]:
+    """(first step, last step, steps between two moves of the mask) of a schedule that ends at its last sparsity.
+
+    The library moves a mask every `frequency`-th step after the first and at no other: unless it does at the last one,
+    less is pruned than it was told.
+
+    Args:
+        start: step from which zeros are made.
+        end: step by which all are made.
+    """
+    frequency = max(1, min(_UPDATE_STEPS, (end - start) // 10))
+    return start, start + (end - start) // frequency * frequency, frequency
+
+
+def compare(run_dir: Path) -> dict[str, Any]:
     """Trains and prunes the peer of a finished training; returns accuracy and counts of both."""
     record = stage_record(run_dir, "train")
     result = json.loads((run_dir / "train" / "result.json").read_text())
     data, config = restored(DataConfig, record["settings"]), restored(TrainConfig, record["settings"])
     require(config.variational, f"{run_dir} was trained with point weights: name a variational training.")
+    require(
+        not (config.drop_path or config.auxiliary_weight or config.fine_tuning_epochs),
+        f"{run_dir} was trained with drop path, an auxiliary tower or fine-tuning, which the peer has not: "
+        "name a training without.",
+    )
+    require(
+        config.gamma_start_epoch < config.gamma_end_epoch,
+        f"{run_dir} was trained with a gamma 1 that jumps, and the peer's sparsity rises as gamma 1 did: "
+        "name a training with --gamma_start_epoch below --gamma_end_epoch.",
+    )
     keras.utils.set_random_seed(config.seed)
     dataset = load_train(data, config.seed)
-    images, _ = hold_out(dataset.train, config.held_out, config.seed)
+    require(
+        dataset.fingerprint == record["data_fingerprint"],
+        f"the images of {run_dir} have changed since it was trained: train again.",
+    )
+    images, held_out = hold_out(dataset.train, config.held_out, config.seed)
     normalization = Normalization.of(images)
-    plain = dataclasses.replace(config, variational=False, drop_path=0.0, auxiliary_weight=0.0)
     genotype = Genotype.load(run_dir / "train" / "genotype.json")
+    plain = dataclasses.replace(config, variational=False)
     network = make_network(plain, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
     steps = len(images) // config.batch_size
     tf_keras, tfmot = legacy_keras()
-    schedule = tfmot.sparsity.keras.PolynomialDecay(
-        initial_sparsity=0.0,
-        final_sparsity=1 - result["weights_nonzero"] / result["weights_dense"],
-        begin_step=config.gamma_start_epoch * steps,
-        end_step=config.gamma_end_epoch * steps,
-        frequency=_UPDATE_STEPS,
-    )
+    begin, end, frequency = pruning_steps(config.gamma_start_epoch * steps, config.gamma_end_epoch * steps)
+
+    def schedule(layer: keras.layers.Layer) -> Any:
+        kept, dense = (result["layers"][layer.name][name] for name in ("weights_nonzero", "weights_dense"))
+        # Of a layer of which nothing is left the library keeps one weight.
+        return tfmot.sparsity.keras.PolynomialDecay(0.0, 1 - max(kept, 1) / dense, begin, end, frequency=frequency)
+
     peer = twin(network, tf_keras, tfmot, schedule)
     peer.compile(
         tf_keras.optimizers.Adam(
@@ -142,39 +195,60 @@ def compare(run_dir: Path) -> dict[str, dict[str, float]]:
         tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
         metrics=["accuracy"],
     )
+    peer.optimizer.build(peer.trainable_variables)
+    # By what it is the peer of: the same folder may be pruned at another threshold later.
+    epochs = tf.Variable(0)
+    checkpoint = tf.train.Checkpoint(model=peer, optimizer=peer.optimizer, epochs=epochs)
+    folder = run_dir / "train" / "magnitude_pruning" / result["network_sha256"][:12]
+    manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
+    checkpoint.restore(manager.latest_checkpoint)
+
+    def save(epoch: int, _: Any) -> None:
+        epochs.assign(epoch + 1)
+        manager.save()
+
     batches = training_batches(
         images,
         batch_size=config.batch_size,
         normalization=normalization,
         augment=data.augment,
         seed=config.seed,
-        first_epoch=0,
+        first_epoch=int(epochs),
         epochs=config.epochs,
     ).map(lambda x, y: (x, tf.one_hot(y, len(dataset.class_names))))
     peer.fit(
         batches,
         steps_per_epoch=steps,
+        initial_epoch=int(epochs),
         epochs=config.epochs,
         verbose=2,
-        callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
+        callbacks=[
+            tfmot.sparsity.keras.UpdatePruningStep(),
+            tf_keras.callbacks.LambdaCallback(on_epoch_end=save),
+        ],
     )
     give_back(tfmot.sparsity.keras.strip_pruning(peer), network)
 
-    def normalized(some: Any) -> tf.data.Dataset:
+    def normalized(some: ImageSet) -> tf.data.Dataset:
         return evaluation_batches(some, batch_size=500, normalization=normalization)
 
-    recompute_batch_statistics(network, normalized(images.take(np.linspace(0, len(images) - 1, 5000).astype(int))))
+    statistics = normalized(statistics_images(images))
+    recomputed = choose_batch_statistics(network, statistics, normalized(held_out) if len(held_out) else statistics)
     counts = total(count_parameters(network))
     return {
+        "seed": config.seed,
+        "network_sha256": result["network_sha256"],
         "variational": {
             "test_accuracy": result["test"]["stripped"]["accuracy"],
             "weights_nonzero": result["weights_nonzero"],
             "params_nonzero": result["params_nonzero"],
+            "recomputed_statistics": result["recomputed_statistics"]["training"],
         },
         "magnitude": {
             "test_accuracy": evaluate(network, normalized(load_test(data))).accuracy,
             "weights_nonzero": counts.kernel_nonzero,
             "params_nonzero": counts.params_nonzero,
+            "recomputed_statistics": recomputed,
         },
     }
 
@@ -184,12 +258,14 @@ def main(argv: Sequence[str]) -> None:
     parser = make_parser("benchmarks.magnitude_pruning", __doc__)
     parser.add_argument("--run_dir", type=Path, required=True, help="run folder with a finished training")
     arguments = parser.parse_args(argv)
+    path = arguments.run_dir / "train" / "magnitude_pruning.json"
     try:
         figures = compare(arguments.run_dir)
+        write_atomically(path, json.dumps(figures, indent=2) + "\n")
     except ConfigError as error:
         parser.exit(2, f"error: {error}\n")
-    write_atomically(arguments.run_dir / "train" / "magnitude_pruning.json", json.dumps(figures, indent=2) + "\n")
-    for name, row in figures.items():
+    for name in ("variational", "magnitude"):
+        row = figures[name]
         print(f"{name:<12}{row['test_accuracy']:>9.2%}{row['params_nonzero']:>10,} parameters not 0")
 
 

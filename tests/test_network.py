@@ -277,7 +277,7 @@ def test_auxiliary_tower_reads_the_last_reduction_and_leaves_without_a_trace() -
         (
             BOTH,
             {"cells": "RR", "auxiliary": True},
-            "--auxiliary needs 4 pixels a side .* got 2",
+            "auxiliary tower needs 4 pixels a side .* got 2",
         ),
     ],
 )

@@ -112,8 +112,8 @@ def test_an_equal_run_is_resumed_and_keeps_its_record(run):
 
 
 def test_other_settings_are_refused_by_name(run):
-    with run.open():
-        pass
+    with run.open() as opened:
+        opened.file("checkpoints").mkdir()
     before = tree(run.path)
     other = replace(run, data=DataConfig(augment=("flip",)), search=SearchConfig(epochs=30, cells="R"))
     message = other.error()
@@ -142,9 +142,18 @@ def test_a_late_setting_may_change_and_leaves_the_last_steps_to_do_again(run):
     assert "select" not in message
 
 
-def test_other_data_are_refused(run):
+def test_a_command_that_wrote_nothing_does_not_bind_the_next(run):
+    """As one whose settings were found not to fit each other after the folder was made."""
     with run.open():
         pass
+    with replace(run, search=SearchConfig(epochs=30)).open() as opened:
+        assert opened.record["settings"]["epochs"] == 30
+    assert json.loads((run.path / "config.json").read_text())["stages"]["search"]["settings"]["epochs"] == 30
+
+
+def test_other_data_are_refused(run):
+    with run.open() as opened:
+        opened.file("checkpoints").mkdir()
     message = replace(run, data_fingerprint="f" * 64).error()
     assert 'data_fingerprint "0123456789ab" -> "ffffffffffff"' in message
 

@@ -168,7 +168,7 @@ class TrainConfig:
             f"got {self.gamma_start_epoch}.",
         )
         require(
-            self.gamma_end_epoch < self.epochs or self.gamma_weights == 0,
+            self.gamma_end_epoch < self.epochs or self.gamma_weights == 0 or not self.variational,
             f"--gamma_end_epoch must be below --epochs={self.epochs}, or gamma 1 never reaches its end value; "
             f"got {self.gamma_end_epoch}.",
         )

@@ -1,6 +1,5 @@
 """What a trained network is worth: the statistics it is evaluated with, its accuracy, and how far to trust it."""
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,10 +26,6 @@ class Evaluation:
     nll: float
     ece: float
     images: int
-
-    def to_dict(self) -> dict[str, float]:
-        """The figures by name."""
-        return dataclasses.asdict(self)
 
 
 def evaluate(model: keras.Model, batches: tf.data.Dataset) -> Evaluation:
@@ -95,3 +90,26 @@ def recompute_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Te
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+
+
+def choose_batch_statistics(model: keras.Model, recomputed_on: tf.data.Dataset, judged_on: tf.data.Dataset) -> bool:
+    """Leaves `model` the better of its running statistics and of those recomputed; whether it is the latter.
+
+    Those of training are of activations under noise and augmentation; those without are not what later layers saw in
+    training. The more accurate ones are taken, and of equally accurate ones those of the higher likelihood.
+
+    Args:
+        model: a network without noise, as `point_network` makes it.
+        recomputed_on: batches of training images.
+        judged_on: batches of images that were kept from training.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    of_training = [(variable, variable.numpy()) for layer in layers for variable in layer.non_trainable_variables]
+    before = evaluate(model, judged_on)
+    recompute_batch_statistics(model, recomputed_on)
+    after = evaluate(model, judged_on)
+    if (after.accuracy, -after.nll) > (before.accuracy, -before.nll):
+        return True
+    for variable, value in of_training:
+        variable.assign(value)
+    return False

@@ -157,10 +157,14 @@ def _check(
     side = -(-min(image_shape[:2]) // stem_stride)
     require_fit(cells, side)
     if auxiliary:
-        require("R" in cells, f"--auxiliary puts a tower behind a reduction cell and --cells={cells} has none.")
+        require(
+            "R" in cells,
+            f"the auxiliary tower stands behind a reduction cell and --cells={cells} has none: "
+            "use --auxiliary_weight=0.",
+        )
         reduced = -(-side // 2 ** cells.count("R"))
         require(
             reduced >= AUXILIARY_SIDE,
-            f"--auxiliary needs {AUXILIARY_SIDE} pixels a side behind the last reduction, got {reduced}: "
-            "leave it out, or use fewer R.",
+            f"the auxiliary tower needs {AUXILIARY_SIDE} pixels a side behind the last reduction, got {reduced}: "
+            "use --auxiliary_weight=0, or fewer R.",
         )

@@ -41,6 +41,7 @@ OUTPUTS = {
     "train": (
         "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",
         "threshold.png", "threshold.csv", "tensorboard", "checkpoints", "fine_tuning",
+        "magnitude_pruning", "magnitude_pruning.json",
     ),
     "export": ("saved_model", "tflite", "manifest.json"),
     "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
@@ -56,7 +57,7 @@ _NOT_COMPARED = frozenset({"data_dir", "genotype"})
 class RunConfig:
     """Where a run lives."""
 
-    run_dir: str = setting("", "Run folder; empty: runs/DATASET-METHOD-seedN. The same command resumes a run.")
+    run_dir: str = setting("", "Run folder; empty: named after what is run, in runs/. The same command resumes it.")
     overwrite: bool = setting(False, "Start anew in a run folder that is finished or was made with other settings.")
 
 
@@ -164,7 +165,9 @@ class RunDir:
         """Resumes the stage's earlier record, or writes a new one."""
         stages = _read_stages(self.path)
         before = stages.get(self.stage)
-        if before is not None and not overwrite:
+        # A command that ended at its checks has written a record and nothing else: it must not bind the next one.
+        begun = any(self.file(name).exists() for name in OUTPUTS[self.stage])
+        if before is not None and begun and not overwrite:
             changes = _changes(before, self.record)
             early = [change for change in changes if change.split()[0] not in self._late_settings]
             _refuse(self.path, early)

@@ -21,12 +21,11 @@ from typing import Any
 
 import keras
 
-from vinnas_tf.callbacks import TrainRecorder, TrainSchedule
-from vinnas_tf.checkpoint import EpochCheckpoint
+from vinnas_tf.callbacks import TrainSchedule
 from vinnas_tf.config import DataConfig, TrainConfig, require
-from vinnas_tf.console import TRAIN_TABLE, Watch, describe, introduce
-from vinnas_tf.data import Dataset, ImageSet, Normalization, evaluation_batches, hold_out, load_train, training_batches
-from vinnas_tf.files import read_metrics
+from vinnas_tf.console import describe, introduce
+from vinnas_tf.data import Dataset, Normalization, hold_out, load_train
+from vinnas_tf.epochs import run_epochs
 from vinnas_tf.flags import Inherited, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.network import build_network
@@ -78,65 +77,6 @@ def make_model(network: keras.Model, config: TrainConfig, examples: int) -> Trai
     return model
 
 
-def fit(
-    network: keras.Model,
-    images: ImageSet,
-    held_out: ImageSet,
-    data: DataConfig,
-    config: TrainConfig,
-    normalization: Normalization,
-    run: RunDir,
-) -> None:
-    """Trains, or goes on training, `network` in place; writes metrics, TensorBoard logs and checkpoints.
-
-    Args:
-        network: what `build_network` made for `config`.
-        images: the images to train on.
-        held_out: images to watch the accuracy on; may be empty.
-        data: how images are augmented.
-        config: objective, schedules and optimizer.
-        normalization: statistics of `images`.
-        run: the opened run folder.
-
-    Raises:
-        ConfigError: the images do not fill a batch, or the loss stopped being finite.
-    """
-    steps = len(images) // config.batch_size
-    model = make_model(network, config, len(images))
-    checkpoint = EpochCheckpoint(model, [model.optimizer], run.file("checkpoints"))
-    done = checkpoint.restore()
-    if done == config.epochs:
-        return
-    rows = read_metrics(run.file("metrics.csv"))[:done]
-    batches = training_batches(
-        images,
-        batch_size=config.batch_size,
-        normalization=normalization,
-        augment=data.augment,
-        seed=config.seed,
-        first_epoch=done,
-        epochs=config.epochs,
-    )
-    watched = evaluation_batches(held_out, batch_size=config.batch_size, normalization=normalization)
-    parameters = f"{network.count_params():,} variables, {steps} steps an epoch."
-    print(f"Resumes after epoch {done}: {parameters}" if done else f"Starts: {parameters}", flush=True)
-    model.fit(
-        batches,
-        validation_data=watched if len(held_out) else None,
-        steps_per_epoch=steps,
-        initial_epoch=done,
-        epochs=config.epochs,
-        shuffle=False,  # The data set shuffles itself.
-        verbose=0,
-        callbacks=[
-            TrainSchedule(config),
-            TrainRecorder(config, run.file("metrics.csv"), rows, checkpoint.save),
-            keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
-            Watch(TRAIN_TABLE, config.epochs, steps, lambda: rows[-1]),
-        ],
-    )
-
-
 def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Dataset, run: RunDir) -> dict:
     """Trains, prunes and measures, or goes on doing so; writes all that the run folder's `train/` holds.
 
@@ -150,8 +90,19 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
     images, held_out = hold_out(dataset.train, config.held_out, config.seed)
     normalization = Normalization.of(images)
     network = make_network(config, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
+    run_epochs(
+        make_model(network, config, len(images)),
+        images,
+        held_out,
+        data,
+        config,
+        normalization,
+        run.file(""),
+        epochs=config.epochs,
+        seed=config.seed,
+        schedules=[TrainSchedule(config)],
+    )
     genotype.save(run.file("genotype.json"))
-    fit(network, images, held_out, data, config, normalization, run)
     return finish(network, images, held_out, data, config, dataset, normalization, run)
 
 
@@ -167,7 +118,7 @@ def main(argv: list[str]) -> None:
         stage_record(where.run_dir, "search")
     source = Path(config.genotype or Path(where.run_dir) / "search" / "genotype.json")
     genotype = Genotype.load(source)
-    path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, source.stem, config.seed)
+    path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
     dataset = load_train(data, config.seed)
     with RunDir(
         path,
@@ -187,6 +138,13 @@ def main(argv: list[str]) -> None:
             print(f"warning: the {cell_type} cell has skips and pools alone, nothing that learns; see its search.")
         result = train(data, config, genotype, dataset, run)
         print(f"{summary(result)}\nWritten to {run.file('')}")
+
+
+def _origin(source: Path, config: TrainConfig) -> str:
+    """What tells a training of the genotype file `source` from others of its data set and seed."""
+    searched = source.name == "genotype.json" and len(source.parts) > 2  # RUN_DIR/search/genotype.json
+    name = source.parts[-3] if searched else source.stem
+    return name if config.variational else f"{name}-point"
 
 
 def _inherit(run_dir: str) -> Inherited:

@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.config import DataConfig, TrainConfig
-from vinnas_tf.data import Dataset, ImageSet, Normalization, evaluation_batches, load_test, training_batches
-from vinnas_tf.evaluation import evaluate, recompute_batch_statistics
+from vinnas_tf.data import Dataset, ImageSet, Normalization, evaluation_batches, load_test
+from vinnas_tf.epochs import run_epochs
+from vinnas_tf.evaluation import choose_batch_statistics, evaluate, recompute_batch_statistics
 from vinnas_tf.files import read_metrics, write_atomically, write_metrics
 from vinnas_tf.flop import count_flops
 from vinnas_tf.network import copy_weights, point_network
-from vinnas_tf.pruning import ThresholdPoint, count_parameters, prune, threshold_curve, total
+from vinnas_tf.pruning import ParameterCount, ThresholdPoint, count_parameters, prune, threshold_curve, total
 from vinnas_tf.pruning_plot import draw_sparsity, draw_threshold
 from vinnas_tf.run_dir import RunDir
 from vinnas_tf.stripping import strip
@@ -57,7 +57,7 @@ def finish(
     Returns:
         The content of result.json.
     """
-    statistics = _spread(images, _STATISTICS_IMAGES)
+    statistics = statistics_images(images)
     watched = held_out if len(held_out) else statistics
 
     def batches(some: ImageSet, normalized: bool = True) -> tf.data.Dataset:
@@ -65,40 +65,42 @@ def finish(
         return evaluation_batches(some, batch_size=_BATCH, normalization=normalize)
 
     dense, pruned = point_network(network), point_network(network)
+    copy_weights(network, dense)
+    # Once, for all that comes of this training: or a change of statistics would look like an effect of pruning.
+    recomputed = {"training": choose_batch_statistics(dense, batches(statistics), batches(watched))}
 
-    def settle(point: keras.Model) -> float:
-        """Gives `point` the weights of `network` and the better batch statistics; returns its accuracy on `watched`.
-
-        Those of training are of activations under noise, those without noise are not what later layers saw in training.
-        """
+    def settle(point: keras.Model) -> None:
         copy_weights(network, point)
-        in_training = evaluate(point, batches(watched)).accuracy
-        recompute_batch_statistics(point, batches(statistics))
-        recomputed = evaluate(point, batches(watched)).accuracy
-        if in_training >= recomputed:
-            copy_weights(network, point)
-        return max(in_training, recomputed)
+        if recomputed["training"]:
+            recompute_batch_statistics(point, batches(statistics))
 
-    settle(dense)
+    def accuracy_when_pruned(_: keras.Model) -> float:
+        settle(pruned)
+        return evaluate(pruned, batches(watched)).accuracy
+
     curve: list[ThresholdPoint] = []
     if config.variational:
         print(f"Prunes at {len(_THRESHOLDS)} thresholds, on {len(watched):,} images ...", flush=True)
-        curve = threshold_curve(network, _THRESHOLDS, lambda _: settle(pruned))
+        curve = threshold_curve(network, _THRESHOLDS, accuracy_when_pruned)
         prune(network, config.log_noise_ratio_threshold)
     settle(pruned)
+    networks = {"dense": strip(dense, normalization.layer()), "pruned": pruned}
+    seconds = _seconds(run.file(""))
+    last = pruned
     if config.fine_tuning_epochs:
-        _fine_tune(pruned, images, data, config, normalization, run)
-        recompute_batch_statistics(pruned, batches(statistics))
-    networks = {
-        "dense": strip(dense, normalization.layer()),
-        "pruned": pruned,
-        "stripped": strip(pruned, normalization.layer()),
-    }
+        # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
+        folder = run.file("fine_tuning") / f"{config.log_noise_ratio_threshold:g}_{config.fine_tuning_epochs}"
+        last = networks["fine_tuned"] = point_network(network)
+        last.set_weights(pruned.get_weights())
+        _fine_tune(last, images, held_out, data, config, normalization, folder)
+        recomputed["fine_tuning"] = choose_batch_statistics(last, batches(statistics), batches(watched))
+        seconds += _seconds(folder)
+    networks["stripped"] = strip(last, normalization.layer())
     print("Evaluates on the test images ...", flush=True)
     parts = {"held_out": held_out, "test": load_test(data)}
     evaluations = {
         part: {
-            name: asdict(evaluate(model, batches(some, normalized=name == "pruned")))
+            name: asdict(evaluate(model, batches(some, normalized=name in ("pruned", "fine_tuned"))))
             for name, model in networks.items()
         }
         for part, some in parts.items()
@@ -112,20 +114,23 @@ def finish(
         "train_images": len(images),
         "log_noise_ratio_threshold": config.log_noise_ratio_threshold if config.variational else None,
         **evaluations,
-        **_costs(dense, pruned, networks["stripped"]),
-        "stripping_error": _largest_difference(networks, batches(watched), batches(watched, normalized=False)),
+        "recomputed_statistics": recomputed,
+        **_costs(dense, last, networks["stripped"]),
+        "stripping_error": _largest_difference(
+            (last, batches(watched)), (networks["stripped"], batches(watched, normalized=False))
+        ),
         "genotype_sha256": hashlib.sha256(run.file("genotype.json").read_bytes()).hexdigest(),
         "network_sha256": _save(networks["stripped"], run.file("network.keras")),
         "dense_network_sha256": _save(networks["dense"], run.file("network_dense.keras")),
+        "train_seconds": round(seconds, 1),
     }
-    draw_sparsity(count_parameters(pruned), run.file("sparsity.png"))
+    draw_sparsity(count_parameters(last), run.file("sparsity.png"))
     if curve:
         write_metrics(run.file("threshold.csv"), [asdict(point) for point in curve])
         part = "held-out" if len(held_out) else "training"
         draw_threshold(
             curve, config.log_noise_ratio_threshold, f"{len(watched):,} {part} images", run.file("threshold.png")
         )
-    result["train_seconds"] = round(sum(row["seconds"] or 0.0 for row in read_metrics(run.file("metrics.csv"))), 1)
     write_atomically(run.file("result.json"), json.dumps(result, indent=2) + "\n")
     run.mark_finished()
     return result
@@ -133,7 +138,8 @@ def finish(
 
 def summary(result: Mapping[str, Any]) -> str:
     """What a person wants to know of result.json, in 80 columns."""
-    columns = ("dense", "pruned", "stripped")
+    columns = list(result["test"])
+    width = 56 // len(columns)
     rows: list[tuple[str, list[str]]] = []
     for part, title in (("held_out", "held-out accuracy"), ("test", "test accuracy")):
         if part in result:
@@ -142,17 +148,19 @@ def summary(result: Mapping[str, Any]) -> str:
     rows.append(("test NLL, nats", [f"{test[name]['nll']:.4f}" for name in columns]))
     rows.append(("test calibration error", [f"{test[name]['ece']:.4f}" for name in columns]))
     params = (result["params_dense"], result["params_nonzero"], result["params_stored"])
-    rows.append(("parameters", [f"{params[0]:,}", f"{params[1]:,} not 0", f"{params[2]:,} stored"]))
+    between = [""] * (len(columns) - 3)
+    rows.append(("parameters", [f"{params[0]:,}", *between, f"{params[1]:,} not 0", f"{params[2]:,} stored"]))
     flops = result["flops"]
-    rows.append(("MFLOPs an image", [f"{flops['dense'] / 1e6:.2f}", "", f"{flops['stripped'] / 1e6:.2f}"]))
-    lines = [" " * 24 + "".join(f"{name:>18}" for name in columns)]
-    return "\n".join(lines + [f"{title:<24}" + "".join(f"{cell:>18}" for cell in cells) for title, cells in rows])
+    rows.append(("MFLOPs an image", [f"{flops['dense'] / 1e6:.2f}", *between, "", f"{flops['stripped'] / 1e6:.2f}"]))
+    lines = [" " * 24 + "".join(f"{name.replace('_', '-'):>{width}}" for name in columns)]
+    return "\n".join(lines + [f"{title:<24}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in rows])
 
 
 def _costs(dense: keras.Model, pruned: keras.Model, stripped: keras.Model) -> dict[str, Any]:
     """Parameters and operations, of the network and of each layer: trained, not zero, and stored after stripping."""
     before, after, stored = (count_parameters(model) for model in (dense, pruned, stripped))
     flops = {"dense": count_flops(dense), "stripped": count_flops(stripped)}
+    none = ParameterCount()
     return {
         "params_dense": total(before).params_dense,
         "params_nonzero": total(after).params_nonzero,
@@ -165,31 +173,35 @@ def _costs(dense: keras.Model, pruned: keras.Model, stripped: keras.Model) -> di
             "stripped": flops["stripped"].dense,
             "stripped_nonzero": flops["stripped"].nonzero,
         },
+        # Stripping may add a layer, for what vanished channels added to others.
         "layers": {
             name: {
-                "params_dense": count.params_dense,
-                "params_nonzero": after[name].params_nonzero,
-                "params_stored": stored[name].params_dense if name in stored else 0,
+                "params_dense": before.get(name, none).params_dense,
+                "params_nonzero": after.get(name, none).params_nonzero,
+                "params_stored": stored.get(name, none).params_dense,
+                "weights_dense": before.get(name, none).kernel_dense,
+                "weights_nonzero": after.get(name, none).kernel_nonzero,
             }
-            for name, count in before.items()
+            for name in before | stored
         },
     }
 
 
-def _largest_difference(
-    networks: Mapping[str, keras.Model], normalized: tf.data.Dataset, raw: tf.data.Dataset
-) -> float:
-    """Largest absolute difference of a logit between the pruned and the stripped network."""
-    pairs = zip(normalized, raw, strict=True)
-    return max(
-        float(np.abs(networks["pruned"](x, training=False) - networks["stripped"](pixels, training=False)).max())
-        for (x, _), (pixels, _) in pairs
-    )
+def _largest_difference(*networks: tuple[keras.Model, tf.data.Dataset]) -> float:
+    """Largest absolute difference of a logit between two networks, each with its own form of the same images."""
+    outputs = [[model(images, training=False) for images, _ in batches] for model, batches in networks]
+    return max(float(np.abs(a - b).max()) for a, b in zip(*outputs, strict=True))
 
 
-def _spread(images: ImageSet, count: int) -> ImageSet:
-    """At most `count` of the images, evenly spread."""
-    return images.take(np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)))
+def _seconds(folder: Path) -> float:
+    """Seconds of all epochs in a folder's metrics.csv."""
+    return sum(float(row["seconds"] or 0.0) for row in read_metrics(folder / "metrics.csv"))
+
+
+def statistics_images(images: ImageSet) -> ImageSet:
+    """Those of the training images that batch statistics are recomputed on, evenly spread."""
+    count = min(_STATISTICS_IMAGES, len(images))
+    return images.take(np.linspace(0, len(images) - 1, count).astype(int))
 
 
 def _save(model: keras.Model, path: Path) -> str:
@@ -204,10 +216,11 @@ def _save(model: keras.Model, path: Path) -> str:
 def _fine_tune(
     network: keras.Model,
     images: ImageSet,
+    held_out: ImageSet,
     data: DataConfig,
     config: TrainConfig,
     normalization: Normalization,
-    run: RunDir,
+    folder: Path,
 ) -> None:
     """Trains what pruning left, without noise, in place; resumes where it was interrupted."""
     epochs = config.fine_tuning_epochs
@@ -215,27 +228,6 @@ def _fine_tune(
     steps = len(images) // config.batch_size
     rate = keras.optimizers.schedules.CosineDecay(_FINE_TUNING_RATE * config.learning_rate, epochs * steps)
     model.compile(keras.optimizers.Adam(rate))
-    # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
-    folder = run.file("fine_tuning") / f"{config.log_noise_ratio_threshold:g}_{epochs}"
-    checkpoint = EpochCheckpoint(model, [model.optimizer], folder)
-    done = checkpoint.restore()
-    if done == epochs:
-        return
-    print(f"Fine-tuning, epochs {done + 1} to {epochs}.", flush=True)
-    model.fit(
-        training_batches(
-            images,
-            batch_size=config.batch_size,
-            normalization=normalization,
-            augment=data.augment,
-            seed=config.seed + config.epochs,  # Other orders and crops than in training.
-            first_epoch=done,
-            epochs=epochs,
-        ),
-        steps_per_epoch=steps,
-        initial_epoch=done,
-        epochs=epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: checkpoint.save(epoch + 1))],
-    )
+    print("Fine-tunes what is left, without noise.", flush=True)
+    seed = config.seed + config.epochs  # Other orders and crops than in training.
+    run_epochs(model, images, held_out, data, config, normalization, folder, epochs=epochs, seed=seed)

@@ -1,0 +1,79 @@
+"""The epochs of a training and of fine-tuning: resumed where they stopped, recorded and watched."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from vinnas_tf.callbacks import TrainRecorder
+from vinnas_tf.checkpoint import EpochCheckpoint
+from vinnas_tf.config import DataConfig, TrainConfig
+from vinnas_tf.console import TRAIN_TABLE, Watch
+from vinnas_tf.data import ImageSet, Normalization, evaluation_batches, training_batches
+from vinnas_tf.files import read_metrics
+from vinnas_tf.train_model import TrainModel
+
+
+def run_epochs(
+    model: TrainModel,
+    images: ImageSet,
+    held_out: ImageSet,
+    data: DataConfig,
+    config: TrainConfig,
+    normalization: Normalization,
+    folder: Path,
+    *,
+    epochs: int,
+    seed: int,
+    schedules: Sequence[keras.callbacks.Callback] = (),
+) -> None:
+    """Trains, or goes on training, in place; writes metrics.csv, TensorBoard logs and checkpoints.
+
+    Args:
+        model: the compiled model.
+        images: the images to train on.
+        held_out: images to watch the accuracy on; may be empty.
+        data: how images are augmented.
+        config: batch size and threshold.
+        normalization: statistics of `images`.
+        folder: where everything is written.
+        epochs: how many.
+        seed: of the order of images and of their augmentation.
+        schedules: callbacks that set the model up for each epoch.
+
+    Raises:
+        ConfigError: the images do not fill a batch, or the loss stopped being finite.
+    """
+    checkpoint = EpochCheckpoint(model, [model.optimizer], folder / "checkpoints")
+    done = checkpoint.restore()
+    if done == epochs:
+        return
+    rows = read_metrics(folder / "metrics.csv")[:done]
+    batches = training_batches(
+        images,
+        batch_size=config.batch_size,
+        normalization=normalization,
+        augment=data.augment,
+        seed=seed,
+        first_epoch=done,
+        epochs=epochs,
+    )
+    watched = evaluation_batches(held_out, batch_size=config.batch_size, normalization=normalization)
+    steps = len(images) // config.batch_size
+    parameters = f"{model.network.count_params():,} variables, {steps} steps an epoch."
+    print(f"Resumes after epoch {done}: {parameters}" if done else f"Starts: {parameters}", flush=True)
+    model.fit(
+        batches,
+        validation_data=watched if len(held_out) else None,
+        steps_per_epoch=steps,
+        initial_epoch=done,
+        epochs=epochs,
+        shuffle=False,  # The data set shuffles itself.
+        verbose=0,
+        callbacks=[
+            *schedules,
+            TrainRecorder(config, folder / "metrics.csv", rows, checkpoint.save),
+            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+            Watch(TRAIN_TABLE, epochs, steps, lambda: rows[-1]),
+        ],
+    )
