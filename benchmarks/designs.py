@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import multiprocessing
+import os
 import resource
 import sys
 import time
@@ -25,6 +26,7 @@ def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[
 
     from vinnas_tf.search import make_model
 
+    tf.config.set_visible_devices([], "GPU")  # The peers, and the floor, are a CPU's.
     config = dataclasses.replace(config, estimator=estimator)
     if isinstance(config, SearchConfig):
         model = make_model(config, batches[0][0].shape[1:], CLASSES, EXAMPLES)
@@ -53,6 +55,8 @@ def _pytorch(config: Config, batches: Batches, *, frozen: bool) -> Callable[[], 
 
     from benchmarks.peer_network import PeerTraining
     from benchmarks.peer_search import PeerSearch
+
+    torch.set_num_threads(os.cpu_count() or 1)  # As TensorFlow does; PyTorch counts physical cores.
 
     weight_batch, alpha_batch = (
         (torch.tensor(images.transpose(0, 3, 1, 2)).contiguous(), torch.tensor(labels, dtype=torch.long))

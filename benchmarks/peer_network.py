@@ -70,11 +70,11 @@ class PeerNetwork(nn.Module):
             ]
             edges = self.genotype.cells[place.cell_type]
             for state in range(2, self.genotype.states + 2):
-                nodes.append(sum(self._apply(name, e, nodes[e.source]) for e in edges if e.target == state))
+                nodes.append(sum(self._operate(name, e, nodes[e.source]) for e in edges if e.target == state))
             first, second = second, torch.cat(nodes[2:], dim=1)
         return self.parts["classifier"](second.mean(dim=(2, 3)))
 
-    def _apply(self, cell: str, edge: Edge, x: Tensor) -> Tensor:
+    def _operate(self, cell: str, edge: Edge, x: Tensor) -> Tensor:
         name = _name(cell, edge)
         for part in ("conv_0", "conv_1", "pool", "bn"):
             if f"{name}_{part}" in self.parts:

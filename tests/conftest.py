@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
+import vinnas_tf  # noqa: F401  # Before TensorFlow, as every command does.
+
+# isort: split
+import tensorflow as tf
+
 os.environ.setdefault("MPLBACKEND", "Agg")
+tf.config.experimental.enable_tensor_float_32_execution(False)  # On a GPU its products have an error of 1e-3.
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +23,6 @@ def repository() -> Path:
 def tfds_data_dir() -> str:
     """A TFDS folder with prepared data; tests that need real images take this fixture."""
     folder = os.environ.get("TFDS_DATA_DIR", "")
-    if not Path(folder, "mnist").is_dir():
-        pytest.skip("TFDS_DATA_DIR names no folder with prepared data sets")
+    if not all(Path(folder, name).is_dir() for name in ("mnist", "cifar10")):
+        pytest.skip("TFDS_DATA_DIR names no folder with MNIST and CIFAR-10 prepared")
     return folder

@@ -8,8 +8,16 @@ import tensorflow as tf
 from scipy import stats
 
 from vinnas_tf import kernels
+from vinnas_tf.kernels import convolution, pooling
 
 DRAWS = 10**7
+
+
+@pytest.fixture(params=["CPU", "GPU"])
+def forms(request, monkeypatch):
+    """The forms for either device; those for a GPU run on a CPU too."""
+    for module in (convolution, pooling):
+        monkeypatch.setattr(module, "on_cpu", lambda: request.param == "CPU")
 
 
 def random_images(*shape: int, seed: int = 0, dtype: str = "float32") -> tf.Tensor:
@@ -57,6 +65,7 @@ def plain_depthwise(x, kernel, stride, dilation):
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(("kernel_size", "dilation"), [(3, 1), (5, 1), (7, 1), (3, 2), (5, 2)])
+@pytest.mark.usefixtures("forms")
 def test_depthwise_conv_equals_shifted_products(size, stride, kernel_size, dilation):
     def fast(x, kernel):
         if stride == dilation > 1:
@@ -77,6 +86,7 @@ def test_phases_turn_dilation_into_a_plain_convolution_and_back(size):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.usefixtures("forms")
 def test_pointwise_conv_equals_conv2d(stride):
     x, kernel = random_images(3, 7, 8, 6), random_images(1, 1, 6, 4, seed=1)
     assert_equal_in_value_and_gradients(
@@ -99,6 +109,7 @@ def test_conv_equals_conv2d(kernel_size, stride):
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("pool", ["max", "avg"])
+@pytest.mark.usefixtures("forms")
 def test_pools_equal_tensorflow(pool, stride, size):
     fast, plain = {
         "max": (kernels.max_pool, tf.nn.max_pool2d),

@@ -55,6 +55,9 @@ def make_model(config: SearchConfig, image_shape: tuple[int, ...], classes: int,
         examples: number of images in either half of the data.
     """
     method = make_method(config)
+    if method.looks_ahead:
+        # Its finite difference moves a weight by less than a GPU's TF32 keeps of it.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
     model = SearchModel(Supergraph(config, method, classes), method, config, examples)
     model.build((None, *image_shape))
     steps = config.epochs * (examples // config.batch_size) * (2 if method.single_level else 1)

@@ -57,11 +57,11 @@ class SearchModel(keras.Model):
         """Builds the supergraph for images of `input_shape`."""
         self.supergraph.build(input_shape)
 
-    def compile(
-        self, weight_optimizer: keras.Optimizer, alpha_optimizer: keras.Optimizer, jit_compile: bool | str = "auto"
-    ) -> None:
+    def compile(self, weight_optimizer: keras.Optimizer, alpha_optimizer: keras.Optimizer) -> None:
         """Sets the two optimizers; both are built here, so that a checkpoint holds them from the first step on."""
-        super().compile(jit_compile=jit_compile)
+        # The kernels that gain by XLA compile themselves. Keras would give it the whole step on a GPU: one program of
+        # hundreds of edges, in which noise that is drawn again for the gradient can be kept instead.
+        super().compile(jit_compile=False)
         weight_optimizer.build(self.supergraph.weight_variables)
         alpha_optimizer.build(self.supergraph.alpha_variables)
         self.weight_optimizer = weight_optimizer

@@ -48,9 +48,9 @@ class TrainModel(keras.Model):
         self._evaluation = {name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")}
         self.built = True
 
-    def compile(self, optimizer: keras.Optimizer, jit_compile: bool | str = "auto") -> None:
+    def compile(self, optimizer: keras.Optimizer) -> None:
         """Sets the optimizer, built here so that a checkpoint holds it from the first step on."""
-        super().compile(optimizer=optimizer, jit_compile=jit_compile)
+        super().compile(optimizer=optimizer, jit_compile=False)  # As in SearchModel.
         optimizer.build(self.network.trainable_variables)
 
     @property

@@ -5,8 +5,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vinnas_tf import kernels
 from vinnas_tf.config import WEIGHT_SAMPLING
-from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
+from vinnas_tf.kernels.noise import VARIANCE_FLOOR
+from vinnas_tf.layers.convolution import (
+    VariationalConv2D,
+    VariationalDense,
+    VariationalDepthwiseConv2D,
+    linear_map,
+    sample_linear,
+)
+from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
 
 
 def images(batch: int = 3, side: int = 9, channels: int = 4) -> np.ndarray:
@@ -49,6 +58,64 @@ def test_without_variance_it_is_the_plain_convolution(name: str) -> None:
     np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)
     # In training only the guard under the square root, 1e-8, is left of the noise.
     np.testing.assert_allclose(layer(x, training=True), expected, rtol=1e-3, atol=1e-3)
+
+
+def plain_convolution(x: tf.Tensor, kernel: tf.Tensor, convolution: Convolution, strides: tuple[int, int]) -> tf.Tensor:
+    """The convolution in TensorFlow's own operations; a strided dilated one by a kernel with holes."""
+    if not convolution.depthwise:
+        return tf.nn.conv2d(x, kernel, strides, "SAME")
+    if (gap := convolution.dilation) > 1:
+        kernel = tf.nn.conv2d_transpose(
+            tf.transpose(kernel, [2, 0, 1, 3]),
+            tf.ones([1, 1, 1, 1]),
+            [kernel.shape[2], *((side - 1) * gap + 1 for side in kernel.shape[:2]), 1],
+            gap,
+            "VALID",
+        )
+        kernel = tf.transpose(kernel, [1, 2, 0, 3])
+    return tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], "SAME")
+
+
+@pytest.mark.parametrize("side", [8, 9])
+@pytest.mark.parametrize(
+    ("convolution", "strides"),
+    sorted({link for name in PRIMITIVES for stride in (1, 2) for link in convolutions(name, stride)}, key=str),
+    ids=str,
+)
+def test_local_reparametrisation_has_the_gradients_of_its_formula(
+    convolution: Convolution, strides: tuple[int, int], side: int
+) -> None:
+    """Every convolution of both spaces, in input, means and variances, at variances that matter."""
+    generator = np.random.default_rng(1)
+    x = tf.constant(images(side=side))
+    mean = tf.constant(generator.normal(size=convolution.kernel_shape(4)).astype("float32"))
+    variance = tf.constant(generator.uniform(0.5, 2.0, size=mean.shape).astype("float32"))
+    seed = tf.constant([7, 11])
+
+    def sampled(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        linear, read = linear_map(x, convolution, strides)
+        (y,) = sample_linear([linear], [read], [mean], [variance], [seed])
+        return y
+
+    def formula(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        y = plain_convolution(x, mean, convolution, strides)
+        noise = kernels.standard_normal(seed, y.shape)
+        return y + tf.sqrt(plain_convolution(x**2, variance, convolution, strides) + VARIANCE_FLOOR) * noise
+
+    results = []
+    for function in (sampled, formula):
+        with tf.GradientTape() as tape:
+            tape.watch([x, mean, variance])
+            y = tf.function(function, autograph=False)(x, mean, variance)
+            upstream = tf.constant(np.random.default_rng(2).normal(size=y.shape).astype("float32"))
+        results.append([y, *tape.gradient(y, [x, mean, variance], upstream)])
+    for actual, expected in zip(*results, strict=True):
+        assert np.max(np.abs(actual - expected)) <= 1e-4 * np.max(np.abs(expected))
+
+
+def test_a_dilated_convolution_with_another_stride_is_refused() -> None:
+    with pytest.raises(ValueError, match="strides of 1 or of its dilation"):
+        VariationalDepthwiseConv2D((3, 3), strides=(2, 2), dilation_rate=3)
 
 
 @pytest.mark.parametrize(

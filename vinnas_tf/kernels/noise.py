@@ -38,15 +38,18 @@ VARIANCE_FLOOR = 1e-8  # keeps the gradient of the square root finite where the 
 
 def fold_in(seed: tf.Tensor, word: tf.Tensor | int) -> tf.Tensor:
     """A seed [2] that depends on every bit of `seed` [2] and of the integer `word`, with no pattern."""
-    return split(tf.random.fold_in(seed, word), 1)[0]
+    with tf.device("CPU:0"):
+        return split(tf.random.fold_in(seed, word), 1)[0]
 
 
 def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
     """Makes `count` seeds [2] that depend on every bit of `seed` [2], with no pattern; a longer list begins alike.
 
     One draw for all of them: a supergraph has thousands of noisy convolutions, and each node of its graph costs time.
+    On the host: a GPU's kernel would read its seed from there, and wait for the one that was drawn before.
     """
-    return tf.unstack(tf.random.split(seed, count))
+    with tf.device("CPU:0"):
+        return tf.unstack(tf.random.split(seed, count))
 
 
 def _polynomial(coefficients: tuple[float, ...], x: tf.Tensor) -> tf.Tensor:

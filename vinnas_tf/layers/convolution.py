@@ -30,7 +30,7 @@ def linear_map(x: tf.Tensor, convolution: Convolution, strides: tuple[int, int])
     """
     size, dilation, padding = convolution.kernel_size, convolution.dilation, "SAME"
     stride = strides[0]
-    if stride > 1 and strides == (stride, stride) and (size == (1, 1) or dilation == stride):
+    if stride > 1 and strides == (stride, stride) and (size == (1, 1) or convolution.depthwise and dilation == stride):
         x, strides, dilation, padding = kernels.one_phase(x, size, stride), (1, 1), 1, "VALID"
 
     def linear(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -205,7 +205,8 @@ class VariationalDepthwiseConv2D(_GaussianWeights):
     Args:
         kernel_size: height and width.
         strides: of both axes (equal).
-        dilation_rate: of both axes; with strides above 1 the convolution is dilated and then subsampled.
+        dilation_rate: of both axes, for kernels of odd sides; strides are then 1 or equal to it, and the convolution is
+            dilated and then subsampled.
         **kwargs: `variational`, `estimator`, `use_bias`, `seed` and those of `keras.layers.Layer`.
 
     Input [n, h, w, c], output [n, ceil(h / strides), ceil(w / strides), c].
@@ -218,6 +219,12 @@ class VariationalDepthwiseConv2D(_GaussianWeights):
         if min(kernel_size) < 1 or min(strides) < 1 or dilation_rate < 1 or strides[0] != strides[1]:
             raise ValueError(
                 "kernel_size, dilation_rate and strides must be positive and strides equal, "
+                f"got {kernel_size}, {dilation_rate} and {strides}."
+            )
+        odd = all(size % 2 for size in kernel_size)
+        if dilation_rate > 1 and (strides[0] not in (1, dilation_rate) or not odd):
+            raise ValueError(
+                "a dilated convolution takes a kernel of odd sides and strides of 1 or of its dilation, "
                 f"got {kernel_size}, {dilation_rate} and {strides}."
             )
         self.kernel_size = (kernel_size[0], kernel_size[1])
