@@ -168,7 +168,6 @@ def profile(config: Config, image_size: int, repeats: int, threads: int) -> Prof
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    tf.config.set_visible_devices([], "GPU")
     iterate = DESIGNS["vinnas_tf"](config, synthetic_batches(config, image_size))
 
     def timed() -> tuple[float, float]:
