@@ -137,8 +137,8 @@ def give_back(source: Any, network: keras.Model) -> None:
                 variable.assign(value.reshape(variable.shape))
 
 
-def pruning_steps(start: int, end: int) -> tuple[int, int, int]:
-    """(first step, last step, steps between two moves of the mask) of a schedule that ends at its last sparsity.
+def pruning_steps(start: int, end: int) -> tuple[int, int]:
+    """(last step, steps between two moves of the mask) of a schedule that ends at its last sparsity.
 
     The library moves a mask every `frequency`-th step after the first and at no other: unless it does at the last one,
     less is pruned than it was told.
@@ -148,7 +148,7 @@ def pruning_steps(start: int, end: int) -> tuple[int, int, int]:
         end: step by which all are made.
     """
     frequency = max(1, min(_UPDATE_STEPS, (end - start) // 10))
-    return start, start + (end - start) // frequency * frequency, frequency
+    return end - (end - start) % frequency, frequency
 
 
 def compare(run_dir: Path) -> dict[str, Any]:
@@ -180,7 +180,8 @@ def compare(run_dir: Path) -> dict[str, Any]:
     network = make_network(plain, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
     steps = len(images) // config.batch_size
     tf_keras, tfmot = legacy_keras()
-    begin, end, frequency = pruning_steps(config.gamma_start_epoch * steps, config.gamma_end_epoch * steps)
+    begin = config.gamma_start_epoch * steps
+    end, frequency = pruning_steps(begin, config.gamma_end_epoch * steps)
 
     def schedule(layer: keras.layers.Layer) -> Any:
         kept, dense = (result["layers"][layer.name][name] for name in ("weights_nonzero", "weights_dense"))

@@ -52,8 +52,8 @@ def test_the_twin_computes_the_same_and_hands_its_weights_back() -> None:
 @pytest.mark.parametrize(("start", "end"), [(0, 12), (0, 7), (890, 6230), (36, 324)])
 def test_the_schedule_ends_at_the_sparsity_it_was_told(start: int, end: int) -> None:
     _, tfmot = legacy_keras()
-    first, last, frequency = pruning_steps(start, end)
-    schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, 0.9, first, last, frequency=frequency)
+    last, frequency = pruning_steps(start, end)
+    schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, 0.9, start, last, frequency=frequency)
     moves = {step: float(share) for step in range(1, end + 1) for move, share in [schedule(step)] if move}
     assert max(moves.values()) == pytest.approx(0.9)
     assert len(moves) >= min(7, end)
