@@ -29,15 +29,7 @@ import tensorflow as tf
 
 from benchmarks.command import make_parser
 from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
-from vinnas_tf.data import (
-    ImageSet,
-    Normalization,
-    evaluation_batches,
-    hold_out,
-    load_test,
-    load_train,
-    training_batches,
-)
+from vinnas_tf.data import load_test, load_train, training_batches
 from vinnas_tf.evaluation import choose_batch_statistics, evaluate
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
@@ -46,7 +38,7 @@ from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, Va
 from vinnas_tf.pruning import count_parameters, total
 from vinnas_tf.run_dir import stage_record
 from vinnas_tf.train import make_network
-from vinnas_tf.train_result import statistics_images
+from vinnas_tf.training_images import TrainingImages
 
 _UPDATE_STEPS = 100  # Between two moves of the mask, at most: the library's own default.
 
@@ -173,12 +165,11 @@ def compare(run_dir: Path) -> dict[str, Any]:
         dataset.fingerprint == record["data_fingerprint"],
         f"the images of {run_dir} have changed since it was trained: train again.",
     )
-    images, held_out = hold_out(dataset.train, config.held_out, config.seed)
-    normalization = Normalization.of(images)
+    images = TrainingImages.of(dataset.train, config.held_out, config.seed)
     genotype = Genotype.load(run_dir / "train" / "genotype.json")
     plain = dataclasses.replace(config, variational=False)
     network = make_network(plain, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
-    steps = len(images) // config.batch_size
+    steps = len(images.learnt_from) // config.batch_size
     tf_keras, tfmot = legacy_keras()
     begin = config.gamma_start_epoch * steps
     end, frequency = pruning_steps(begin, config.gamma_end_epoch * steps)
@@ -209,9 +200,9 @@ def compare(run_dir: Path) -> dict[str, Any]:
         manager.save()
 
     batches = training_batches(
-        images,
+        images.learnt_from,
         batch_size=config.batch_size,
-        normalization=normalization,
+        normalization=images.normalization,
         augment=data.augment,
         seed=config.seed,
         first_epoch=int(epochs),
@@ -230,11 +221,9 @@ def compare(run_dir: Path) -> dict[str, Any]:
     )
     give_back(tfmot.sparsity.keras.strip_pruning(peer), network)
 
-    def normalized(some: ImageSet) -> tf.data.Dataset:
-        return evaluation_batches(some, batch_size=500, normalization=normalization)
-
-    statistics = normalized(statistics_images(images))
-    recomputed = choose_batch_statistics(network, statistics, normalized(held_out) if len(held_out) else statistics)
+    recomputed = choose_batch_statistics(
+        network, images.batches(images.for_statistics), images.batches(images.to_choose_by)
+    )
     counts = total(count_parameters(network))
     return {
         "seed": config.seed,
@@ -246,7 +235,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
             "recomputed_statistics": result["recomputed_statistics"]["training"],
         },
         "magnitude": {
-            "test_accuracy": evaluate(network, normalized(load_test(data))).accuracy,
+            "test_accuracy": evaluate(network, images.batches(load_test(data))).accuracy,
             "weights_nonzero": counts.kernel_nonzero,
             "params_nonzero": counts.params_nonzero,
             "recomputed_statistics": recomputed,

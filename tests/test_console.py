@@ -2,7 +2,7 @@
 
 import pytest
 
-from vinnas_tf.console import SEARCH_TABLE, TRAIN_TABLE, Table, describe, duration
+from vinnas_tf.console import SEARCH_TABLE, TRAIN_TABLE, Table, describe, duration, warn_of_idle_cells
 from vinnas_tf.files import Value
 from vinnas_tf.genotype import Edge, Genotype
 
@@ -37,3 +37,13 @@ def test_duration(seconds: float, text: str) -> None:
 def test_cells_are_told_state_by_state() -> None:
     genotype = Genotype(states=1, reduction=(Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3")))
     assert describe(genotype) == "  reduction state 2 = skip(c−2) + sep_conv_3x3(c−1)"
+
+
+@pytest.mark.parametrize(("primitive", "warned"), [("skip", True), ("sep_conv_3x3", False)])
+def test_a_cell_in_which_nothing_learns_is_told(
+    primitive: str, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    genotype = Genotype(1, normal=(Edge(2, 0, primitive), Edge(2, 1, "max_pool_3x3")))
+    warn_of_idle_cells(genotype, "vinnas-no-kl-alphas, seed 3")
+    told = "warning: skips and pools alone in the normal cell of vinnas-no-kl-alphas, seed 3: nothing learns in it.\n"
+    assert capsys.readouterr().out == (told if warned else "")

@@ -8,11 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from vinnas_tf.collapse import choice_shares, mixing_entropy
 from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig
 from vinnas_tf.files import Value, write_metrics
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network import gaussian_layers
-from vinnas_tf.posterior import choice_shares, mixing_entropy
 from vinnas_tf.record import SearchRecord
 from vinnas_tf.search_model import SearchModel
 from vinnas_tf.train_model import TrainModel

@@ -27,7 +27,7 @@ from vinnas_tf.child import run_command
 from vinnas_tf.comparison import Result, from_csv, summarize, to_csv, to_markdown, to_text
 from vinnas_tf.comparison_plot import draw_comparison
 from vinnas_tf.config import CompareConfig, ConfigError, DataConfig, SearchConfig, TrainConfig, require
-from vinnas_tf.console import duration
+from vinnas_tf.console import duration, warn_of_idle_cells
 from vinnas_tf.files import write_atomically
 from vinnas_tf.flags import preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
@@ -178,7 +178,8 @@ def compare(config: CompareConfig, run: RunDir) -> list[Result]:
     seen: dict[Stage, float] = {}
     for position, stage in enumerate(open_stages):
         if stage.name == "train":
-            warn_of_idle_cells(stage, run.path)
+            found = Genotype.load(stage.folder(run.path) / "search" / "genotype.json")
+            warn_of_idle_cells(found, f"{stage.row}, seed {stage.seed}")
         number = f"{done + position + 1:>3}/{len(stages)}"
         print(f"{number:<8}{stage.row:<21}{stage.seed:>5}  {stage.name:<7}", end="", flush=True)
         try:
@@ -256,13 +257,6 @@ def _run(stage: Stage, config: CompareConfig, path: Path) -> float:
     else:
         run_command(f"vinnas_tf.{stage.name}", stage_flags(stage, config, path), Path(f"{folder}.log"))
     return time.monotonic() - started
-
-
-def warn_of_idle_cells(stage: Stage, path: Path) -> None:
-    """Tells, before its training, of a found cell in which nothing learns."""
-    genotype = Genotype.load(stage.folder(path) / "search" / "genotype.json")
-    for cell_type in genotype.cells_without_weights:
-        print(f"warning: nothing learns in the {cell_type} cell of {stage.row}, seed {stage.seed}.", flush=True)
 
 
 if __name__ == "__main__":

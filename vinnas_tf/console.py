@@ -105,6 +105,13 @@ def describe(genotype: Genotype) -> str:
     return "\n".join(lines)
 
 
+def warn_of_idle_cells(genotype: Genotype, found_by: str = "") -> None:
+    """Tells of cells in which nothing learns, and of what found them."""
+    for cell_type in genotype.cells_without_weights:
+        by = f" of {found_by}" if found_by else ""
+        print(f"warning: skips and pools alone in the {cell_type} cell{by}: nothing learns in it.", flush=True)
+
+
 def duration(seconds: float) -> str:
     """Seconds as h:mm:ss, or m:ss below an hour."""
     minutes, rest = divmod(round(seconds), 60)

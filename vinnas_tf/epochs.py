@@ -9,18 +9,17 @@ from vinnas_tf.callbacks import TrainRecorder
 from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.console import TRAIN_TABLE, Watch
-from vinnas_tf.data import ImageSet, Normalization, evaluation_batches, training_batches
+from vinnas_tf.data import evaluation_batches, training_batches
 from vinnas_tf.files import read_metrics
 from vinnas_tf.train_model import TrainModel
+from vinnas_tf.training_images import TrainingImages
 
 
 def run_epochs(
     model: TrainModel,
-    images: ImageSet,
-    held_out: ImageSet,
+    images: TrainingImages,
     data: DataConfig,
     config: TrainConfig,
-    normalization: Normalization,
     folder: Path,
     *,
     epochs: int,
@@ -31,11 +30,9 @@ def run_epochs(
 
     Args:
         model: the compiled model.
-        images: the images to train on.
-        held_out: images to watch the accuracy on; may be empty.
+        images: those to train on, and those to watch the accuracy on.
         data: how images are augmented.
         config: batch size and threshold.
-        normalization: statistics of `images`.
         folder: where everything is written.
         epochs: how many.
         seed: of the order of images and of their augmentation.
@@ -50,21 +47,21 @@ def run_epochs(
         return
     rows = read_metrics(folder / "metrics.csv")[:done]
     batches = training_batches(
-        images,
+        images.learnt_from,
         batch_size=config.batch_size,
-        normalization=normalization,
+        normalization=images.normalization,
         augment=data.augment,
         seed=seed,
         first_epoch=done,
         epochs=epochs,
     )
-    watched = evaluation_batches(held_out, batch_size=config.batch_size, normalization=normalization)
-    steps = len(images) // config.batch_size
+    watched = evaluation_batches(images.held_out, batch_size=config.batch_size, normalization=images.normalization)
+    steps = len(images.learnt_from) // config.batch_size
     parameters = f"{model.network.count_params():,} variables, {steps} steps an epoch."
     print(f"Resumes after epoch {done}: {parameters}" if done else f"Starts: {parameters}", flush=True)
     model.fit(
         batches,
-        validation_data=watched if len(held_out) else None,
+        validation_data=watched if len(images.held_out) else None,
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=epochs,

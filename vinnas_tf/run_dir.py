@@ -170,7 +170,7 @@ class RunDir:
         if before is not None and begun and not overwrite:
             changes = _changes(before, self.record)
             early = [change for change in changes if change.split()[0] not in self._late_settings]
-            _refuse(self.path, early)
+            _refuse(self.path, early, "use --overwrite to start anew")
             if changes:
                 self.file(_FINISHED).unlink(missing_ok=True)
                 self._write_record(stages)
@@ -216,7 +216,8 @@ def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
 def require_made_with(path: Path, stage: str, settings: Sequence[Any]) -> None:
     """Raises ConfigError where a finished stage of a run folder has other settings than these dataclass instances."""
     record = stage_record(path, stage)
-    _refuse(path, _changes(record, {**record, "settings": {**record["settings"], **_settings(settings)}}))
+    changes = _changes(record, {**record, "settings": {**record["settings"], **_settings(settings)}})
+    _refuse(path, changes, "remove it to do it again")
 
 
 def is_finished(path: Path, stage: str) -> bool:
@@ -267,11 +268,10 @@ def _settings(configs: Sequence[Any]) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(json.dumps(values)))
 
 
-def _refuse(path: Path, changes: Sequence[str]) -> None:
+def _refuse(path: Path, changes: Sequence[str], remedy: str) -> None:
     require(
         not changes,
-        f"run folder {path} was made with other settings: {', '.join(changes)}; "
-        "use --overwrite to start anew, or another --run_dir.",
+        f"run folder {path} was made with other settings: {', '.join(changes)}; {remedy}, or use another --run_dir.",
     )
 
 

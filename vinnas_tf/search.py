@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from vinnas_tf.callbacks import Recorder, Schedule
 from vinnas_tf.checkpoint import EpochCheckpoint
+from vinnas_tf.collapse import collapse_warning
 from vinnas_tf.config import DataConfig, SearchConfig, require
 from vinnas_tf.console import SEARCH_TABLE, Watch, describe, duration, introduce
 from vinnas_tf.data import (
@@ -35,7 +36,7 @@ from vinnas_tf.flags import preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.device import on_cpu
 from vinnas_tf.methods import make_method
-from vinnas_tf.posterior import Posterior, collapse_warning
+from vinnas_tf.posterior import Posterior
 from vinnas_tf.posterior_plot import draw_posterior
 from vinnas_tf.record import SearchRecord
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir

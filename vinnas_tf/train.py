@@ -23,8 +23,8 @@ import keras
 
 from vinnas_tf.callbacks import TrainSchedule
 from vinnas_tf.config import DataConfig, TrainConfig, require
-from vinnas_tf.console import describe, introduce
-from vinnas_tf.data import Dataset, Normalization, hold_out, load_train
+from vinnas_tf.console import describe, introduce, warn_of_idle_cells
+from vinnas_tf.data import Dataset, load_train
 from vinnas_tf.epochs import run_epochs
 from vinnas_tf.flags import Inherited, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
@@ -32,6 +32,7 @@ from vinnas_tf.network import build_network
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, stage_record
 from vinnas_tf.train_model import TrainModel
 from vinnas_tf.train_result import finish, summary
+from vinnas_tf.training_images import TrainingImages
 from vinnas_tf.variational import PosteriorAdam
 
 
@@ -87,23 +88,20 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
         ConfigError: the genotype or the images do not fit the settings, or the loss stopped being finite.
     """
     keras.utils.set_random_seed(config.seed)
-    images, held_out = hold_out(dataset.train, config.held_out, config.seed)
-    normalization = Normalization.of(images)
+    images = TrainingImages.of(dataset.train, config.held_out, config.seed)
     network = make_network(config, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
     run_epochs(
-        make_model(network, config, len(images)),
+        make_model(network, config, len(images.learnt_from)),
         images,
-        held_out,
         data,
         config,
-        normalization,
         run.file(""),
         epochs=config.epochs,
         seed=config.seed,
         schedules=[TrainSchedule(config)],
     )
     genotype.save(run.file("genotype.json"))
-    return finish(network, images, held_out, data, config, dataset, normalization, run)
+    return finish(network, images, data, config, dataset.class_names, run)
 
 
 def main(argv: list[str]) -> None:
@@ -134,8 +132,7 @@ def main(argv: list[str]) -> None:
             return
         title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
         print(title, describe(genotype), sep="\n", flush=True)
-        for cell_type in genotype.cells_without_weights:
-            print(f"warning: the {cell_type} cell has skips and pools alone, nothing that learns; see its search.")
+        warn_of_idle_cells(genotype)
         result = train(data, config, genotype, dataset, run)
         print(f"{summary(result)}\nWritten to {run.file('')}")
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.config import DataConfig, TrainConfig
-from vinnas_tf.data import Dataset, ImageSet, Normalization, evaluation_batches, load_test
+from vinnas_tf.data import load_test
 from vinnas_tf.epochs import run_epochs
 from vinnas_tf.evaluation import choose_batch_statistics, evaluate, recompute_batch_statistics
 from vinnas_tf.files import read_metrics, write_atomically, write_metrics
@@ -24,9 +24,8 @@ from vinnas_tf.pruning_plot import draw_sparsity, draw_threshold
 from vinnas_tf.run_dir import RunDir
 from vinnas_tf.stripping import strip
 from vinnas_tf.train_model import TrainModel
+from vinnas_tf.training_images import TrainingImages
 
-_BATCH = 500
-_STATISTICS_IMAGES = 5000  # For batch normalisation's statistics.
 _THRESHOLDS = tuple(range(-6, 9))
 # Fine-tuning starts at this share of training's first learning rate, and falls along a cosine too.
 _FINE_TUNING_RATE = 0.1
@@ -34,57 +33,47 @@ _FINE_TUNING_RATE = 0.1
 
 def finish(
     network: keras.Model,
-    images: ImageSet,
-    held_out: ImageSet,
+    images: TrainingImages,
     data: DataConfig,
     config: TrainConfig,
-    dataset: Dataset,
-    normalization: Normalization,
+    class_names: Sequence[str],
     run: RunDir,
 ) -> dict[str, Any]:
     """Prunes, strips, measures and writes; in a training, the only place that reads test images.
 
     Args:
         network: the trained network; it is pruned in place.
-        images: the images that it was trained on.
-        held_out: images kept from training; where there are none, the threshold's curve is drawn on `images`.
+        images: those that it was trained on, and those to choose by.
         data: where the test images are.
         config: threshold and fine-tuning.
-        dataset: class names.
-        normalization: statistics of `images`.
+        class_names: name of each class.
         run: the opened run folder.
 
     Returns:
         The content of result.json.
     """
-    statistics = statistics_images(images)
-    watched = held_out if len(held_out) else statistics
-
-    def batches(some: ImageSet, normalized: bool = True) -> tf.data.Dataset:
-        normalize = normalization if normalized else None
-        return evaluation_batches(some, batch_size=_BATCH, normalization=normalize)
-
+    statistics, watched = images.batches(images.for_statistics), images.batches(images.to_choose_by)
     dense, pruned = point_network(network), point_network(network)
     copy_weights(network, dense)
     # Once, for all that comes of this training: or a change of statistics would look like an effect of pruning.
-    recomputed = {"training": choose_batch_statistics(dense, batches(statistics), batches(watched))}
+    recomputed = {"training": choose_batch_statistics(dense, statistics, watched)}
 
     def settle(point: keras.Model) -> None:
         copy_weights(network, point)
         if recomputed["training"]:
-            recompute_batch_statistics(point, batches(statistics))
+            recompute_batch_statistics(point, statistics)
 
     def accuracy_when_pruned(_: keras.Model) -> float:
         settle(pruned)
-        return evaluate(pruned, batches(watched)).accuracy
+        return evaluate(pruned, watched).accuracy
 
     curve: list[ThresholdPoint] = []
     if config.variational:
-        print(f"Prunes at {len(_THRESHOLDS)} thresholds, on {len(watched):,} images ...", flush=True)
+        print(f"Prunes at {len(_THRESHOLDS)} thresholds, on {len(images.to_choose_by):,} images ...", flush=True)
         curve = threshold_curve(network, _THRESHOLDS, accuracy_when_pruned)
         prune(network, config.log_noise_ratio_threshold)
     settle(pruned)
-    networks = {"dense": strip(dense, normalization.layer()), "pruned": pruned}
+    networks = {"dense": strip(dense, images.normalization.layer()), "pruned": pruned}
     seconds = _seconds(run.file(""))
     last = pruned
     if config.fine_tuning_epochs:
@@ -92,15 +81,15 @@ def finish(
         folder = run.file("fine_tuning") / f"{config.log_noise_ratio_threshold:g}_{config.fine_tuning_epochs}"
         last = networks["fine_tuned"] = point_network(network)
         last.set_weights(pruned.get_weights())
-        _fine_tune(last, images, held_out, data, config, normalization, folder)
-        recomputed["fine_tuning"] = choose_batch_statistics(last, batches(statistics), batches(watched))
+        _fine_tune(last, images, data, config, folder)
+        recomputed["fine_tuning"] = choose_batch_statistics(last, statistics, watched)
         seconds += _seconds(folder)
-    networks["stripped"] = strip(last, normalization.layer())
+    networks["stripped"] = strip(last, images.normalization.layer())
     print("Evaluates on the test images ...", flush=True)
-    parts = {"held_out": held_out, "test": load_test(data)}
+    parts = {"held_out": images.held_out, "test": load_test(data)}
     evaluations = {
         part: {
-            name: asdict(evaluate(model, batches(some, normalized=name in ("pruned", "fine_tuned"))))
+            name: asdict(evaluate(model, images.batches(some, normalized=name in ("pruned", "fine_tuned"))))
             for name, model in networks.items()
         }
         for part, some in parts.items()
@@ -108,16 +97,16 @@ def finish(
     }
     result = {
         "dataset": data.dataset,
-        "class_names": dataset.class_names,
-        "image_shape": images.images.shape[1:],
+        "class_names": class_names,
+        "image_shape": images.learnt_from.images.shape[1:],
         "seed": config.seed,
-        "train_images": len(images),
+        "train_images": len(images.learnt_from),
         "log_noise_ratio_threshold": config.log_noise_ratio_threshold if config.variational else None,
         **evaluations,
         "recomputed_statistics": recomputed,
         **_costs(dense, last, networks["stripped"]),
         "stripping_error": _largest_difference(
-            (last, batches(watched)), (networks["stripped"], batches(watched, normalized=False))
+            (last, watched), (networks["stripped"], images.batches(images.to_choose_by, normalized=False))
         ),
         "genotype_sha256": hashlib.sha256(run.file("genotype.json").read_bytes()).hexdigest(),
         "network_sha256": _save(networks["stripped"], run.file("network.keras")),
@@ -127,10 +116,9 @@ def finish(
     draw_sparsity(count_parameters(last), run.file("sparsity.png"))
     if curve:
         write_metrics(run.file("threshold.csv"), [asdict(point) for point in curve])
-        part = "held-out" if len(held_out) else "training"
-        draw_threshold(
-            curve, config.log_noise_ratio_threshold, f"{len(watched):,} {part} images", run.file("threshold.png")
-        )
+        part = "held-out" if len(images.held_out) else "training"
+        described = f"{len(images.to_choose_by):,} {part} images"
+        draw_threshold(curve, config.log_noise_ratio_threshold, described, run.file("threshold.png"))
     write_atomically(run.file("result.json"), json.dumps(result, indent=2) + "\n")
     run.mark_finished()
     return result
@@ -198,12 +186,6 @@ def _seconds(folder: Path) -> float:
     return sum(float(row["seconds"] or 0.0) for row in read_metrics(folder / "metrics.csv"))
 
 
-def statistics_images(images: ImageSet) -> ImageSet:
-    """Those of the training images that batch statistics are recomputed on, evenly spread."""
-    count = min(_STATISTICS_IMAGES, len(images))
-    return images.take(np.linspace(0, len(images) - 1, count).astype(int))
-
-
 def _save(model: keras.Model, path: Path) -> str:
     """Writes a .keras file whole or not at all, and returns its SHA-256."""
     with tempfile.TemporaryDirectory() as folder:
@@ -215,19 +197,19 @@ def _save(model: keras.Model, path: Path) -> str:
 
 def _fine_tune(
     network: keras.Model,
-    images: ImageSet,
-    held_out: ImageSet,
+    images: TrainingImages,
     data: DataConfig,
     config: TrainConfig,
-    normalization: Normalization,
     folder: Path,
 ) -> None:
     """Trains what pruning left, without noise, in place; resumes where it was interrupted."""
     epochs = config.fine_tuning_epochs
-    model = TrainModel(network, examples=len(images), label_smoothing=config.label_smoothing, keep_zeros=True)
-    steps = len(images) // config.batch_size
+    model = TrainModel(
+        network, examples=len(images.learnt_from), label_smoothing=config.label_smoothing, keep_zeros=True
+    )
+    steps = len(images.learnt_from) // config.batch_size
     rate = keras.optimizers.schedules.CosineDecay(_FINE_TUNING_RATE * config.learning_rate, epochs * steps)
     model.compile(keras.optimizers.Adam(rate))
     print("Fine-tunes what is left, without noise.", flush=True)
     seed = config.seed + config.epochs  # Other orders and crops than in training.
-    run_epochs(model, images, held_out, data, config, normalization, folder, epochs=epochs, seed=seed)
+    run_epochs(model, images, data, config, folder, epochs=epochs, seed=seed)
