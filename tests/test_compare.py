@@ -2,8 +2,9 @@
 
 import pytest
 
-from vinnas_tf.compare import Stage, check, plan, seconds_left, stage_flags
+from vinnas_tf.compare import Stage, check, plan, seconds_left, stage_flags, warn_of_found
 from vinnas_tf.config import CompareConfig, ConfigError
+from vinnas_tf.genotype import Edge, Genotype
 
 
 def config(**settings):
@@ -76,6 +77,16 @@ def test_what_is_right_passes(tmp_path):
     check(config(preset="smoke", train="--epochs=4"), tmp_path)
     check(config(dataset="mnist", preset="mnist_laptop"), tmp_path)
     check(config(methods=("vinnas-no-entropy", "vinnas-no-kl-alphas"), dataset="digits"), tmp_path)
+
+
+@pytest.mark.parametrize(("primitive", "warned"), [("skip", True), ("sep_conv_3x3", False)])
+def test_a_found_cell_in_which_nothing_learns_is_told(primitive, warned, tmp_path, capsys):
+    stage = Stage("darts", 3, "train")
+    found = stage.folder(tmp_path) / "search"
+    found.mkdir(parents=True)
+    Genotype(1, normal=(Edge(2, 0, primitive), Edge(2, 1, "max_pool_3x3"))).save(found / "genotype.json")
+    warn_of_found(stage, tmp_path)
+    assert ("warning: nothing learns in the normal cell of darts, seed 3." in capsys.readouterr().out) == warned
 
 
 def test_the_time_left_is_that_of_like_stages():

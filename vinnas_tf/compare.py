@@ -178,8 +178,7 @@ def compare(config: CompareConfig, run: RunDir) -> list[Result]:
     seen: dict[Stage, float] = {}
     for position, stage in enumerate(open_stages):
         if stage.name == "train":
-            found = Genotype.load(stage.folder(run.path) / "search" / "genotype.json")
-            warn_of_idle_cells(found, f"{stage.row}, seed {stage.seed}")
+            warn_of_found(stage, run.path)
         number = f"{done + position + 1:>3}/{len(stages)}"
         print(f"{number:<8}{stage.row:<21}{stage.seed:>5}  {stage.name:<7}", end="", flush=True)
         try:
@@ -257,6 +256,12 @@ def _run(stage: Stage, config: CompareConfig, path: Path) -> float:
     else:
         run_command(f"vinnas_tf.{stage.name}", stage_flags(stage, config, path), Path(f"{folder}.log"))
     return time.monotonic() - started
+
+
+def warn_of_found(stage: Stage, path: Path) -> None:
+    """Tells, before its training, of a found cell in which nothing learns."""
+    genotype = Genotype.load(stage.folder(path) / "search" / "genotype.json")
+    warn_of_idle_cells(genotype, f"{stage.row}, seed {stage.seed}")
 
 
 if __name__ == "__main__":

@@ -106,10 +106,10 @@ def describe(genotype: Genotype) -> str:
 
 
 def warn_of_idle_cells(genotype: Genotype, found_by: str = "") -> None:
-    """Tells of cells in which nothing learns, and of what found them."""
+    """Tells of cells of skips and pools alone, and of what found them."""
     for cell_type in genotype.cells_without_weights:
         by = f" of {found_by}" if found_by else ""
-        print(f"warning: skips and pools alone in the {cell_type} cell{by}: nothing learns in it.", flush=True)
+        print(f"warning: nothing learns in the {cell_type} cell{by}.", flush=True)
 
 
 def duration(seconds: float) -> str:
