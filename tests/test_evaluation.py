@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, log_loss
 
-from vinnas_tf.evaluation import evaluate, measure, recompute_batch_statistics
+from vinnas_tf.evaluation import choose_batch_statistics, evaluate, measure, recompute_batch_statistics
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.network import build_network, point_network
 
@@ -56,13 +56,13 @@ def test_batch_statistics_are_those_of_the_network_without_noise() -> None:
         if getattr(layer, "log_variance", None) is not None:
             layer.log_variance.assign(tf.zeros_like(layer.log_variance))  # Loud noise, which must not be seen.
     point = point_network(network)
-    images = [generator.normal(size=(16, 8, 8, 1)).astype("float32") for _ in range(3)]
+    images = [generator.normal(size=(size, 8, 8, 1)).astype("float32") for size in (16, 16, 4)]
     recompute_batch_statistics(point, [(batch, None) for batch in images])
     stem = point.get_layer("stem_conv")
     before = [tf.nn.conv2d(batch, stem.mean.value, 1, "SAME").numpy() for batch in images]
     normalization = point.get_layer("stem_bn")
-    means = np.mean([batch.mean(axis=(0, 1, 2)) for batch in before], axis=0)
-    variances = np.mean([batch.var(axis=(0, 1, 2)) for batch in before], axis=0)
+    means = np.average([batch.mean(axis=(0, 1, 2)) for batch in before], axis=0, weights=(16, 16, 4))
+    variances = np.average([batch.var(axis=(0, 1, 2)) for batch in before], axis=0, weights=(16, 16, 4))
     np.testing.assert_allclose(normalization.moving_mean, means, atol=1e-6)
     np.testing.assert_allclose(normalization.moving_variance, variances, rtol=1e-5)
     # What lies deeper has seen the batch's own statistics above it, so a batch is normalised as in training.
@@ -70,3 +70,26 @@ def test_batch_statistics_are_those_of_the_network_without_noise() -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
             assert layer.momentum == 0.99
             assert np.all(layer.moving_variance.numpy() < 5)
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(5.0, True), (0.0, False)])
+def test_the_better_batch_statistics_are_left_in_place(shift: float, expected: bool) -> None:
+    """Images of the first class are dark, of the second bright; `shift` spoils the statistics that came of training."""
+    labels = np.arange(64) % 2
+    images = (labels[:, None, None, None] * 2.0 - 1.0 + np.zeros((64, 8, 8, 1))).astype("float32")
+    inputs = keras.Input((8, 8, 1))
+    normalized = keras.layers.BatchNormalization()(inputs)
+    logits = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(0.0))(
+        keras.layers.GlobalAveragePooling2D()(normalized)
+    )
+    model = keras.Model(inputs, logits)
+    model.layers[-1].kernel.assign([[-1.0, 1.0]])
+    normalization = model.layers[1]
+    normalization.moving_mean.assign([shift])
+    normalization.moving_variance.assign([0.1])  # Surer of itself than with the variance of these images, which is 1.
+    judged = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
+    before = [variable.numpy() for variable in normalization.non_trainable_variables]
+    assert choose_batch_statistics(model, judged, judged) is expected
+    after = [variable.numpy() for variable in normalization.non_trainable_variables]
+    np.testing.assert_allclose(after, [[0.0], [1.0]] if expected else before, atol=1e-6)
+    assert evaluate(model, judged).accuracy == 1.0

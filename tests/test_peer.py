@@ -101,7 +101,7 @@ def batch():
 def next_seed(model: SearchModel) -> tf.Tensor:
     """The seed that the model's next step will draw; the model does not move on."""
     state = model.seed_generator.state.numpy()
-    seed = model._next_seed()
+    seed = kernels.next_seed(model.seed_generator)
     model.seed_generator.state.assign(state)
     return seed
 

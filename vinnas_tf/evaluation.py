@@ -71,7 +71,7 @@ def update_evaluation(
 
 
 def recompute_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> None:
-    """Sets batch normalisation's running statistics to the mean over `batches`, in place.
+    """Sets batch normalisation's running statistics to the mean over `batches`, by their images, in place.
 
     In training they follow activations with noise, and kernels that pruning has changed since; a network without noise
     needs its own.
@@ -83,10 +83,13 @@ def recompute_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Te
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     try:
-        for count, (images, _) in enumerate(batches):
+        seen = 0
+        for images, _ in batches:
             for layer in layers:
-                layer.momentum = count / (count + 1)  # Turns the moving average into the mean of all batches so far.
+                # Turns the moving average into the mean over all images so far.
+                layer.momentum = seen / (seen + len(images))
             model(images, training=True)
+            seen += len(images)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
@@ -101,7 +104,7 @@ def choose_batch_statistics(model: keras.Model, recomputed_on: tf.data.Dataset, 
     Args:
         model: a network without noise, as `point_network` makes it.
         recomputed_on: batches of training images.
-        judged_on: batches of images that were kept from training.
+        judged_on: batches of other images, kept from training where any were.
     """
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     of_training = [(variable, variable.numpy()) for layer in layers for variable in layer.non_trainable_variables]

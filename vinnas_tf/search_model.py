@@ -151,7 +151,7 @@ class SearchModel(keras.Model):
             of_alphas: the same of the architecture parameters.
             logged_as: running means that each call adds to, "weight" or "alpha"; empty for none.
         """
-        seed = self._next_seed()
+        seed = kernels.next_seed(self.seed_generator)
 
         def objective() -> tf.Tensor:
             strengths = self._strengths(seed)
@@ -198,13 +198,6 @@ class SearchModel(keras.Model):
             name: self.method.strengths(alphas, None if seed is None else kernels.fold_in(seed, -1 - position))
             for position, (name, alphas) in enumerate(self.supergraph.alphas.items())
         }
-
-    def _next_seed(self) -> tf.Tensor:
-        """A seed of this step and this replica."""
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
-        context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group if context is not None else 0
-        return kernels.fold_in(seed, replica)
 
     def _weigh(self, name: str, raw: tf.Tensor) -> tf.Tensor:
         """A term times its gamma; one of the whole data set is divided by the number of its examples."""

@@ -58,21 +58,22 @@ def finish(
     # Once, for all that comes of this training: or a change of statistics would look like an effect of pruning.
     recomputed = {"training": choose_batch_statistics(dense, statistics, watched)}
 
-    def settle(point: keras.Model) -> None:
-        copy_weights(network, point)
+    def copy_with_statistics(source: keras.Model, point: keras.Model) -> None:
+        copy_weights(source, point)
         if recomputed["training"]:
             recompute_batch_statistics(point, statistics)
 
-    def accuracy_when_pruned(_: keras.Model) -> float:
-        settle(pruned)
+    def held_out_accuracy(model: keras.Model) -> float:
+        copy_with_statistics(model, pruned)
         return evaluate(pruned, watched).accuracy
 
     curve: list[ThresholdPoint] = []
     if config.variational:
-        print(f"Prunes at {len(_THRESHOLDS)} thresholds, on {len(images.to_choose_by):,} images ...", flush=True)
-        curve = threshold_curve(network, _THRESHOLDS, accuracy_when_pruned)
+        thresholds = {*_THRESHOLDS, config.log_noise_ratio_threshold}
+        print(f"Prunes at {len(thresholds)} thresholds, on {len(images.to_choose_by):,} images ...", flush=True)
+        curve = threshold_curve(network, thresholds, held_out_accuracy)
         prune(network, config.log_noise_ratio_threshold)
-    settle(pruned)
+    copy_with_statistics(network, pruned)
     networks = {"dense": strip(dense, images.normalization.layer()), "pruned": pruned}
     seconds = _seconds(run.file(""))
     last = pruned

@@ -10,8 +10,10 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from killing import kill_in_epoch
 from PIL import Image
 
@@ -73,6 +75,22 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
         file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
     return found
+
+
+def weights_below(checkpoints: Path, threshold: float) -> int:
+    """The weights whose log(variance / mean^2) is below `threshold`, counted from the last epoch's checkpoint.
+
+    Its arrays come in the order of the variables: each kernel's mean and log-variance, then Adam's two moments of each.
+    """
+    reader = tf.train.load_checkpoint(checkpoints)
+    count = sum(name.startswith("variables/") for name in reader.get_variable_to_shape_map())
+    arrays = [reader.get_tensor(f"variables/{i}/.ATTRIBUTES/VARIABLE_VALUE") for i in range(count)]
+    matrices = [array for array in arrays if array.ndim >= 2]
+    trained = matrices[: len(matrices) // 3]
+    return sum(
+        int(np.count_nonzero(log_variance - np.log(mean**2) < threshold))
+        for mean, log_variance in zip(trained[::2], trained[1::2], strict=True)
+    )
 
 
 def test_the_network_is_plain_keras_and_does_what_the_report_says(finished: tuple[Path, str], tmp_path: Path) -> None:
@@ -202,16 +220,42 @@ def test_another_threshold_prunes_again_without_training_again(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
-    again = run(folder, f"--genotype={genotype}", "--log_noise_ratio_threshold=-1", "--fine_tuning_epochs=0")
+    again = run(folder, f"--genotype={genotype}", "--log_noise_ratio_threshold=-0.5", "--fine_tuning_epochs=0")
     assert again.returncode == 0, again.stderr
     assert not [line for line in again.stdout.splitlines() if line.lstrip().startswith("1/5")]
-    rows = np.genfromtxt(finished[0] / "train" / "threshold.csv", delimiter=",", names=True)
-    (expected,) = rows["params_nonzero"][rows["threshold"] == -1]
-    assert result_of(folder)["params_nonzero"] == int(expected) < result_of(finished[0])["params_nonzero"]
-    (accuracy,) = rows["accuracy"][rows["threshold"] == -1]
-    assert result_of(folder)["held_out"]["pruned"]["accuracy"] == pytest.approx(accuracy)
+    result = result_of(folder)
+    assert result["params_nonzero"] < result_of(finished[0])["params_nonzero"]
+    rows = np.genfromtxt(folder / "train" / "threshold.csv", delimiter=",", names=True)
+    assert list(rows["threshold"]) == sorted([*range(-6, 9), -0.5], reverse=True)
+    (row,) = rows[rows["threshold"] == -0.5]
+    assert result["params_nonzero"] == int(row["params_nonzero"])
+    assert result["held_out"]["pruned"]["accuracy"] == pytest.approx(row["accuracy"])
     settings = json.loads((folder / "config.json").read_text())["stages"]["train"]["settings"]
-    assert settings["log_noise_ratio_threshold"] == -1
+    assert settings["log_noise_ratio_threshold"] == -0.5
+    assert result["weights_nonzero"] == weights_below(folder / "train" / "checkpoints", -0.5)
+    # Scales, shifts and biases are never pruned, and are hardly ever zero by themselves.
+    dense_others = result["params_dense"] - result["weights_dense"]
+    assert result["params_nonzero"] - result["weights_nonzero"] == dense_others
+
+
+def test_a_training_as_the_papers_presets_ask_for_it(genotype: Path, tmp_path: Path) -> None:
+    """No image held out, an auxiliary tower and drop path: the tower is gone from what is saved, counted and curved."""
+    folder = tmp_path / "paper"
+    flags = ["--held_out=0", "--auxiliary_weight=0.4", "--image_size=16", "--fine_tuning_epochs=0", "--epochs=4"]
+    trained = run(folder, f"--genotype={genotype}", *flags)
+    assert trained.returncode == 0, trained.stderr
+    result = result_of(folder)
+    assert "held_out" not in result
+    assert result["train_images"] == 1438
+    assert not [name for name in result["layers"] if "auxiliary" in name]
+    assert not [name for name in arrays_in(folder / "train" / "network.keras") if "auxiliary" in name]
+    network = keras.saving.load_model(folder / "train" / "network.keras")
+    assert network.output_shape == (None, 10)
+    assert result["stripping_error"] <= 1e-5
+    rows = np.genfromtxt(folder / "train" / "threshold.csv", delimiter=",", names=True)
+    (at_three,) = rows[rows["threshold"] == 3]
+    assert int(at_three["params_nonzero"]) == result["params_nonzero"]
+    assert at_three["accuracy"] > 0.5  # Of training images.
 
 
 def test_another_genotype_in_the_same_folder_is_refused(finished: tuple[Path, str], tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Variational layers against plain Keras layers and against sampled weights."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -188,3 +191,26 @@ def test_initial_weights_are_glorot_uniform_with_small_variance() -> None:
     assert np.abs(mean).max() <= limit
     np.testing.assert_allclose(mean.var(), limit**2 / 3, rtol=0.05)
     assert (layer.log_variance.numpy() == -10).all()
+
+
+def test_replicas_of_a_layer_draw_noise_of_their_own():
+    """In a process of its own, since TensorFlow splits a CPU into two devices at its start only."""
+    program = """
+import vinnas_tf, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import numpy as np
+from vinnas_tf.layers.convolution import VariationalConv2D
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    layer = VariationalConv2D(1, (1, 1), seed=3)
+    layer.build((None, 10, 10, 1))
+    layer.mean.assign(tf.zeros_like(layer.mean))
+noise = strategy.run(tf.function(lambda: layer(tf.ones([1000, 10, 10, 1]), training=True)))
+first, second = (np.ravel(part) for part in strategy.experimental_local_results(noise))
+print(np.corrcoef(first, second)[0, 1], first.std())
+"""
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    correlation, deviation = map(float, output.split())
+    assert abs(correlation) < 5 / np.sqrt(1e5)
+    assert deviation == pytest.approx(np.exp(-5.0), rel=0.02)  # The square root of the first variance, exp(-10).

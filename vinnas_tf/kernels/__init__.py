@@ -4,7 +4,7 @@ Plain functions of tensors, each equal in value and gradients to the plain Tenso
 """
 
 from vinnas_tf.kernels.convolution import conv, depthwise_conv, from_phases, one_phase, pointwise_conv, to_phases
-from vinnas_tf.kernels.noise import add_noise, fold_in, split, standard_normal
+from vinnas_tf.kernels.noise import add_noise, fold_in, next_seed, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
 
@@ -16,6 +16,7 @@ __all__ = [
     "fold_in",
     "from_phases",
     "max_pool",
+    "next_seed",
     "normalize",
     "normalize_relu",
     "one_phase",

@@ -8,6 +8,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -50,6 +51,13 @@ def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
     """
     with tf.device("CPU:0"):
         return tf.unstack(tf.random.split(seed, count))
+
+
+def next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
+    """The next seed [2] of `generator`, another one on each replica of a distributed step."""
+    seed = tf.cast(generator.next(), tf.int32)
+    context = tf.distribute.get_replica_context()
+    return fold_in(seed, context.replica_id_in_sync_group if context is not None else 0)
 
 
 def _polynomial(coefficients: tuple[float, ...], x: tf.Tensor) -> tf.Tensor:

@@ -135,7 +135,7 @@ class _GaussianWeights(keras.layers.Layer):
         mean, variances, seeds = tf.convert_to_tensor(self.mean), None, None
         if training and self.log_variance is not None and self.seed_generator is not None:
             variance = tf.cast(tf.exp(self.log_variance.value), x.dtype)
-            seed = kernels.fold_in(tf.cast(self.seed_generator.next(), tf.int32), 0) if seed is None else seed
+            seed = kernels.next_seed(self.seed_generator) if seed is None else seed
             if self.estimator == WEIGHT_SAMPLING:
                 (mean,) = kernels.add_noise([mean], [variance], [seed])
             else:
