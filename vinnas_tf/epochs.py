@@ -11,6 +11,7 @@ from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.console import TRAIN_TABLE, Watch
 from vinnas_tf.data import evaluation_batches, training_batches
 from vinnas_tf.files import read_metrics
+from vinnas_tf.pruning import count_parameters, total
 from vinnas_tf.train_model import TrainModel
 from vinnas_tf.training_images import TrainingImages
 
@@ -57,7 +58,7 @@ def run_epochs(
     )
     watched = evaluation_batches(images.held_out, batch_size=config.batch_size, normalization=images.normalization)
     steps = len(images.learnt_from) // config.batch_size
-    parameters = f"{model.network.count_params():,} variables, {steps} steps an epoch."
+    parameters = f"{total(count_parameters(model.network)).params_dense:,} parameters, {steps} steps an epoch."
     print(f"Resumes after epoch {done}: {parameters}" if done else f"Starts: {parameters}", flush=True)
     model.fit(
         batches,

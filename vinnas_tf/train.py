@@ -30,6 +30,7 @@ from vinnas_tf.flags import Inherited, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.network import build_network
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, stage_record
+from vinnas_tf.sources import open_source
 from vinnas_tf.train_model import TrainModel
 from vinnas_tf.train_result import finish, summary
 from vinnas_tf.training_images import TrainingImages
@@ -130,6 +131,7 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")
             return
+        open_source(data, "test")  # Tells now, and not after the training, what is wrong with it; reads no pixels.
         title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
         print(title, describe(genotype), sep="\n", flush=True)
         warn_of_idle_cells(genotype)
