@@ -44,7 +44,7 @@ class SearchModel(keras.Model):
             name: self.add_weight(name=f"gamma_{name}", shape=(), initializer="zeros", trainable=False)
             for name in method.terms
         }
-        self.seed_generator = keras.random.SeedGenerator(config.seed)
+        self.seed_generator = kernels.make_seed_generator(config.seed)
         self.cross_entropy = keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=config.label_smoothing, reduction="sum_over_batch_size"
         )

@@ -4,7 +4,7 @@ Plain functions of tensors, each equal in value and gradients to the plain Tenso
 """
 
 from vinnas_tf.kernels.convolution import conv, depthwise_conv, from_phases, one_phase, pointwise_conv, to_phases
-from vinnas_tf.kernels.noise import add_noise, fold_in, next_seed, split, standard_normal
+from vinnas_tf.kernels.noise import add_noise, fold_in, make_seed_generator, next_seed, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
 
@@ -15,6 +15,7 @@ __all__ = [
     "depthwise_conv",
     "fold_in",
     "from_phases",
+    "make_seed_generator",
     "max_pool",
     "next_seed",
     "normalize",

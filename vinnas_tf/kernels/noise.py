@@ -53,6 +53,12 @@ def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
         return tf.unstack(tf.random.split(seed, count))
 
 
+def make_seed_generator(seed: int | None) -> keras.random.SeedGenerator:
+    """A generator whose state lies on the host, where seeds are made of it: a step then fetches none from a GPU."""
+    with tf.device("CPU:0"):
+        return keras.random.SeedGenerator(seed)
+
+
 def next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
     """The next seed [2] of `generator`, another one on each replica of a distributed step."""
     seed = tf.cast(generator.next(), tf.int32)

@@ -109,7 +109,7 @@ class _GaussianWeights(keras.layers.Layer):
         self.estimator = estimator
         self.use_bias = use_bias
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed) if variational else None
+        self.seed_generator = kernels.make_seed_generator(seed) if variational else None
         self.mean: keras.Variable
         self.log_variance: keras.Variable | None = None
         self.bias: keras.Variable | None = None

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from vinnas_tf import kernels
+
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
 class DropPath(keras.layers.Layer):
@@ -25,7 +27,7 @@ class DropPath(keras.layers.Layer):
             raise ValueError(f"rate must lie in [0, 1), got {rate}.")
         self.initial_rate = rate
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = kernels.make_seed_generator(seed)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the variable `rate`."""
@@ -38,7 +40,7 @@ class DropPath(keras.layers.Layer):
             return x
         keep = 1.0 - self.rate.value
         shape = (tf.shape(x)[0], *[1] * (len(x.shape) - 1))
-        kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) < keep
+        kept = tf.random.stateless_uniform(shape, kernels.next_seed(self.seed_generator)) < keep
         return tf.where(kept, x / tf.cast(keep, x.dtype), tf.zeros_like(x))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
