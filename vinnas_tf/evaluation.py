@@ -104,7 +104,7 @@ def choose_batch_statistics(model: keras.Model, recomputed_on: tf.data.Dataset, 
     Args:
         model: a network without noise, as `point_network` makes it.
         recomputed_on: batches of training images.
-        judged_on: batches of other images, kept from training where any were.
+        judged_on: batches of images kept from training; where none were, the same as `recomputed_on`.
     """
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     of_training = [(variable, variable.numpy()) for layer in layers for variable in layer.non_trainable_variables]
