@@ -79,9 +79,7 @@ def test_the_better_batch_statistics_are_left_in_place(shift: float, expected: b
     images = (labels[:, None, None, None] * 2.0 - 1.0 + np.zeros((64, 8, 8, 1))).astype("float32")
     inputs = keras.Input((8, 8, 1))
     normalized = keras.layers.BatchNormalization()(inputs)
-    logits = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(0.0))(
-        keras.layers.GlobalAveragePooling2D()(normalized)
-    )
+    logits = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(normalized))
     model = keras.Model(inputs, logits)
     model.layers[-1].kernel.assign([[-1.0, 1.0]])
     normalization = model.layers[1]

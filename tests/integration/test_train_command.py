@@ -220,22 +220,37 @@ def test_another_threshold_prunes_again_without_training_again(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
-    again = run(folder, f"--genotype={genotype}", "--log_noise_ratio_threshold=-0.5", "--fine_tuning_epochs=0")
+    again = run(folder, f"--genotype={genotype}", "--log_noise_ratio_threshold=-1", "--fine_tuning_epochs=0")
     assert again.returncode == 0, again.stderr
     assert not [line for line in again.stdout.splitlines() if line.lstrip().startswith("1/5")]
+    rows = np.genfromtxt(finished[0] / "train" / "threshold.csv", delimiter=",", names=True)
+    (expected,) = rows["params_nonzero"][rows["threshold"] == -1]
     result = result_of(folder)
-    assert result["params_nonzero"] < result_of(finished[0])["params_nonzero"]
-    rows = np.genfromtxt(folder / "train" / "threshold.csv", delimiter=",", names=True)
-    assert list(rows["threshold"]) == sorted([*range(-6, 9), -0.5], reverse=True)
-    (row,) = rows[rows["threshold"] == -0.5]
-    assert result["params_nonzero"] == int(row["params_nonzero"])
-    assert result["held_out"]["pruned"]["accuracy"] == pytest.approx(row["accuracy"])
+    assert result["params_nonzero"] == int(expected) < result_of(finished[0])["params_nonzero"]
+    (accuracy,) = rows["accuracy"][rows["threshold"] == -1]
+    assert result["held_out"]["pruned"]["accuracy"] == pytest.approx(accuracy)
     settings = json.loads((folder / "config.json").read_text())["stages"]["train"]["settings"]
-    assert settings["log_noise_ratio_threshold"] == -0.5
-    assert result["weights_nonzero"] == weights_below(folder / "train" / "checkpoints", -0.5)
+    assert settings["log_noise_ratio_threshold"] == -1
+    assert result["weights_nonzero"] == weights_below(folder / "train" / "checkpoints", -1)
     # Scales, shifts and biases are never pruned, and are hardly ever zero by themselves.
     dense_others = result["params_dense"] - result["weights_dense"]
     assert result["params_nonzero"] - result["weights_nonzero"] == dense_others
+
+
+def test_a_threshold_between_whole_numbers_is_a_point_of_the_curve(
+    finished: tuple[Path, str], genotype: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    again = run(folder, f"--genotype={genotype}", "--log_noise_ratio_threshold=-0.5", "--fine_tuning_epochs=0")
+    assert again.returncode == 0, again.stderr
+    rows = np.genfromtxt(folder / "train" / "threshold.csv", delimiter=",", names=True)
+    assert list(rows["threshold"]) == sorted([*range(-6, 9), -0.5], reverse=True)
+    (row,) = rows[rows["threshold"] == -0.5]
+    result = result_of(folder)
+    assert result["params_nonzero"] == int(row["params_nonzero"])
+    assert result["held_out"]["pruned"]["accuracy"] == pytest.approx(row["accuracy"])
+    assert result["weights_nonzero"] == weights_below(folder / "train" / "checkpoints", -0.5)
 
 
 def test_a_training_as_the_papers_presets_ask_for_it(genotype: Path, tmp_path: Path) -> None:
