@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.stats
 import tensorflow as tf
 
 from vinnas_tf.augmentation import (
+    DISPLACEMENT,
     ERASING_PROBABILITY,
+    NODES,
     ROTATION,
     TRANSLATION,
     ZOOM,
@@ -63,17 +66,26 @@ def test_a_flip_mirrors_left_and_right_every_other_image(images):
     assert abs(mirrored.sum() - COUNT / 2) < 5 * np.sqrt(COUNT) / 2
 
 
-@pytest.fixture(scope="module")
-def affine():
-    """A random picture after 600 affine maps, and the (column, row) that each of its pixels was taken from."""
-    height, width = 20, 28
+def moved_picture(*names):
+    """A random picture after 600 maps, (column, row, inside, value), and where its pixels were taken from inside it."""
+    height, width = 25, 35
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     picture = np.random.default_rng(0).integers(1, 256, (height, width))
     # Between pixels the map interpolates linearly, so an image of its own coordinates tells where pixels came from. The
     # 1 shows where that was inside the image.
     image = np.stack([columns, rows, np.ones_like(rows), picture], axis=-1).astype(np.uint8)
-    moved = augmented(np.repeat(image[None], COUNT, axis=0), "affine")
+    moved = augmented(np.repeat(image[None], COUNT, axis=0), *names)
     return picture, moved, moved[..., 2] > 1 - 1e-5
+
+
+@pytest.fixture(scope="module")
+def affine():
+    return moved_picture("affine")
+
+
+@pytest.fixture(scope="module")
+def elastic():
+    return moved_picture("elastic")
 
 
 def test_an_affine_map_is_affine_and_keeps_to_its_bounds(affine):
@@ -102,8 +114,67 @@ def test_an_affine_map_is_affine_and_keeps_to_its_bounds(affine):
         assert abs(drawn.mean()) < 5 * drawn.std() / np.sqrt(COUNT)
 
 
-def test_an_affine_map_interpolates_linearly_and_fills_with_zeros(affine):
-    picture, moved, inside = affine
+def nodes_of(size):
+    """Pixels on the nodes of an elastic map, which are centres of NODES equal parts of the side."""
+    assert size % NODES == 0
+    assert (size // NODES) % 2 == 1
+    return np.arange(NODES) * size // NODES + size // NODES // 2
+
+
+def displacements(moved):
+    """What an elastic map added to the (row, column) of each pixel, [images, h, w, 2]."""
+    height, width = moved.shape[1:3]
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    return moved[..., [1, 0]] - np.stack([rows, columns], axis=-1)
+
+
+def test_an_elastic_map_moves_its_nodes_by_independent_normal_draws(elastic):
+    _, moved, inside = elastic
+    height, width = inside.shape[1:]
+    # Nodes near the border can leave the image, where nothing tells how far they went.
+    inner = np.ix_(range(COUNT), nodes_of(height)[1:-1], nodes_of(width)[1:-1])
+    assert inside[inner].all()
+    drawn = displacements(moved)[inner] / [height, width]
+    assert scipy.stats.kstest(drawn.ravel(), scipy.stats.norm(0, DISPLACEMENT).cdf).pvalue > 1e-3
+    # Neither nodes nor axes move alike.
+    correlation = np.corrcoef(drawn.reshape(COUNT, -1), rowvar=False)
+    assert abs(correlation - np.eye(len(correlation))).max() < 5 / np.sqrt(COUNT)
+
+
+def test_between_its_nodes_an_elastic_map_is_the_cubic_interpolation(elastic):
+    _, moved, inside = elastic
+    height, width = inside.shape[1:]
+    nodes = np.ix_(range(COUNT), nodes_of(height), nodes_of(width))
+    known = inside[nodes].all(axis=(1, 2))
+    assert known.sum() > 0.9 * COUNT
+
+    def weights(size):
+        """Keys's cubic convolution (1981, equation 15) between nodes; those outside the image have no weight."""
+        t = abs(np.arange(size)[:, None] - nodes_of(size)) * NODES / size
+        near = 1.5 * t**3 - 2.5 * t**2 + 1
+        far = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+        kernel = np.where(t < 1, near, np.where(t < 2, far, 0))
+        return kernel / kernel.sum(axis=1, keepdims=True)
+
+    field = displacements(moved)
+    expected = np.einsum("hm,imnk,wn->ihwk", weights(height), field[nodes], weights(width))
+    errors = abs(field - expected).max(axis=-1)[known]
+    assert errors[inside[known]].max() < 5e-3  # of a pixel; TensorFlow's kernel is a table
+    assert abs(expected).max() > 1
+
+
+def test_an_elastic_and_an_affine_map_are_one_map(affine, elastic):
+    # The affine map goes where it went alone, and the elastic map adds to it what it added alone.
+    both = moved_picture("affine", "elastic")
+    known = affine[2] & elastic[2] & both[2]
+    assert known.mean() > 0.8
+    sums = affine[1][..., [1, 0]] + displacements(elastic[1])
+    np.testing.assert_allclose(both[1][..., [1, 0]][known], sums[known], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["affine", "elastic"])
+def test_a_map_interpolates_linearly_and_fills_with_zeros(kind, request):
+    picture, moved, inside = request.getfixturevalue(kind)
     for image, mask in zip(moved[:20], inside[:20], strict=True):
         expected = scipy.ndimage.map_coordinates(
             picture.astype(float), [image[mask][:, 1], image[mask][:, 0]], order=1, mode="nearest"

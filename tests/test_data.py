@@ -20,7 +20,7 @@ from vinnas_tf.data import (
     training_batches,
 )
 
-EVERYTHING = ("crop", "flip", "erase")
+EVERYTHING = ("affine", "elastic", "crop", "flip", "erase")
 
 
 def numbered(count, shape=(8, 8, 3), classes=4):

@@ -1,4 +1,4 @@
-"""Random affine maps, crops, flips and erasing of training images, each image from a seed of its own."""
+"""Random elastic and affine maps, crops, flips and erasing of training images, each image from a seed of its own."""
 
 from collections.abc import Callable
 
@@ -12,6 +12,10 @@ ROTATION = 0.15  # radians
 SHEAR = 0.12  # columns a row
 ZOOM = 0.08  # of each axis, on a logarithmic scale
 TRANSLATION = 0.05  # of each side
+
+# An elastic map moves the nodes of a grid over the image, and what lies between them smoothly along.
+NODES = 5  # a side
+DISPLACEMENT = 0.025  # standard deviation of a node's way, of each side
 
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -44,13 +48,14 @@ def crop_padding(size: int) -> int:
 def make_augmentation(
     names: tuple[str, ...], image_shape: tuple[int, int, int], fill: tuple[float, ...]
 ) -> Augmentation:
-    """A function of images and seeds that crops, flips and erases each image from its own seed alone.
+    """A function of images and seeds that moves, crops, flips and erases each image from its own seed alone.
 
     Args:
-        names: any of "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above), "crop"
-            (a window of the image's own size, from the image with zero padding), "flip" (left-right, with probability
-            1/2) and "erase" (a rectangle of 2 % to 33 % of the area, with ERASING_PROBABILITY); they are applied in
-            this order.
+        names: any of "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above),
+            "elastic" (bent smoothly, by displacements drawn for NODES x NODES places of the image; Simard et al. 2003,
+            here on a grid), "crop" (a window of the image's own size, from the image with zero padding), "flip"
+            (left-right, with probability 1/2) and "erase" (a rectangle of 2 % to 33 % of the area, with
+            ERASING_PROBABILITY); they are applied in this order, the first two as one map, interpolated once.
         image_shape: (height, width, channels).
         fill: value of erased pixels for each channel, in 0..255.
 
@@ -70,13 +75,13 @@ def make_augmentation(
         value = fill[0] if channels == 1 else fill
         layers.append(keras.layers.RandomErasing((ERASING_PROBABILITY,) * 2, fill_value=value, **shared))
 
-    def augment_one(image_and_seed: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def place_one(seed: tf.Tensor) -> tf.Tensor:
+        return _random_places(names, height, width, seed)
+
+    def transform_one(image_and_seed: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         image, seed = image_and_seed
         seeds = FixedSeeds(seed)
         batch = image[tf.newaxis]  # RandomCrop draws one window a batch.
-        if "affine" in names:
-            moved = _random_affine(image_shape, tf.random.fold_in(seed, 0))
-            batch = keras.ops.image.affine_transform(tf.cast(batch, tf.float32), moved[tf.newaxis])
         if "crop" in names:
             batch = tf.pad(batch, [(0, 0), *((crop_padding(size),) * 2 for size in (height, width)), (0, 0)])
         for layer in layers:
@@ -85,24 +90,71 @@ def make_augmentation(
         return tf.reshape(batch, image_shape)
 
     def augment(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(augment_one, (images, seeds), fn_output_signature=tf.float32) if names else images
+        if "affine" in names or "elastic" in names:
+            places = tf.map_fn(place_one, seeds, fn_output_signature=tf.float32)
+            images = _resample(images, places)
+        return tf.map_fn(transform_one, (images, seeds), fn_output_signature=tf.float32) if layers else images
 
     return augment
 
 
-def _random_affine(image_shape: tuple[int, int, int], seed: tf.Tensor) -> tf.Tensor:
-    """The map from a pixel of the result to where it comes from, as Keras takes it: [a, b, c, d, e, f, 0, 0].
+def _random_places(names: tuple[str, ...], height: int, width: int, seed: tf.Tensor) -> tf.Tensor:
+    """Where the pixels of a result come from: rows and columns, [2, h, w]."""
+    rows, columns = tf.meshgrid(tf.range(float(height)), tf.range(float(width)), indexing="ij")
+    places = tf.stack([rows, columns])
+    if "affine" in names:
+        moved = _random_affine(height, width, tf.random.fold_in(seed, 0))
+        places = tf.tensordot(moved, tf.stack([rows, columns, tf.ones_like(rows)]), axes=1)
+    if "elastic" in names:
+        nodes = tf.random.stateless_normal([2, NODES, NODES], tf.random.fold_in(seed, -1))
+        sizes = tf.constant([height, width], tf.float32)[:, tf.newaxis, tf.newaxis]
+        places += DISPLACEMENT * sizes * (_between_nodes(height) @ nodes @ tf.transpose(_between_nodes(width)))
+    return places
 
-    (column, row) comes from (a column + b row + c, d column + e row + f).
-    """
-    height, width, _ = image_shape
+
+def _random_affine(height: int, width: int, seed: tf.Tensor) -> tf.Tensor:
+    """The map from (row, column, 1) of a pixel of the result to the row and the column that it comes from, [2, 3]."""
     draw = tf.unstack(tf.random.stateless_uniform([6], seed, -1.0, 1.0))
     angle, shear = ROTATION * draw[0], SHEAR * draw[1]
     across, down = tf.exp(ZOOM * draw[2]), tf.exp(ZOOM * draw[3])
     cosine, sine = tf.cos(angle), tf.sin(angle)
-    a, b = cosine * across, (cosine * shear - sine) * across
-    d, e = sine * down, (sine * shear + cosine) * down
+    columns = (cosine * shear - sine) * across, cosine * across
+    rows = (sine * shear + cosine) * down, sine * down
     middle_column, middle_row = (width - 1) / 2, (height - 1) / 2
-    c = middle_column - a * middle_column - b * middle_row + TRANSLATION * width * draw[4]
-    f = middle_row - d * middle_column - e * middle_row + TRANSLATION * height * draw[5]
-    return tf.stack([a, b, c, d, e, f, tf.zeros([]), tf.zeros([])])
+    column = middle_column - columns[1] * middle_column - columns[0] * middle_row + TRANSLATION * width * draw[4]
+    row = middle_row - rows[1] * middle_column - rows[0] * middle_row + TRANSLATION * height * draw[5]
+    return tf.stack([tf.stack([*rows, row]), tf.stack([*columns, column])])
+
+
+def _between_nodes(size: int) -> tf.Tensor:
+    """The weights of the nodes at each of `size` pixels, by cubic interpolation, [size, NODES]."""
+    return tf.image.resize(tf.eye(NODES)[..., tf.newaxis], (size, NODES), tf.image.ResizeMethod.BICUBIC)[..., 0]
+
+
+def _resample(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """Images with each pixel taken from its place, between pixels linearly, and zero outside.
+
+    (`keras.ops.image.map_coordinates` takes no batch: image by image it takes several times as long.)
+
+    Args:
+        images: [b, h, w, c].
+        places: rows and columns, [b, 2, h, w].
+
+    Returns:
+        float32 [b, h, w, c].
+    """
+    height, width = images.shape[1:3]
+    # A frame of zeros, wide enough for the four neighbours of any place on it.
+    framed = tf.pad(tf.cast(images, tf.float32), [(0, 0), (1, 2), (1, 2), (0, 0)])
+    limits = tf.constant([height, width], tf.float32)[:, tf.newaxis, tf.newaxis]
+    places = tf.clip_by_value(places, -1.0, limits) + 1
+    corner = tf.floor(places)
+    (down, across) = tf.unstack((places - corner)[..., tf.newaxis], axis=1)
+    row, column = tf.unstack(tf.cast(corner, tf.int32), axis=1)
+
+    def pixels(rows_on: int, columns_on: int) -> tf.Tensor:
+        return tf.gather_nd(framed, tf.stack([row + rows_on, column + columns_on], axis=-1), batch_dims=1)
+
+    above = pixels(0, 0) * (1 - across) + pixels(0, 1) * across
+    below = pixels(1, 0) * (1 - across) + pixels(1, 1) * across
+    return above * (1 - down) + below * down

@@ -16,7 +16,7 @@ from vinnas_tf.space import SPACES
 
 Config = TypeVar("Config")
 
-AUGMENTATIONS = ("affine", "crop", "flip", "erase")
+AUGMENTATIONS = ("affine", "elastic", "crop", "flip", "erase")
 SELECTION_RULES = ("snr", "magnitude")
 EXPORT_FORMATS = ("saved_model", "tflite")
 LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING = ESTIMATORS = ("local_reparametrization", "weight_sampling")
