@@ -3,13 +3,14 @@
     python -m benchmarks.magnitude_pruning --run_dir=runs/m
 
 Takes a finished training, and trains the same network with point weights, from the
-same initial means, on the same images, in the same order, for the same epochs (those of
-fine-tuning among them), at the same learning rate, its cosine over all of them. In each
-layer the share of zeros rises over the epochs in which gamma 1 did, until as many
-weights are left as the variational training kept there: the library's one share for all
-layers would be a weaker peer. Batch statistics are chosen on held-out images, as in a
-training. Prints both networks' test accuracy and non-zero parameters, and writes them to
-train/magnitude_pruning.json. The same command resumes. Needs pip install '.[benchmark]'.
+same initial means, on the same images, in the same order, for as many epochs. (Those of
+fine-tuning go on in the same way: one order of images, one cosine of the learning rate
+over all.) In each layer the share of zeros rises over the epochs in which gamma 1 did,
+until as many weights are left as the variational training kept there: the library's one
+share for all layers would be a weaker peer. Batch statistics are chosen on held-out
+images, as in a training. Prints both networks' test accuracy and non-zero parameters,
+and writes them to train/magnitude_pruning.json. The same command resumes. Needs
+pip install '.[benchmark]'.
 """
 
 import vinnas_tf.quiet_import  # noqa: F401
@@ -169,7 +170,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
     plain = dataclasses.replace(config, variational=False)
     network = make_network(plain, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
     steps = len(images.learnt_from) // config.batch_size
-    last_epoch = config.epochs + config.fine_tuning_epochs
+    all_epochs = config.epochs + config.fine_tuning_epochs
     tf_keras, tfmot = legacy_keras()
     begin = config.gamma_start_epoch * steps
     end, frequency = pruning_steps(begin, config.gamma_end_epoch * steps)
@@ -181,7 +182,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
 
     peer = twin(network, tf_keras, tfmot, schedule)
     peer.compile(
-        tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(config.learning_rate, last_epoch * steps)),
+        tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(config.learning_rate, all_epochs * steps)),
         tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
         metrics=["accuracy"],
     )
@@ -204,13 +205,13 @@ def compare(run_dir: Path) -> dict[str, Any]:
         augment=data.augment,
         seed=config.seed,
         first_epoch=int(epochs),
-        epochs=last_epoch,
+        epochs=all_epochs,
     ).map(lambda x, y: (x, tf.one_hot(y, len(dataset.class_names))))
     peer.fit(
         batches,
         steps_per_epoch=steps,
         initial_epoch=int(epochs),
-        epochs=last_epoch,
+        epochs=all_epochs,
         verbose=2,
         callbacks=[
             tfmot.sparsity.keras.UpdatePruningStep(),

@@ -14,11 +14,13 @@ from vinnas_tf.augmentation import (
     ERASING_PROBABILITY,
     NODES,
     ROTATION,
+    SHEAR,
     TRANSLATION,
     ZOOM,
     crop_padding,
     make_augmentation,
 )
+from vinnas_tf.config import AUGMENTATIONS
 
 SHAPE = (16, 12, 3)
 COUNT = 600
@@ -100,17 +102,22 @@ def test_an_affine_map_is_affine_and_keeps_to_its_bounds(affine):
         maps.append(solution.T)
     matrices, centres = np.array(maps)[:, :, :2], np.array(maps)[:, :, 2]
     moves = (centres - [(width - 1) / 2, (height - 1) / 2]) / [width, height]
-    # The first column of a map holds no shear: zoom times cosine and sine of the angle, whatever the other axis does.
-    tangent = matrices[:, 1, 0] / matrices[:, 0, 0]  # tan(angle) exp(zoom down - zoom across)
-    determinant = np.linalg.det(matrices)  # exp(zoom across + zoom down)
+    # A matrix is diag(across, down) @ rotation @ [[1, shear], [0, 1]]; down / across solves a quadratic equation.
+    p, q = matrices[:, 0, 0], matrices[:, 1, 0]
+    determinant = np.linalg.det(matrices)
+    ratio = (determinant + np.sqrt(determinant**2 - (2 * p * q) ** 2)) / (2 * p**2)
+    angle = np.arctan2(q / ratio, p)
+    across = p / np.cos(angle)
     for drawn, bound in [
-        (tangent, np.tan(ROTATION) * np.exp(2 * ZOOM)),
-        (np.log(determinant), 2 * ZOOM),
+        (angle, ROTATION),
+        ((matrices[:, 0, 1] + q / ratio) / p, SHEAR),
+        (np.log(across), ZOOM),
+        (np.log(across * ratio), ZOOM),
         (moves[:, 0], TRANSLATION),
         (moves[:, 1], TRANSLATION),
     ]:
         assert abs(drawn).max() < bound + 1e-3
-        assert abs(drawn).max() > 0.8 * bound  # of 600 draws
+        assert abs(drawn).max() > 0.95 * bound  # of 600 uniform draws
         assert abs(drawn.mean()) < 5 * drawn.std() / np.sqrt(COUNT)
 
 
@@ -170,6 +177,12 @@ def test_an_elastic_and_an_affine_map_are_one_map(affine, elastic):
     assert known.mean() > 0.8
     sums = affine[1][..., [1, 0]] + displacements(elastic[1])
     np.testing.assert_allclose(both[1][..., [1, 0]][known], sums[known], atol=1e-3)
+    # Neither tells anything of the other: the middle of an image, and the nodes that never leave it.
+    height, width = known.shape[1:]
+    moves = affine[1][:, height // 2, width // 2, :2]
+    inner = np.ix_(range(COUNT), nodes_of(height)[1:-1], nodes_of(width)[1:-1])
+    ways = displacements(elastic[1])[inner].reshape(COUNT, -1)
+    assert abs(np.corrcoef(moves, ways, rowvar=False)[:2, 2:]).max() < 5 / np.sqrt(COUNT)
 
 
 @pytest.mark.parametrize("kind", ["affine", "elastic"])
@@ -221,7 +234,7 @@ def test_all_together_are_crop_then_flip_then_erase(images):
 
 
 def test_an_image_depends_on_its_own_seed_alone(images):
-    augment = tf.function(make_augmentation(("affine", "crop", "flip", "erase"), SHAPE, FILL))
+    augment = tf.function(make_augmentation(AUGMENTATIONS, SHAPE, FILL))
     keys = seeds(64)
     together = augment(tf.constant(images[:64]), keys).numpy()
     backwards = augment(tf.constant(images[:64][::-1]), keys[::-1]).numpy()[::-1]
@@ -230,17 +243,20 @@ def test_an_image_depends_on_its_own_seed_alone(images):
     assert together[40].tobytes() == alone.tobytes()
 
 
-def test_other_seeds_give_other_images(images):
-    first, other = (augmented(images[:64], "crop", "flip", "erase", key=key) for key in (5, 6))
-    assert (first != other).any(axis=(1, 2, 3)).mean() > 0.9
+@pytest.mark.parametrize(
+    ("names", "share"), [(("affine",), 0.99), (("elastic",), 0.99), (("crop", "flip", "erase"), 0.9)]
+)
+def test_other_seeds_give_other_images(images, names, share):
+    first, other = (augmented(images[:64], *names, key=key) for key in (5, 6))
+    assert (first != other).any(axis=(1, 2, 3)).mean() > share
 
 
 def test_stays_float32_under_mixed_precision(images):
     # In bfloat16, 8 bits of mantissa would round most grey levels.
-    plain = augmented(images[:8], "affine", "crop", "flip", "erase")
+    plain = augmented(images[:8], *AUGMENTATIONS)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        mixed = augmented(images[:8], "affine", "crop", "flip", "erase")
+        mixed = augmented(images[:8], *AUGMENTATIONS)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert mixed.dtype == np.float32
@@ -249,7 +265,7 @@ def test_stays_float32_under_mixed_precision(images):
 
 def test_leaves_the_global_random_generators_alone(images):
     random_state, numpy_state = random.getstate(), np.random.get_state()[1].tolist()
-    augmented(images[:4], "affine", "crop", "flip", "erase")
+    augmented(images[:4], *AUGMENTATIONS)
     assert random.getstate() == random_state
     assert np.random.get_state()[1].tolist() == numpy_state
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -61,7 +62,7 @@ def test_the_schedule_ends_at_the_sparsity_it_was_told(start: int, end: int) -> 
 
 
 def test_the_peer_of_a_training_has_its_counts_and_resumes(tmp_path: Path) -> None:
-    """A real training, its peer once in one go and once killed by an error half-way, read back from the file."""
+    """A real training; its peer once in one go, and once broken off while it prunes and again after that."""
     flags = ["--preset=smoke", "--epochs=4", "--gamma_start_epoch=1", "--gamma_end_epoch=3", "--gamma_weights=5"]
     flags += ["--log_variance_rate=30", "--fine_tuning_epochs=2"]
     genotype, run_dir = tmp_path / "found.json", tmp_path / "run"
@@ -71,7 +72,12 @@ def test_the_peer_of_a_training_has_its_counts_and_resumes(tmp_path: Path) -> No
     assert result["weights_nonzero"] < 0.9 * result["weights_dense"]
     broken = tmp_path / "broken"
     shutil.copytree(run_dir, broken)
-    main([f"--run_dir={run_dir}"])
+    tf_keras, tfmot = legacy_keras()
+    with pytest.MonkeyPatch.context() as patch:
+        cosine = Mock(wraps=tf_keras.optimizers.schedules.CosineDecay)
+        patch.setattr(tf_keras.optimizers.schedules, "CosineDecay", cosine)
+        main([f"--run_dir={run_dir}"])
+    assert cosine.call_args.args[1] == 6 * (result["train_images"] // 32)  # batches of the preset
     figures = json.loads((run_dir / "train" / "magnitude_pruning.json").read_text())
     assert figures["magnitude"]["weights_nonzero"] == pytest.approx(
         result["weights_nonzero"], abs=len(result["layers"])
@@ -79,10 +85,11 @@ def test_the_peer_of_a_training_has_its_counts_and_resumes(tmp_path: Path) -> No
     checkpoints = run_dir / "train" / "magnitude_pruning" / result["network_sha256"][:12]
     assert [path.name for path in checkpoints.glob("*.index")] == ["ckpt-6.index"]  # one an epoch, 4 + 2 of them
     assert figures["variational"]["test_accuracy"] == result["test"]["stripped"]["accuracy"]
-    _, tfmot = legacy_keras()
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(tfmot.sparsity.keras.UpdatePruningStep, "on_epoch_begin", interrupt_in_epoch(4), raising=False)
-        main([f"--run_dir={broken}"])
+    for epoch in (2, 5):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            interrupt = interrupt_in_epoch(epoch)
+            patch.setattr(tfmot.sparsity.keras.UpdatePruningStep, "on_epoch_begin", interrupt, raising=False)
+            main([f"--run_dir={broken}"])
     main([f"--run_dir={broken}"])
     assert json.loads((broken / "train" / "magnitude_pruning.json").read_text()) == figures
 

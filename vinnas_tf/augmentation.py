@@ -13,7 +13,9 @@ SHEAR = 0.12  # columns a row
 ZOOM = 0.08  # of each axis, on a logarithmic scale
 TRANSLATION = 0.05  # of each side
 
-# An elastic map moves the nodes of a grid over the image, and what lies between them smoothly along.
+# An elastic map moves the nodes of a grid over the image, and what lies between them smoothly along. Values of this
+# project's, under 1 pixel of 28. (Keras's RandomElasticTransform distorts a batch by one strength, which sets the
+# smoothness too, and interpolates once more after the affine map.)
 NODES = 5  # a side
 DISPLACEMENT = 0.025  # standard deviation of a node's way, of each side
 
@@ -60,7 +62,8 @@ def make_augmentation(
         fill: value of erased pixels for each channel, in 0..255.
 
     Returns:
-        A function of images, [b, h, w, c] in 0..255, and integer seeds, [b, 2], to float32 images of the same shape.
+        A function of images, [b, h, w, c] in 0..255, and integer seeds, [b, 2], to float32 images of the same shape;
+        without names, the images themselves.
     """
     height, width, channels = image_shape
     # Seeds of the layers' own, unused generators keep Keras from drawing them from Python's global generator. The
@@ -75,9 +78,6 @@ def make_augmentation(
         value = fill[0] if channels == 1 else fill
         layers.append(keras.layers.RandomErasing((ERASING_PROBABILITY,) * 2, fill_value=value, **shared))
 
-    def place_one(seed: tf.Tensor) -> tf.Tensor:
-        return _random_places(names, height, width, seed)
-
     def transform_one(image_and_seed: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         image, seed = image_and_seed
         seeds = FixedSeeds(seed)
@@ -91,44 +91,43 @@ def make_augmentation(
 
     def augment(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         if "affine" in names or "elastic" in names:
-            places = tf.map_fn(place_one, seeds, fn_output_signature=tf.float32)
-            images = _resample(images, places)
+            images = _resample(images, _random_places(names, height, width, seeds))
         return tf.map_fn(transform_one, (images, seeds), fn_output_signature=tf.float32) if layers else images
 
     return augment
 
 
-def _random_places(names: tuple[str, ...], height: int, width: int, seed: tf.Tensor) -> tf.Tensor:
-    """Where the pixels of a result come from: rows and columns, [2, h, w]."""
-    rows, columns = tf.meshgrid(tf.range(float(height)), tf.range(float(width)), indexing="ij")
-    places = tf.stack([rows, columns])
+def _random_places(names: tuple[str, ...], height: int, width: int, seeds: tf.Tensor) -> tf.Tensor:
+    """Where the pixels of each result come from: its row and column, in pixels, float32 [b, h, w, 2]."""
+
+    def draw(sample: Callable[[tf.Tensor], tf.Tensor], key: int) -> tf.Tensor:
+        # The layers' draws have the keys from 1 on.
+        return tf.map_fn(lambda seed: sample(tf.random.fold_in(seed, key)), seeds, fn_output_signature=tf.float32)
+
+    sides = tf.constant([height, width], tf.float32)
+    middle = (sides - 1) / 2
+    pixels = tf.stack(tf.meshgrid(tf.range(float(height)), tf.range(float(width)), indexing="ij"), axis=-1)
+    places = pixels[tf.newaxis]
     if "affine" in names:
-        moved = _random_affine(height, width, tf.random.fold_in(seed, 0))
-        places = tf.tensordot(moved, tf.stack([rows, columns, tf.ones_like(rows)]), axes=1)
+        uniform = draw(lambda seed: tf.random.stateless_uniform([6], seed, -1.0, 1.0), 0)
+        moves = middle + TRANSLATION * sides * tf.gather(uniform, [5, 4], axis=1)
+        places = tf.einsum("bij,hwj->bhwi", _linear_maps(uniform), pixels - middle) + moves[:, tf.newaxis, tf.newaxis]
     if "elastic" in names:
-        nodes = tf.random.stateless_normal([2, NODES, NODES], tf.random.fold_in(seed, -1))
-        sizes = tf.constant([height, width], tf.float32)[:, tf.newaxis, tf.newaxis]
-        places += DISPLACEMENT * sizes * (_between_nodes(height) @ nodes @ tf.transpose(_between_nodes(width)))
+        nodes = draw(lambda seed: tf.random.stateless_normal([2, NODES, NODES], seed), -1)
+        ways = tf.image.resize(tf.transpose(nodes, [0, 2, 3, 1]), (height, width), tf.image.ResizeMethod.BICUBIC)
+        places += DISPLACEMENT * sides * ways
     return places
 
 
-def _random_affine(height: int, width: int, seed: tf.Tensor) -> tf.Tensor:
-    """The map from (row, column, 1) of a pixel of the result to the row and the column that it comes from, [2, 3]."""
-    draw = tf.unstack(tf.random.stateless_uniform([6], seed, -1.0, 1.0))
+def _linear_maps(uniform: tf.Tensor) -> tf.Tensor:
+    """Rotation after zoom and shear, of (row, column), [b, 2, 2], from draws in -1..1, [b, 4 or more]."""
+    draw = tf.unstack(uniform, axis=1)
     angle, shear = ROTATION * draw[0], SHEAR * draw[1]
     across, down = tf.exp(ZOOM * draw[2]), tf.exp(ZOOM * draw[3])
     cosine, sine = tf.cos(angle), tf.sin(angle)
-    columns = (cosine * shear - sine) * across, cosine * across
-    rows = (sine * shear + cosine) * down, sine * down
-    middle_column, middle_row = (width - 1) / 2, (height - 1) / 2
-    column = middle_column - columns[1] * middle_column - columns[0] * middle_row + TRANSLATION * width * draw[4]
-    row = middle_row - rows[1] * middle_column - rows[0] * middle_row + TRANSLATION * height * draw[5]
-    return tf.stack([tf.stack([*rows, row]), tf.stack([*columns, column])])
-
-
-def _between_nodes(size: int) -> tf.Tensor:
-    """The weights of the nodes at each of `size` pixels, by cubic interpolation, [size, NODES]."""
-    return tf.image.resize(tf.eye(NODES)[..., tf.newaxis], (size, NODES), tf.image.ResizeMethod.BICUBIC)[..., 0]
+    rows = [(sine * shear + cosine) * down, sine * down]
+    columns = [(cosine * shear - sine) * across, cosine * across]
+    return tf.stack([tf.stack(rows, axis=1), tf.stack(columns, axis=1)], axis=1)
 
 
 def _resample(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
@@ -138,23 +137,24 @@ def _resample(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
 
     Args:
         images: [b, h, w, c].
-        places: rows and columns, [b, 2, h, w].
+        places: rows and columns, in pixels, [b, h, w, 2].
 
     Returns:
         float32 [b, h, w, c].
     """
-    height, width = images.shape[1:3]
+    height, width, channels = images.shape[1:]
     # A frame of zeros, wide enough for the four neighbours of any place on it.
     framed = tf.pad(tf.cast(images, tf.float32), [(0, 0), (1, 2), (1, 2), (0, 0)])
-    limits = tf.constant([height, width], tf.float32)[:, tf.newaxis, tf.newaxis]
-    places = tf.clip_by_value(places, -1.0, limits) + 1
+    below = width + 3
+    pixels = tf.reshape(framed, [-1, (height + 3) * below, channels])
+    places = tf.clip_by_value(places, -1.0, [float(height), float(width)]) + 1
     corner = tf.floor(places)
-    (down, across) = tf.unstack((places - corner)[..., tf.newaxis], axis=1)
-    row, column = tf.unstack(tf.cast(corner, tf.int32), axis=1)
+    down, across = tf.split(places - corner, 2, axis=-1)
+    row, column = tf.unstack(tf.cast(corner, tf.int32), axis=-1)
+    index = row * below + column
 
-    def pixels(rows_on: int, columns_on: int) -> tf.Tensor:
-        return tf.gather_nd(framed, tf.stack([row + rows_on, column + columns_on], axis=-1), batch_dims=1)
+    def between_columns(first: tf.Tensor) -> tf.Tensor:
+        left, right = (tf.gather(pixels, first + side, batch_dims=1) for side in (0, 1))
+        return left * (1 - across) + right * across
 
-    above = pixels(0, 0) * (1 - across) + pixels(0, 1) * across
-    below = pixels(1, 0) * (1 - across) + pixels(1, 1) * across
-    return above * (1 - down) + below * down
+    return between_columns(index) * (1 - down) + between_columns(index + below) * down
