@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import vinnas_tf  # noqa: F401  # Before TensorFlow, as every command does.
 
@@ -26,3 +27,15 @@ def tfds_data_dir() -> str:
     if not all(Path(folder, name).is_dir() for name in ("mnist", "cifar10")):
         pytest.skip("TFDS_DATA_DIR names no folder with MNIST and CIFAR-10 prepared")
     return folder
+
+
+@pytest.fixture
+def unfit_test_images(tmp_path: Path) -> Path:
+    """A folder data set whose test images have another size than its training images."""
+    for part, size in (("train", 8), ("test", 9)):
+        for name in ("a", "b"):
+            folder = tmp_path / "images" / part / name
+            folder.mkdir(parents=True)
+            for index in range(2):
+                Image.new("L", (size, size)).save(folder / f"{index}.png")
+    return tmp_path / "images"

@@ -1,7 +1,6 @@
 """What a comparison does in which order, with which command lines, and what it refuses before it starts."""
 
 import pytest
-from PIL import Image
 
 from vinnas_tf.compare import Stage, check, main, plan, seconds_left, stage_flags, warn_of_found
 from vinnas_tf.config import CompareConfig, ConfigError
@@ -74,14 +73,8 @@ def test_a_mistake_is_told_before_anything_runs(settings, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_unfit_test_images_are_told_before_the_first_search(tmp_path):
-    for part, size in (("train", 8), ("test", 9)):
-        for name in ("a", "b"):
-            folder = tmp_path / "images" / part / name
-            folder.mkdir(parents=True)
-            for index in range(2):
-                Image.new("L", (size, size)).save(folder / f"{index}.png")
-    flags = [f"--dataset=folder:{tmp_path / 'images'}", "--preset=smoke", f"--run_dir={tmp_path / 'run'}"]
+def test_unfit_test_images_are_told_before_the_first_search(unfit_test_images, tmp_path):
+    flags = [f"--dataset=folder:{unfit_test_images}", "--preset=smoke", f"--run_dir={tmp_path / 'run'}"]
     with pytest.raises(ConfigError, match="are 9 x 9 pixels, training images 8 x 8: pass --image_size=8."):
         main(flags)
     assert not list((tmp_path / "run").rglob("*-seed*"))

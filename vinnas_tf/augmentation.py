@@ -120,7 +120,7 @@ def _random_places(names: tuple[str, ...], height: int, width: int, seeds: tf.Te
 
 
 def _linear_maps(uniform: tf.Tensor) -> tf.Tensor:
-    """Rotation after zoom and shear, of (row, column), [b, 2, 2], from draws in -1..1, [b, 4 or more]."""
+    """Shear, then rotation, then zoom, of (row, column), [b, 2, 2], from draws in -1..1, [b, 4 or more]."""
     draw = tf.unstack(uniform, axis=1)
     angle, shear = ROTATION * draw[0], SHEAR * draw[1]
     across, down = tf.exp(ZOOM * draw[2]), tf.exp(ZOOM * draw[3])

@@ -291,14 +291,10 @@ def test_a_cell_in_which_nothing_learns_is_told_before_it_is_trained(tmp_path: P
     assert printed.index("warning") < printed.index("Starts: ")
 
 
-def test_unfit_test_images_are_told_before_the_training(genotype: Path, tmp_path: Path) -> None:
-    for part, size in (("train", 8), ("test", 9)):
-        for name in ("a", "b"):
-            folder = tmp_path / "images" / part / name
-            folder.mkdir(parents=True)
-            for index in range(2):
-                Image.new("L", (size, size)).save(folder / f"{index}.png")
-    flags = [f"--dataset=folder:{tmp_path / 'images'}", "--batch_size=2", "--held_out=0"]
+def test_unfit_test_images_are_told_before_the_training(
+    genotype: Path, unfit_test_images: Path, tmp_path: Path
+) -> None:
+    flags = [f"--dataset=folder:{unfit_test_images}", "--batch_size=2", "--held_out=0"]
     result = run(tmp_path / "run", f"--genotype={genotype}", *flags)
     assert result.returncode == 2
     assert "are 9 x 9 pixels, training images 8 x 8: pass --image_size=8." in result.stderr
