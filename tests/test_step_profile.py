@@ -22,8 +22,8 @@ THREADS = [
         ("ThreadpoolListener::Record", 115, 120, ""),  # No operation: its time stays with the one around it.
         ("c/mul:Mul", 150, 250, ""),  # Begins where the other ends.
         ("CpuExecutable::ExecuteAsyncOnStream", 450, 700, ""),
-        ("multiply_add_fusion.1", 500, 600, "a_inference__sample_1808__.1"),
-        ("end: multiply_add_fusion.1", 590, 600, ""),
+        ("multiply_fusion.1", 500, 600, "a_inference__deviations_1808__.1"),
+        ("end: multiply_fusion.1", 590, 600, ""),
         ("wrapped_pad", 600, 640, "a_inference__max_pool_gradient_6888__.1"),
         ("EagerLocalExecute: Frobnicate", 690, 990, ""),
         ("d/new:Frobnicate", 700, 760, ""),
@@ -35,7 +35,7 @@ COSTS = {
     "MatMul": (200, 1),
     "Mul": (130, 2),
     "Square": (20, 1),
-    "_sample/multiply_add_fusion": (100, 1),
+    "_deviations/multiply_fusion": (100, 1),
     "_max_pool_gradient/wrapped_pad": (40, 1),
     "Frobnicate": (60, 1),
 }

@@ -16,7 +16,7 @@ _OVERHEAD = 1.15
 _EVALUATION = 0.25
 # A count, not a measurement: tensors of its output's size that the backward pass needs of a convolution, and of the
 # normalisation of a primitive.
-_TENSORS_PER_CONVOLUTION, _TENSORS_PER_NORMALIZATION = 3, 2
+_TENSORS_PER_CONVOLUTION, _TENSORS_PER_NORMALIZATION = 2, 2
 # Measured (docs/results.md, "The forecast"): importing, tracing and compiling, and what the process holds besides.
 _START_UP_SECONDS = 50.0
 _PROCESS_BYTES = 1.4 * 2**30

@@ -118,12 +118,11 @@ def standard_normal(seed: tf.Tensor, shape: tuple[int, ...] | tf.TensorShape) ->
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _sample(means: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
-    def one(mean: tf.Tensor, variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        deviation = tf.sqrt(tf.cast(variance, tf.float32) + VARIANCE_FLOOR)
-        return tf.cast(tf.cast(mean, tf.float32) + deviation * noise, mean.dtype)
+def _deviations(variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
+    def one(variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.sqrt(tf.cast(variance, tf.float32) + VARIANCE_FLOOR) * noise, variance.dtype)
 
-    return list(map(one, means, variances, _draw(seeds, tf.shape(means[0]))))
+    return list(map(one, variances, _draw(seeds, tf.shape(variances[0]))))
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -156,12 +155,13 @@ def add_noise(means: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tenso
 
 def _add_noise(means: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
     def gradient(*upstream: tf.Tensor) -> list[tf.Tensor]:
-        return [*upstream, *_variance_gradient(upstream, variances, seeds)]
+        return _variance_gradient(upstream, variances, seeds)
 
     @tf.custom_gradient
-    def sample(*copies: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
+    def deviations(*copies: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
         # A function called on watched tensors would also build, and run, its own gradient's intermediates.
-        plain = [tf.stop_gradient(copy) for copy in copies]
-        return _sample(plain[: len(means)], plain[len(means) :], seeds), gradient
+        return _deviations([tf.stop_gradient(copy) for copy in copies], seeds), gradient
 
-    return sample(*means, *variances)
+    # The means stay outside: a custom gradient keeps all that it is given until the backward pass, and means are as
+    # large as all that it needs. `add_n`, because the gradient of a plain sum asks for its arguments' shapes.
+    return [tf.add_n(pair) for pair in zip(means, deviations(*variances), strict=True)]
