@@ -7,6 +7,7 @@ the epsilon of batch normalisation.
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -273,11 +274,10 @@ def to_peer(
         for cell in supergraph.cells:
             for preprocess in cell.preprocessings:
                 kernels.append(_outputs_first(value(getattr(preprocess.convolution, part))))
-            for operation in cell.operations:
-                flat = value(getattr(operation, part))
-                for convolution in [c for name in VINNAS.primitives for c, _ in convolutions(name, operation.stride)]:
-                    shape = convolution.kernel_shape(cell.channels)
-                    kernel, flat = flat[: math.prod(shape)].reshape(shape), flat[math.prod(shape) :]
+            of_edges = [iter(operation.cut(value(getattr(operation, part)))) for operation in cell.operations]
+            for source, _ in cell.edges:
+                chains = [convolutions(name, cell.operations[source].stride) for name in VINNAS.primitives]
+                for kernel, (convolution, _) in zip(next(of_edges[source]), chain(*chains), strict=True):
                     kernels.append(_outputs_first(kernel, convolution.depthwise))
         kernels.append(value(getattr(supergraph.classifier, part)).T)
         state |= {f"{name}.{part}": kernel for name, kernel in zip(names, kernels, strict=True)}

@@ -106,6 +106,22 @@ def test_conv_equals_conv2d(kernel_size, stride):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])  # oneDNN has the gradients of groups in the first.
+@pytest.mark.parametrize(("kernel_size", "stride"), [((1, 1), 1), ((1, 7), 1), ((1, 7), (1, 2)), ((3, 3), 1)])
+def test_groups_are_convolved_each_on_its_own(kernel_size, stride, dtype):
+    x = random_images(3, 8, 6, 12, dtype=dtype)
+    kernel = random_images(*kernel_size, 4, 3 * 4, seed=1, dtype=dtype)
+
+    def fast(x, kernel):
+        return kernels.pointwise_conv(x, kernel) if kernel_size == (1, 1) else kernels.conv(x, kernel, stride)
+
+    def plain(x, kernel):
+        parts = [(x[..., first : first + 4], kernel[..., first : first + 4]) for first in (0, 4, 8)]
+        return tf.concat([tf.nn.conv2d(part, own, stride, "SAME") for part, own in parts], -1)
+
+    assert_equal_in_value_and_gradients(fast, plain, x, kernel)
+
+
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("pool", ["max", "avg"])

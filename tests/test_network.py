@@ -183,9 +183,11 @@ def test_a_cell_of_nasbench201_is_that_of_its_supergraph() -> None:
         strengths[row, NASBENCH201.primitives.index(edge.primitive)] = 1
         if not edge.primitive.startswith("conv"):
             continue
-        for position, width in ((0, 4), (2, 8)):
-            flat = supergraph.cells[position].operations[row].mean.numpy()  # its 1x1 kernel, then its 3x3 kernel
-            kernel = flat[: width**2] if edge.primitive == "conv_1x1" else flat[width**2 :]
+        for position in (0, 2):
+            operation = supergraph.cells[position].operations[edge.source]
+            # For each edge out of the source, by target, its 1x1 kernel and its 3x3 kernel.
+            own = operation.cut(operation.mean.numpy())[edge.target - edge.source - 1]
+            kernel = own[0 if edge.primitive == "conv_1x1" else 1]
             layer = network.get_layer(f"cell_{position}_{edge.source}to{edge.target}_{edge.primitive}_conv_0")
             layer.mean.assign(kernel.reshape(layer.mean.shape))
     x = images((8, 8, 3))

@@ -56,14 +56,20 @@ def our_noise(model: SearchModel, seed: tf.Tensor):
         for input_seed in seeds[:2]:
             yield layer(input_seed, (BATCH, side, side, cell.channels))
         after = side // 2 if cell.reduction else side
+        of_edges = []
         for index, operation in enumerate(cell.operations):
             chains = [convolutions(name, operation.stride) for name in VINNAS.primitives]
-            edge_seeds = iter(kernels.split(seeds[2 + index], sum(map(len, chains))))
+            own_seeds = iter(kernels.split(seeds[2 + index], sum(map(len, chains))))
+            side_by_side = []
             for chain in chains:
                 height = width = cell.operation_shapes[index][0]
                 for _, strides in chain:
                     height, width = height // strides[0], width // strides[1]
-                    yield layer(next(edge_seeds), (BATCH, height, width, cell.channels))
+                    shape = (BATCH, height, width, operation.edges * cell.channels)
+                    side_by_side.append(np.split(layer(next(own_seeds), shape), operation.edges, axis=1))
+            of_edges.append(zip(*side_by_side, strict=True))
+        for source, _ in cell.edges:
+            yield from next(of_edges[source])
         side = after
     yield layer(classifier_seed, (BATCH, CLASSES))
     for position, alphas in enumerate(supergraph.alphas.values()):

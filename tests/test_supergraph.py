@@ -98,7 +98,13 @@ def test_seed_decides_the_initial_values_and_no_two_kernels_are_equal() -> None:
     first, again = (build(config, 8, 1, 3).get_weights() for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     supergraph = build(config, 8, 1, 3)
-    means = [operation.mean.numpy()[:36] for cell in supergraph.cells for operation in cell.operations]
+    means = [
+        kernel.ravel()
+        for cell in supergraph.cells
+        for operation in cell.operations
+        for edge in operation.cut(operation.mean.numpy())
+        for kernel in edge
+    ]
     assert len({mean.tobytes() for mean in means}) == len(means)
     other = build(SearchConfig(cells="NR", states=2, channels=4, seed=8), 8, 1, 3)
     assert not np.array_equal(other.cells[0].operations[0].mean, supergraph.cells[0].operations[0].mean)
@@ -129,11 +135,12 @@ def test_nasbench201_computes_what_its_paper_draws() -> None:
         return tf.nn.conv2d(x, kernel, stride, "SAME")
 
     def cell(x: tf.Tensor, layer: MixedCell) -> tf.Tensor:
-        nodes, width = [x, 0.0, 0.0, 0.0], x.shape[-1]
-        for edge, ((source, target), digit) in enumerate(zip(layer.edges, code, strict=True)):
-            flat = layer.operations[edge].mean.numpy()  # its 1x1 kernel, then its 3x3 kernel
-            kernels = {"conv_1x1": flat[: width**2].reshape(1, 1, width, width)}
-            kernels["conv_3x3"] = flat[width**2 :].reshape(3, 3, width, width)
+        nodes = [x, 0.0, 0.0, 0.0]
+        for (source, target), digit in zip(layer.edges, code, strict=True):
+            operation = layer.operations[source]
+            # For each edge out of the source, by target, its 1x1 kernel and its 3x3 kernel.
+            own = operation.cut(operation.mean.numpy())[target - source - 1]
+            kernels = dict(zip(("conv_1x1", "conv_3x3"), own, strict=True))
             name, value = operations[digit], nodes[source]
             if name in kernels:
                 value = normalized(conv(tf.nn.relu(value), kernels[name]))

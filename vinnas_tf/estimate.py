@@ -46,12 +46,12 @@ def estimate(supergraph: Supergraph, config: SearchConfig, steps: int, epochs: i
     for cell in supergraph.mixed_cells:
         for operation, shape in zip(cell.operations, cell.operation_shapes, strict=True):
             height, width, channels = shape
-            key = (shape, operation.stride)
+            key = (shape, operation.stride, operation.edges)
             if key not in seconds_of:
                 seconds_of[key] = _time(operation, (config.batch_size, *shape))
             iteration += seconds_of[key]
             image = config.batch_size * -(-height // operation.stride) * -(-width // operation.stride) * channels
-            values += _tensors(operation) * image
+            values += _tensors(operation) * image * operation.edges
     iteration *= _OVERHEAD
     warm_up = max(0, config.weight_epochs - (config.epochs - epochs))
     iterations = steps * (2 * epochs - warm_up)
@@ -72,7 +72,7 @@ def _time(operation: MixedOp, shape: tuple[int, ...]) -> float:
     """Seconds of a forward and backward pass: the best of three after one that traces, for noise only ever adds."""
     x = tf.zeros(shape)
     count = len(operation.space.primitives)
-    strengths = tf.fill([count], 1.0 / count)
+    strengths = tf.fill([operation.edges, count], 1.0 / count)
     seconds = []
     for _ in range(4):
         start = time.perf_counter()

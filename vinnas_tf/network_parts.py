@@ -1,6 +1,6 @@
 """The parts that a found network is made of, as calls on Keras tensors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,7 +8,6 @@ import numpy as np
 
 from vinnas_tf.genotype import Edge
 from vinnas_tf.layers.batch_normalization import BatchNormalization
-from vinnas_tf.layers.cell import walk_cell
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDepthwiseConv2D
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
@@ -107,27 +106,21 @@ class NetworkParts:
         self, inputs: Sequence[keras.KerasTensor], states: int, edges: Sequence[Edge], reduction: bool, name: str
     ) -> keras.KerasTensor:
         """A cell of these edges, each of which lies on a way from an input to the output."""
-
-        def apply(edge: Edge) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
-            stride = 2 if reduction and edge.source < len(inputs) else 1
-            place = f"{name}_{edge.source}to{edge.target}_{edge.primitive}"
-            return lambda x: self.operation(x, edge.primitive, stride, place)
-
-        names = iter(f"{name}_state_{state}" for state in range(len(inputs), len(inputs) + states))
-
-        def add(tensors: list[keras.KerasTensor]) -> keras.KerasTensor | None:
-            state = next(names)
-            if len(tensors) < 2:
-                return tensors[0] if tensors else None  # Nothing leads there, and from there.
-            return keras.layers.Add(name=state)(tensors)
-
-        def join(tensors: list[keras.KerasTensor]) -> keras.KerasTensor:
-            if len(tensors) == 1 or not self.space.concatenates:
-                return tensors[-1]
-            return keras.layers.Concatenate(name=f"{name}_output")(tensors)
-
-        applied = [(edge.source, edge.target, apply(edge)) for edge in edges]
-        return walk_cell(inputs, states, applied, add, join)
+        nodes: list[keras.KerasTensor | None] = list(inputs)
+        for state in range(len(inputs), len(inputs) + states):
+            terms = []
+            for edge in edges:
+                if edge.target == state:
+                    stride = 2 if reduction and edge.source < len(inputs) else 1
+                    place = f"{name}_{edge.source}to{edge.target}_{edge.primitive}"
+                    terms.append(self.operation(nodes[edge.source], edge.primitive, stride, place))
+            if len(terms) > 1:
+                terms = [keras.layers.Add(name=f"{name}_state_{state}")(terms)]
+            nodes.append(terms[0] if terms else None)  # None: nothing leads there, and from there.
+        outputs = nodes[len(inputs) :]
+        if len(outputs) == 1 or not self.space.concatenates:
+            return outputs[-1]
+        return keras.layers.Concatenate(name=f"{name}_output")(outputs)
 
 
 def auxiliary_logits(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:

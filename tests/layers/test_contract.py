@@ -25,11 +25,12 @@ LAYERS: dict[str, tuple[Callable[..., keras.Layer], list[tuple[int, ...]]]] = {
     "batch_normalization": (lambda **kw: BatchNormalization(**kw), [(7, 6, 3)]),
     "drop_path": (lambda **kw: DropPath(0.3, seed=1, **kw), [(7, 6, 3)]),
     "preprocess": (lambda **kw: Preprocess(4, stride=2, seed=1, **kw), [(9, 8, 3)]),
-    "mixed_op": (lambda **kw: MixedOp(seed=1, **kw), [(9, 8, 4), (10,)]),
-    "mixed_op_strided": (lambda **kw: MixedOp(stride=2, variational=False, seed=1, **kw), [(9, 8, 4), (10,)]),
+    "mixed_op": (lambda **kw: MixedOp(seed=1, **kw), [(9, 8, 4), (1, 10)]),
+    "mixed_op_of_three_edges": (lambda **kw: MixedOp(edges=3, seed=1, **kw), [(9, 8, 4), (3, 10)]),
+    "mixed_op_strided": (lambda **kw: MixedOp(stride=2, variational=False, seed=1, **kw), [(9, 8, 4), (1, 10)]),
     "mixed_op_nasbench201": (
         lambda **kw: MixedOp(space="nasbench201", normalize_all=True, seed=1, **kw),
-        [(9, 8, 4), (5,)],
+        [(9, 8, 4), (1, 5)],
     ),
     "residual_block": (lambda **kw: ResidualBlock(6, seed=1, **kw), [(9, 8, 4)]),
     "mixed_cell": (

@@ -8,7 +8,7 @@ from vinnas_tf import kernels
 from vinnas_tf.config import WEIGHT_SAMPLING
 from vinnas_tf.layers.mixed_op import MixedOp, kernel_shapes
 from vinnas_tf.primitives import convolutions
-from vinnas_tf.space import VINNAS
+from vinnas_tf.space import SPACES, VINNAS
 
 CHANNELS = 4
 
@@ -65,7 +65,7 @@ def reference(name: str, x: np.ndarray, kernels: list[np.ndarray], stride: int) 
 def test_each_primitive_is_what_its_name_says(name: str, stride: int) -> None:
     layer = MixedOp(stride=stride, seed=1)
     x = batch(side=8 if stride == 2 else 9)
-    strengths = np.eye(10, dtype="float32")[VINNAS.primitives.index(name)]
+    strengths = np.eye(10, dtype="float32")[[VINNAS.primitives.index(name)]]
     expected = reference(name, x, (layer(x, strengths), kernel_values(layer)[name])[1], stride)
     np.testing.assert_allclose(layer(x, strengths), expected, rtol=1e-3, atol=2e-4)
 
@@ -74,14 +74,14 @@ def test_a_mixture_is_the_weighted_sum() -> None:
     layer = MixedOp(seed=1)
     x = batch()
     strengths = np.random.default_rng(1).dirichlet(np.ones(10)).astype("float32")
-    single = [layer(x, row).numpy() for row in np.eye(10, dtype="float32")]
+    single = [layer(x, row[np.newaxis]).numpy() for row in np.eye(10, dtype="float32")]
     expected = sum(weight * y for weight, y in zip(strengths, single, strict=True))
-    np.testing.assert_allclose(layer(x, strengths), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layer(x, strengths[np.newaxis]), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_noise_follows_the_seed_and_vanishes_with_the_variance() -> None:
     layer = MixedOp(seed=1)
-    x, strengths = batch(), np.full(10, 0.1, "float32")
+    x, strengths = batch(), np.full((1, 10), 0.1, "float32")
     mean = layer(x, strengths)
     first = layer(x, strengths, seed=tf.constant([1, 2]))
     np.testing.assert_array_equal(first, layer(x, strengths, seed=tf.constant([1, 2])))
@@ -92,7 +92,7 @@ def test_noise_follows_the_seed_and_vanishes_with_the_variance() -> None:
 
 def test_weight_sampling_is_the_point_op_with_one_draw_of_its_weights() -> None:
     layer, points = MixedOp(seed=1, estimator=WEIGHT_SAMPLING), MixedOp(variational=False)
-    x, strengths, seed = batch(), np.full(10, 0.1, "float32"), kernels.split(tf.constant([5, 6]), 1)[0]
+    x, strengths, seed = batch(), np.full((1, 10), 0.1, "float32"), kernels.split(tf.constant([5, 6]), 1)[0]
     layer.build(x.shape)
     points.build(x.shape)
     layer.log_variance.assign(np.random.default_rng(1).uniform(-6, -2, layer.log_variance.shape))
@@ -116,7 +116,7 @@ def test_weight_sampling_is_the_point_op_with_one_draw_of_its_weights() -> None:
 
 def test_frozen_weights_get_no_gradient_and_strengths_the_same_one() -> None:
     layer = MixedOp(seed=1)
-    x, strengths = batch(), tf.constant(np.random.default_rng(1).dirichlet(np.ones(10)).astype("float32"))
+    x, strengths = batch(), tf.constant(np.random.default_rng(1).dirichlet(np.ones(10), 1).astype("float32"))
     target = np.random.default_rng(2).normal(size=(6, 9, 9, CHANNELS)).astype("float32")
     layer.build((None, 9, 9, CHANNELS))
     gradients = []
@@ -131,9 +131,67 @@ def test_frozen_weights_get_no_gradient_and_strengths_the_same_one() -> None:
     assert all(g is None or not np.any(g) for g in gradients[1][1:])
 
 
+def side_by_side(flat: list[np.ndarray], space: str, stride: int) -> np.ndarray:
+    """One flat vector out of those of edges: depthwise kernels lie along inputs, full ones along outputs."""
+    start, pieces = 0, []
+    for convolution in [c for name in SPACES[space].primitives for c, _ in convolutions(name, stride)]:
+        shape = convolution.kernel_shape(CHANNELS)
+        own = [np.asarray(edge)[start : start + np.prod(shape)].reshape(shape) for edge in flat]
+        pieces.append(np.concatenate(own, axis=2 if convolution.depthwise else 3).ravel())
+        start += np.prod(shape)
+    return np.concatenate(pieces)
+
+
+@pytest.mark.parametrize(("space", "stride"), [("vinnas", 1), ("vinnas", 2), ("nasbench201", 1)])
+def test_edges_side_by_side_are_the_edges_one_by_one(space: str, stride: int) -> None:
+    edges, count = 3, len(SPACES[space].primitives)
+    together = MixedOp(edges=edges, stride=stride, space=space, variational=False)
+    single = [MixedOp(stride=stride, space=space, variational=False, seed=edge) for edge in range(edges)]
+    x = tf.constant(batch(side=8))
+    for layer in (together, *single):
+        layer.build(x.shape)
+    together.mean.assign(side_by_side([layer.mean for layer in single], space, stride))
+    for own, layer in zip(together.cut(together.mean.numpy()), single, strict=True):
+        np.testing.assert_array_equal(np.concatenate([kernel.ravel() for kernel in own]), layer.mean)
+    strengths = tf.constant(np.random.default_rng(1).dirichlet(np.ones(count), edges).astype("float32"))
+
+    def one_by_one(x: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
+        return tf.concat([layer(x, strengths[edge : edge + 1]) for edge, layer in enumerate(single)], -1)
+
+    results = []
+    for function, layers in ((together, [together]), (one_by_one, single)):
+        with tf.GradientTape() as tape:
+            tape.watch([x, strengths])
+            y = function(x, strengths)
+            upstream = tf.constant(np.random.default_rng(2).normal(size=y.shape).astype("float32"))
+        results.append([y, *tape.gradient(y, [x, strengths, *(layer.mean.value for layer in layers)], upstream)])
+    results[1][3:] = [side_by_side(results[1][3:], space, stride)]
+    for actual, expected in zip(*results, strict=True):
+        assert np.max(np.abs(actual - expected)) <= 1e-4 * np.max(np.abs(expected))
+
+
+def test_edges_side_by_side_have_noise_of_their_own() -> None:
+    """Edges of equal weights and strengths differ by noise alone; what they add to a state is not one draw repeated."""
+    layer, edge = MixedOp(edges=2, seed=1), MixedOp(seed=1)
+    x, strengths = batch(side=16), np.full((2, 10), 0.1, "float32")
+    layer.build(x.shape)
+    edge.build(x.shape)
+    for part in ("mean", "log_variance"):
+        start = np.full(edge.mean.shape, -3.0) if part == "log_variance" else edge.mean
+        getattr(layer, part).assign(side_by_side([start, start], "vinnas", 1))
+    mean = layer(x, strengths).numpy()
+    np.testing.assert_allclose(mean[..., :CHANNELS], mean[..., CHANNELS:], atol=1e-5)
+    # A difference of two draws: a draw less the mean has a part in common, for noise scales what is normalised.
+    draws = [layer(x, strengths, seed=tf.constant([1, word])).numpy() for word in (2, 3)]
+    noise = draws[0] - draws[1]
+    first, second = noise[..., :CHANNELS].ravel(), noise[..., CHANNELS:].ravel()
+    assert np.std(first) > 0.01
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
 def test_gradients_equal_finite_differences() -> None:
     layer = MixedOp(seed=1)
-    x, strengths = batch(side=5), np.full(10, 0.1, "float32")
+    x, strengths = batch(side=5), np.full((1, 10), 0.1, "float32")
     target = np.random.default_rng(2).normal(size=(6, 5, 5, CHANNELS))
     layer.build((None, 5, 5, CHANNELS))
     layer.log_variance.assign(tf.fill(layer.log_variance.shape, -2.0))

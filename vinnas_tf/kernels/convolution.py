@@ -4,6 +4,8 @@ Every function takes images [batch, height, width, channels] with static height 
 layout, and equals the plain `tf.nn` convolution in value and gradients. On a GPU it is the plain convolution.
 """
 
+import functools
+import platform
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -21,15 +23,42 @@ def same_padding(size: int, kernel_size: int, stride: int) -> list[int]:
 
 
 def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int | tuple[int, int] = 1) -> tf.Tensor:
-    """Convolves with a kernel [height, width, input channels, output channels]."""
+    """Convolves with a kernel [height, width, input channels, output channels].
+
+    Where `x` has several times the kernel's input channels, that many groups of them lie side by side, and so do their
+    outputs: each group is convolved on its own.
+    """
+    groups = x.shape[-1] // kernel.shape[2]
+    if groups > 1 and on_cpu() and not _convolves_groups(x.dtype):
+        pairs = zip(tf.split(x, groups, -1), tf.split(kernel, groups, -1), strict=True)
+        return tf.concat([tf.nn.conv2d(part, own, stride, "SAME") for part, own in pairs], -1)
     return tf.nn.conv2d(x, kernel, stride, "SAME")
 
 
+@functools.cache
+def _convolves_groups(dtype: tf.DType) -> bool:
+    """Whether TensorFlow has the gradients of groups on this CPU: by oneDNN, of some types, and tried on x86 only."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    with tf.init_scope():
+        x = tf.ones([1, 1, 1, 2], dtype)
+        try:
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=[1, 1, 1, 2], out_backprop=x, strides=[1, 1, 1, 1], padding="SAME"
+            )
+        except tf.errors.InvalidArgumentError:
+            return False
+    return True
+
+
 def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolves with a kernel [1, 1, input channels, output channels]: a matrix product over pixels."""
-    if not on_cpu():
-        return conv(x, kernel)
+    """Convolves with a kernel [1, 1, input channels, output channels], or groups of channels as `conv` does.
+
+    Without groups it is a matrix product over pixels.
+    """
     _, height, width, channels = x.shape
+    if not on_cpu() or kernel.shape[2] < channels:
+        return conv(x, kernel)
     matrix = tf.reshape(kernel, kernel.shape[2:])  # Its gradient is a reshape too; a slice's is a copy into zeros.
     return tf.reshape(tf.reshape(x, [-1, channels]) @ matrix, [-1, height, width, kernel.shape[3]])
 
@@ -86,8 +115,7 @@ def from_phases(x: tf.Tensor, period: int, shape: tf.TensorShape) -> tf.Tensor:
     """Undoes `to_phases` of an image batch of `shape`."""
     _, rows, columns, channels = x.shape
     x = tf.transpose(tf.reshape(x, [period, period, -1, rows, columns, channels]), [2, 3, 0, 4, 1, 5])
-    x = tf.reshape(x, [-1, rows * period, columns * period, channels])
-    return tf.slice(x, [0, 0, 0, 0], [-1, shape[1], shape[2], -1])
+    return _corner(tf.reshape(x, [-1, rows * period, columns * period, channels]), shape[1], shape[2])
 
 
 def subsample(x: tf.Tensor, period: int, first: tuple[int, int] = (0, 0)) -> tf.Tensor:
@@ -104,7 +132,12 @@ def subsample(x: tf.Tensor, period: int, first: tuple[int, int] = (0, 0)) -> tf.
     x = tf.reshape(x, [-1, rows, period, columns, period * channels])
     x = tf.slice(x, [0, 0, first[0], 0, first[1] * channels], [-1, rows, 1, columns, channels])
     x = tf.reshape(x, [-1, rows, columns, channels])
-    return tf.slice(x, [0, 0, 0, 0], [-1, -(-(height - first[0]) // period), -(-(width - first[1]) // period), -1])
+    return _corner(x, -(-(height - first[0]) // period), -(-(width - first[1]) // period))
+
+
+def _corner(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The upper left pixels."""
+    return x if x.shape[1:3] == (height, width) else tf.slice(x, [0, 0, 0, 0], [-1, height, width, -1])
 
 
 def _depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int, padding: str) -> tf.Tensor:

@@ -108,7 +108,7 @@ def _normal(bits: tf.Tensor) -> tf.Tensor:
 
 def _draw(seeds: Seeds, shape: tf.Tensor) -> list[tf.Tensor]:
     """Draws float32 N(0, 1) of `shape` for each seed, the same whichever other seeds stand beside it."""
-    return tf.unstack(_normal(_hash(tf.stack(seeds), shape)))
+    return tf.unstack(_normal(_hash(tf.stack(seeds), shape)), len(seeds))
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -117,7 +117,8 @@ def standard_normal(seed: tf.Tensor, shape: tuple[int, ...] | tf.TensorShape) ->
     return _draw([seed], tf.constant(tf.TensorShape(shape).as_list()))[0]
 
 
-@tf.function(jit_compile=True, autograph=False)
+# Traced once for all sizes: XLA asks for the size when it compiles, TensorFlow's graph need not know it.
+@tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
 def _deviations(variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
     def one(variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.sqrt(tf.cast(variance, tf.float32) + VARIANCE_FLOOR) * noise, variance.dtype)
@@ -125,7 +126,7 @@ def _deviations(variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
     return list(map(one, variances, _draw(seeds, tf.shape(variances[0]))))
 
 
-@tf.function(jit_compile=True, autograph=False)
+@tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
 def _variance_gradient(upstream: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
     def one(upstream: tf.Tensor, variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         # The root of the quotient, because XLA turns one over a root into a function that it computes slowly.
@@ -155,7 +156,10 @@ def add_noise(means: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tenso
 
 def _add_noise(means: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
     def gradient(*upstream: tf.Tensor) -> list[tf.Tensor]:
-        return _variance_gradient(upstream, variances, seeds)
+        gradients = _variance_gradient(upstream, variances, seeds)
+        for one, variance in zip(gradients, variances, strict=True):
+            one.set_shape(variance.shape)
+        return gradients
 
     @tf.custom_gradient
     def deviations(*copies: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:

@@ -12,7 +12,7 @@ def normalize(x: tf.Tensor, weight: tf.Tensor | float = 1.0, epsilon: float = EP
 
     Args:
         x: images [batch, height, width, channels].
-        weight: a scalar, which rides on the normalisation's scale.
+        weight: a scalar, or one for each channel; it rides on the normalisation's scale.
         epsilon: keeps a channel without variance finite.
     """
     return _normalize(x, weight, epsilon, relu=False)
@@ -25,7 +25,7 @@ def normalize_relu(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float = EPS
 
 def _normalize(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float, *, relu: bool) -> tf.Tensor:
     """Normalisation and ReLU side by side, which TensorFlow then computes as one on a CPU, and their gradient."""
-    scale = tf.fill([x.shape[-1]], tf.cast(weight, tf.float32))
+    scale = tf.broadcast_to(tf.cast(weight, tf.float32), [x.shape[-1]])
 
     @tf.custom_gradient
     def normalized(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:

@@ -1,6 +1,5 @@
-"""The cell: a directed acyclic graph of states, walked in one way by the supergraph and by the found network."""
+"""The cell of the supergraph: a directed acyclic graph of states, with a mixed operation on every edge."""
 
-from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -11,29 +10,6 @@ from vinnas_tf.config import LOCAL_REPARAMETRIZATION
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D
 from vinnas_tf.layers.mixed_op import MixedOp
 from vinnas_tf.space import SPACES, VINNAS
-
-
-def walk_cell(
-    inputs: Sequence[Any],
-    states: int,
-    edges: Iterable[tuple[int, int, Callable[[Any], Any]]],
-    add: Callable[[list[Any]], Any],
-    join: Callable[[list[Any]], Any],
-) -> Any:
-    """Computes a cell's output: each state is the sum of its edges, and the output is made of the states.
-
-    Args:
-        inputs: the first nodes; states are the nodes after them.
-        states: number of states.
-        edges: (source node, target node, operation), any number of them into a state.
-        add: sums a list of tensors.
-        join: makes the output of the states.
-    """
-    edges = list(edges)
-    nodes = list(inputs)
-    for state in range(len(inputs), len(inputs) + states):
-        nodes.append(add([operation(nodes[source]) for source, target, operation in edges if target == state]))
-    return join(nodes[len(inputs) :])
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
@@ -118,8 +94,9 @@ class MixedCell(keras.layers.Layer):
         seed: seed of the initial weights.
 
     Attributes:
-        edges: (source, target) of each mixed op.
-        operations: the mixed ops, in the same order.
+        edges: (source, target) of each, in the order of the strengths.
+        operations: the mixed ops of the edges out of each node but the last, by target.
+        rows: the places of those edges in `edges`.
         operation_shapes: [height, width, channels] of each mixed op's input, once built.
 
     Inputs: the images of the last two cells (a space of one input reads the second) and strengths [edges, K]; output
@@ -160,16 +137,21 @@ class MixedCell(keras.layers.Layer):
                 Preprocess(channels, seed=next(seeds), name="second", **shared),
             ]
         self.edges = self.space.edges(states)
+        rows: dict[int, list[int]] = {}
+        for row, (source, _) in enumerate(self.edges):
+            rows.setdefault(source, []).append(row)
+        self.rows = [rows[source] for source in sorted(rows)]
         self.operations = [
             MixedOp(
+                edges=len(edges),
                 stride=2 if reduction and source < self.space.inputs else 1,
                 space=space,
                 normalize_all=normalize_all,
                 seed=next(seeds),
-                name=f"edge_{source}_{target}",
+                name=f"edges_from_{source}",
                 **shared,
             )
-            for source, target in self.edges
+            for source, edges in enumerate(self.rows)
         ]
 
     def build(self, first_shape: Shape, second_shape: Shape, *_: Any) -> None:
@@ -178,7 +160,7 @@ class MixedCell(keras.layers.Layer):
             preprocessing.build(shape)
         before = (*second_shape[1:3], self.channels)
         after = (*self.compute_output_shape(first_shape, second_shape)[1:3], self.channels)
-        self.operation_shapes = [before if source < self.space.inputs else after for source, _ in self.edges]
+        self.operation_shapes = [before if source < self.space.inputs else after for source in range(len(self.rows))]
         for operation, shape in zip(self.operations, self.operation_shapes, strict=True):
             operation.build((None, *shape))
 
@@ -207,25 +189,27 @@ class MixedCell(keras.layers.Layer):
             freeze_weights: gradients stop at the mixed ops' weights.
         """
         inputs = [first, second][-self.space.inputs :]
-        parts = len(self.preprocessings) + len(self.edges)
+        parts = len(self.preprocessings) + len(self.operations)
         seeds = iter([None] * parts if seed is None else kernels.split(seed, parts))
         for index, preprocessing in enumerate(self.preprocessings):
             inputs[index] = preprocessing(inputs[index], training=seed is not None, seed=next(seeds))
-        edge_seeds = list(seeds)
         per_edge = tf.unstack(strengths)
+        operations = iter(zip(self.operations, self.rows, seeds, strict=True))
 
-        def apply(index: int) -> Callable[[tf.Tensor], tf.Tensor]:
-            return lambda x: self.operations[index](
-                x, per_edge[index], seed=edge_seeds[index], freeze_weights=freeze_weights
-            )
+        def next_terms(x: tf.Tensor) -> tf.Tensor:
+            """What a node adds to all states after it, side by side."""
+            operation, rows, own_seed = next(operations)
+            of_edges = tf.stack([per_edge[row] for row in rows])
+            return operation(x, of_edges, seed=own_seed, freeze_weights=freeze_weights)
 
-        return walk_cell(
-            inputs,
-            self.states,
-            [(source, target, apply(index)) for index, (source, target) in enumerate(self.edges)],
-            add=tf.add_n,
-            join=lambda tensors: tf.concat(tensors, axis=-1) if self.space.concatenates else tensors[-1],
-        )
+        sums = tf.add_n([next_terms(x) for x in inputs])
+        states = []
+        for after in reversed(range(1, self.states)):
+            state, sums = tf.split(sums, [self.channels, after * self.channels], axis=-1)
+            states.append(state)
+            sums = tf.add_n([sums, next_terms(state)])
+        states.append(sums)
+        return tf.concat(states, axis=-1) if self.space.concatenates else states[-1]
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments."""

@@ -7,6 +7,7 @@ sqrt(variance) * noise). Each output has the same distribution under both; under
 share their noise, which costs half the arithmetic and makes gradients vary more.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ def linear_map(x: tf.Tensor, convolution: Convolution, strides: tuple[int, int])
     """What a convolution with "same" padding reads of `x` [n, h, w, c], and its map of that and its kernel.
 
     The map returns [n, h', w', c']. A convolution that skips pixels gets only those that it reads, so that both maps of
-    the local reparametrisation, and their gradients, pass over no others.
+    the local reparametrisation, and their gradients, pass over no others; any other one reads `x` itself.
     """
     size, dilation, padding = convolution.kernel_size, convolution.dilation, "SAME"
     stride = strides[0]
@@ -52,6 +53,8 @@ def sample_linear(
 ) -> list[tf.Tensor]:
     """Applies linear maps with Gaussian weights, their outputs sampled by local reparametrisation.
 
+    Maps that are given the same tensor `x` share its square.
+
     Args:
         linear: `(input, weights)` to output, linear in the weights; for each map.
         x: input of each.
@@ -62,27 +65,37 @@ def sample_linear(
     y = [one(*arguments) for one, *arguments in zip(linear, x, mean, strict=True)]
     if variance is None or seed is None:
         return y
-    return kernels.add_noise(y, list(map(_linear_of_square, linear, x, variance)), seed)
+    readers: dict[int, list[int]] = defaultdict(list)
+    for place, read in enumerate(x):
+        readers[id(read)].append(place)
+    variances: dict[int, tf.Tensor] = {}
+    for places in readers.values():
+        chosen = [[values[place] for place in places] for values in (linear, variance)]
+        variances.update(zip(places, _linear_of_square(x[places[0]], *chosen), strict=True))
+    return kernels.add_noise(y, [variances[place] for place in range(len(y))], seed)
 
 
-def _linear_of_square(linear: Linear, x: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-    """linear(x^2, variance), which keeps `x` for its gradient, as the mean's map does, and not its square beside it."""
+def _linear_of_square(x: tf.Tensor, linear: Sequence[Linear], variance: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """linear(x^2, variance) of each map, which keeps `x` for its gradient, as the mean's map does, and not x^2 too."""
 
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # The map is linear in either argument. So its gradient in the weights does not depend on them, and the 2 of
+    def gradient(*upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # A map is linear in either argument. So its gradient in the weights does not depend on them, and the 2 of
         # d(x^2) = 2 x dx can ride on the few weights instead of taking another pass over the image.
-        square, twice = tf.square(x), 2.0 * variance
+        square, twice = tf.square(x), [2.0 * one for one in variance]
         with tf.GradientTape() as tape:
             tape.watch([square, twice])
-            y = linear(square, twice)  # In a graph it is never computed: nothing asks for its value.
-        of_square, of_weights = tape.gradient(y, [square, twice], upstream)
-        return x * of_square, of_weights
+            y = each(square, twice)  # In a graph it is never computed: nothing asks for its value.
+        of_square, of_weights = tape.gradient(y, [square, twice], list(upstream))
+        return x * of_square, *of_weights
+
+    def each(square: tf.Tensor, weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        return [one(square, own) for one, own in zip(linear, weights, strict=True)]
 
     @tf.custom_gradient
-    def recomputing(x: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
-        return linear(tf.square(x), variance), gradient
+    def recomputing(x: tf.Tensor, *variance: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tuple]]:
+        return each(tf.square(x), variance), gradient
 
-    return recomputing(x, variance)
+    return recomputing(x, *variance)
 
 
 class _GaussianWeights(keras.layers.Layer):

@@ -1,4 +1,4 @@
-"""The mixed operation of one edge: all candidate primitives at once, weighted by their strengths."""
+"""Mixed operations: all candidate primitives of an edge at once, weighted by their strengths."""
 
 import math
 from typing import Any
@@ -10,19 +10,23 @@ import tensorflow as tf
 from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
 from vinnas_tf.layers.convolution import Shape, linear_map, sample_linear
-from vinnas_tf.primitives import PRIMITIVES, convolutions
+from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
 from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
 class MixedOp(keras.layers.Layer):
-    """The sum over all primitives of a space of strength times primitive(x) (VINNAS, eq. 3).
+    """The mixed operations of the edges that leave one node.
 
-    The kernels of all its primitives lie end to end in one vector of means and one of log-variances: a supergraph then
-    has hundreds of variables and not thousands, and its KL term and its optimizer's step few large kernels.
+    Each is the sum over all primitives of strength times primitive(x) (VINNAS, eq. 3), with weights of its own. All
+    edges are computed side by side, each on a group of channels: what they read is prepared once for all of them, and a
+    supergraph has a third as many operations. Their kernels lie end to end in one vector of means and one of
+    log-variances: a supergraph has a hundred variables and not thousands, and its KL term and its optimizer's step few
+    large kernels.
 
     Args:
+        edges: how many.
         stride: 1, or 2 on the edges that leave the inputs of a reduction cell.
         space: name of the search space.
         normalize_all: batch normalisation, without parameters, also of skip and of bare pools; the output of every
@@ -31,12 +35,13 @@ class MixedOp(keras.layers.Layer):
         estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: seed of the means' initial values.
 
-    Inputs [n, h, w, c], strengths [K]; output [n, ceil(h / stride), ceil(w / stride), c].
+    Inputs [n, h, w, c], strengths [edges, K]; output [n, ceil(h / stride), ceil(w / stride), edges * c], edge by edge.
     """
 
     def __init__(
         self,
         *,
+        edges: int = 1,
         stride: int = 1,
         space: str = VINNAS.name,
         normalize_all: bool = False,
@@ -48,6 +53,7 @@ class MixedOp(keras.layers.Layer):
         super().__init__(**kwargs)
         if stride not in (1, 2):
             raise ValueError(f"stride must be 1 or 2, got {stride}.")
+        self.edges = edges
         self.stride = stride
         self.space = SPACES[space]
         self.normalize_all = normalize_all
@@ -58,13 +64,15 @@ class MixedOp(keras.layers.Layer):
 
     def build(self, input_shape: Shape, *_: Any) -> None:
         """Makes the flat `mean` (Glorot uniform by kernel) and `log_variance` (-10) for `input_shape[-1]` channels."""
-        shapes = kernel_shapes(self.space, self.stride, input_shape[-1])
-        seeds = np.random.SeedSequence(self.seed).generate_state(len(shapes))
-        kernel_values = [
-            keras.ops.reshape(keras.initializers.GlorotUniform(seed=int(seed))(shape), (-1,))
-            for shape, seed in zip(shapes, seeds, strict=True)
-        ]
-        size = sum(math.prod(shape) for shape in shapes)
+        self.channels = input_shape[-1]
+        links = _links(self.space, self.stride)
+        seeds = iter(np.random.SeedSequence(self.seed).generate_state(len(links) * self.edges))
+        kernel_values = []
+        for link in links:
+            shape = link.kernel_shape(self.channels)
+            own = [keras.initializers.GlorotUniform(seed=int(next(seeds)))(shape) for _ in range(self.edges)]
+            kernel_values.append(keras.ops.reshape(keras.ops.concatenate(own, _edge_axis(link)), (-1,)))
+        size = sum(math.prod(value.shape) for value in kernel_values)
         # Both stay float32 under mixed precision and are cast kernel by kernel: exp(log_variance) needs the range.
         self.mean = self.add_weight(
             name="mean",
@@ -85,32 +93,48 @@ class MixedOp(keras.layers.Layer):
 
         Args:
             x: [n, h, w, c].
-            strengths: [K], non-negative, in the order of the space's primitives.
+            strengths: [edges, K], non-negative, in the order of the space's primitives.
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the weights, which spares computing them in an alpha step.
         """
+        weights = [self.mean, self.log_variance if seed is not None else None]
+        # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
+        stop = tf.stop_gradient if freeze_weights else tf.convert_to_tensor
         return _mix(
             x,
-            self.mean.value,
-            self.log_variance.value if self.log_variance is not None and seed is not None else None,
+            *(None if variable is None else stop(variable.value) for variable in weights),
             tf.cast(strengths, tf.float32),
             seed,
             stride=self.stride,
             space=self.space.name,
             normalize_all=self.normalize_all,
             estimator=self.estimator,
-            freeze_weights=freeze_weights,
         )
+
+    def cut(self, flat: np.ndarray) -> list[list[np.ndarray]]:
+        """The kernels of each edge, in the order of the space's primitives, out of a flat vector such as `mean`."""
+        kernels_of: list[list[np.ndarray]] = [[] for _ in range(self.edges)]
+        for link, shape in zip(
+            _links(self.space, self.stride),
+            kernel_shapes(self.space, self.stride, self.channels, self.edges),
+            strict=True,
+        ):
+            size = math.prod(shape)
+            for edge, kernel in enumerate(np.split(flat[:size].reshape(shape), self.edges, _edge_axis(link))):
+                kernels_of[edge].append(kernel)
+            flat = flat[size:]
+        return kernels_of
 
     def compute_output_shape(self, input_shape: Shape, *_: Any) -> Shape:
         """Shape of the output."""
         height, width = (None if n is None else -(-n // self.stride) for n in input_shape[1:3])
-        return (input_shape[0], height, width, input_shape[3])
+        return (input_shape[0], height, width, self.edges * input_shape[3])
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments."""
         return {
             **super().get_config(),
+            "edges": self.edges,
             "stride": self.stride,
             "space": self.space.name,
             "normalize_all": self.normalize_all,
@@ -120,11 +144,28 @@ class MixedOp(keras.layers.Layer):
         }
 
 
-def kernel_shapes(space: SearchSpace, stride: int, channels: int) -> list[tuple[int, int, int, int]]:
-    """Shapes of an edge's kernels, in the order in which they lie in its flat vectors."""
-    return [
-        convolution.kernel_shape(channels) for name in space.primitives for convolution, _ in convolutions(name, stride)
-    ]
+def kernel_shapes(space: SearchSpace, stride: int, channels: int, edges: int = 1) -> list[tuple[int, int, int, int]]:
+    """Shapes of the kernels of `edges` edges side by side, in the order in which they lie in the flat vectors."""
+    shapes = []
+    for link in _links(space, stride):
+        height, width, inputs, outputs = link.kernel_shape(channels)
+        shapes.append(
+            (height, width, inputs * edges, 1) if link.depthwise else (height, width, inputs, outputs * edges)
+        )
+    return shapes
+
+
+def _links(space: SearchSpace, stride: int) -> list[Convolution]:
+    return [convolution for name in space.primitives for convolution, _ in convolutions(name, stride)]
+
+
+def _edge_axis(convolution: Convolution) -> int:
+    """The axis of a kernel along which those of several edges lie side by side."""
+    return 2 if convolution.depthwise else 3
+
+
+def _side_by_side(x: tf.Tensor, edges: int) -> tf.Tensor:
+    return tf.tile(x, [1, 1, 1, edges]) if edges > 1 else x
 
 
 def _split(flat: tf.Tensor, shapes: list[tuple[int, int, int, int]]) -> list[tf.Tensor]:
@@ -132,8 +173,8 @@ def _split(flat: tf.Tensor, shapes: list[tuple[int, int, int, int]]) -> list[tf.
     return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-# One graph function for all edges of one shape, called rather than inlined: a supergraph of 112 edges traces as fast as
-# its five different ones.
+# One graph function for all nodes of one shape with as many edges, called rather than inlined: the 40 calls of a
+# supergraph of eight cells trace as fast as its fourteen different ones.
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
 def _mix(
     x: tf.Tensor,
@@ -146,26 +187,26 @@ def _mix(
     space: str,
     normalize_all: bool,
     estimator: str,
-    freeze_weights: bool,
 ) -> tf.Tensor:
-    if freeze_weights:
-        mean = tf.stop_gradient(mean)
-        log_variance = None if log_variance is None else tf.stop_gradient(log_variance)
     if log_variance is not None and estimator == WEIGHT_SAMPLING:
         (mean,), log_variance = kernels.add_noise([mean], [tf.exp(log_variance)], [seed]), None
     names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
-    shapes = kernel_shapes(SPACES[space], stride, x.shape[-1])
+    edges, channels = strengths.shape[0], x.shape[-1]
+    shapes = kernel_shapes(SPACES[space], stride, channels, edges)
     means = _split(tf.cast(mean, x.dtype), shapes)
     variances = None if log_variance is None else _split(tf.cast(tf.exp(log_variance), x.dtype), shapes)
     seeds = None if seed is None else kernels.split(seed, len(shapes))
-    convolved = _convolve_all(tf.nn.relu(x) if pre_activation else x, names, stride, means, variances, seeds)
+    copies = _side_by_side(x, edges)
+    read = (tf.nn.relu(x), tf.nn.relu(copies)) if pre_activation else (x, copies)
+    convolved = _convolve_all(*read, names, stride, means, variances, seeds)
     terms = []
-    for name, strength in zip(names, tf.unstack(strengths), strict=True):
+    of_channels = tf.unstack(tf.repeat(strengths, channels, axis=0), axis=1)
+    for name, strength in zip(names, of_channels, strict=True):
         if name == "zero":
             continue
-        y, pool = convolved.get(name, x), PRIMITIVES[name].pool
+        y, pool = convolved.get(name, copies), PRIMITIVES[name].pool
         if pool:
-            y = kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride)
+            y = _side_by_side(kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride), edges)
         if name != "skip" and not pre_activation:
             terms.append(kernels.normalize_relu(y, strength))
         elif name in convolved and pre_activation or normalize_all:
@@ -177,6 +218,7 @@ def _mix(
 
 def _convolve_all(
     x: tf.Tensor,
+    copies: tf.Tensor,
     names: tuple[str, ...],
     stride: int,
     means: list[tf.Tensor],
@@ -185,11 +227,12 @@ def _convolve_all(
 ) -> dict[str, tf.Tensor]:
     """The chains of convolutions of those primitives that have one; kernels and seeds as `kernel_shapes` orders them.
 
-    First the first convolution of each, then the second: those side by side draw their noise together.
+    First the first convolution of each, then the second: those at one depth draw their noise together. A depthwise
+    convolution reads `copies` of `x`, one for each edge; a full one makes the outputs of all edges out of `x`.
     """
     chains = {name: chain for name in names if (chain := convolutions(name, stride))}
     links = [(name, depth) for name, chain in chains.items() for depth in range(len(chain))]
-    outputs = dict.fromkeys(chains, x)
+    outputs = {name: copies if chain[0][0].depthwise else x for name, chain in chains.items()}
     for depth in range(max(map(len, chains.values()))):
         here = [name for name, chain in chains.items() if depth < len(chain)]
         places = [links.index((name, depth)) for name in here]
