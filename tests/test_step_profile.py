@@ -8,6 +8,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks.step_profile import KINDS, REST, Cost, Profile, kind_of, main, report, self_times
 from vinnas_tf.config import SearchConfig
+from vinnas_tf.kernels.device import on_cpu
 from vinnas_tf.primitives import PRIMITIVES
 from vinnas_tf.space import VINNAS
 
@@ -125,10 +126,15 @@ def test_a_profiled_step_has_the_depthwise_convolutions_of_its_supergraph(reposi
         capture_output=True, text=True, check=True, cwd=repository,
     ).stdout  # fmt: skip
     kinds = rows_of(printed, 4)
-    in_an_edge = sum(c.depthwise for primitive in PRIMITIVES.values() for c in primitive.convolutions)
+    in_an_edge = [c for primitive in PRIMITIVES.values() for c in primitive.convolutions if c.depthwise]
     # Of the mean and of the variance, in the weight step and in the alpha step.
-    forward = 2 * 2 * len(VINNAS.edges(1)) * in_an_edge
+    forward = 2 * 2 * len(VINNAS.edges(1)) * len(in_an_edge)
     assert kinds["depthwise convolutions: forward"][2] == str(forward)
+    # Gradients in the weight step alone, for no alpha lies before the only cell. On a CPU, those of kernels by three
+    # columns at a time.
+    assert kinds["depthwise convolutions: gradients of inputs"][2] == str(forward // 2)
+    pieces = sum(-(-c.kernel_size[1] // 3) if on_cpu() else 1 for c in in_an_edge)
+    assert kinds["depthwise convolutions: gradients of kernels"][2] == str(2 * len(VINNAS.edges(1)) * pieces)
     assert all(float(calls) > 0 for _, _, calls in kinds.values())
 
 

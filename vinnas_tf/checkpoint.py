@@ -6,6 +6,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from vinnas_tf.config import ConfigError
+
 
 class EpochCheckpoint:
     """The state of a model and its optimizers after a number of epochs.
@@ -28,10 +30,20 @@ class EpochCheckpoint:
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
 
     def restore(self) -> int:
-        """Brings back the latest checkpoint and returns the number of its epochs; 0 where there is none."""
-        if self._manager.latest_checkpoint is None:
+        """Brings back the latest checkpoint and returns the number of its epochs; 0 where there is none.
+
+        Raises ConfigError where it is of other variables, as an earlier version of the package may have left it.
+        """
+        latest = self._manager.latest_checkpoint
+        if latest is None:
             return 0
-        self._checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
+        try:
+            self._checkpoint.restore(latest).assert_consumed()
+        except (AssertionError, ValueError) as error:
+            raise ConfigError(
+                f"{latest} has other variables than this version of vinnas_tf, and can't go on with it: "
+                "use another --run_dir, or --overwrite."
+            ) from error
         return int(self._epochs)
 
     def save(self, epochs: int) -> None:

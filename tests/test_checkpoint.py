@@ -1,0 +1,24 @@
+"""What a run goes on from, where it can't go on."""
+
+from pathlib import Path
+
+import keras
+import pytest
+
+from vinnas_tf.checkpoint import EpochCheckpoint
+from vinnas_tf.config import ConfigError
+
+
+def checkpoint(folder: Path, widths: tuple[int, ...]) -> EpochCheckpoint:
+    model = keras.Sequential([keras.layers.Input((3,)), *(keras.layers.Dense(width) for width in widths)])
+    return EpochCheckpoint(model, [], folder)
+
+
+@pytest.mark.parametrize("widths", [(4, 6), (4,), (4, 5, 2)], ids=["shapes", "fewer", "more"])
+def test_a_checkpoint_of_other_variables_is_one_clear_error(widths: tuple[int, ...], tmp_path: Path) -> None:
+    checkpoint(tmp_path, (4, 5)).save(3)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=r"ckpt-3 has other variables .* --overwrite\.$"):
+        checkpoint(tmp_path, widths).restore()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    assert checkpoint(tmp_path, (4, 5)).restore() == 3
