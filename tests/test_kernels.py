@@ -160,7 +160,7 @@ def test_add_noise_is_the_local_reparametrisation_with_the_noise_of_its_seed(sha
     noise = kernels.standard_normal(seed, shape)
     mean, variance = random_images(*shape), tf.square(random_images(*shape, seed=1)) + 1e-3
     assert_equal_in_value_and_gradients(
-        lambda m, v: kernels.add_noise([m], [v], [seed])[0], lambda m, v: m + tf.sqrt(v + 1e-8) * noise, mean, variance
+        lambda m, v: kernels.add_noise(m, v, seed), lambda m, v: m + tf.sqrt(v + 1e-8) * noise, mean, variance
     )
 
 
@@ -176,7 +176,7 @@ def test_tensors_side_by_side_each_get_the_noise_of_their_own_seed():
         return tf.concat([tf.reshape((1.0 + i) * y, [-1]) for i, y in enumerate(tensors)], 0)
 
     assert_equal_in_value_and_gradients(
-        lambda *x: joined(kernels.add_noise(x[:4], x[4:], seeds)),
+        lambda *x: joined(map(kernels.add_noise, x[:4], x[4:], seeds)),
         lambda *x: joined([m + tf.sqrt(v + 1e-8) * n for m, v, n in zip(x[:4], x[4:], noise, strict=True)]),
         *means,
         *variances,
@@ -186,7 +186,7 @@ def test_tensors_side_by_side_each_get_the_noise_of_their_own_seed():
 def test_the_backward_pass_reads_no_mean_so_that_none_is_kept_for_it():
     @tf.function(autograph=False)
     def step(mean, variance):
-        (y,) = kernels.add_noise([mean], [variance], [tf.constant([5, -7])])
+        y = kernels.add_noise(mean, variance, tf.constant([5, -7]))
         gradients = tf.gradients(y, [mean, variance])
         assert [op.name for op in mean.consumers() if op is not y.op] == []
         return gradients
@@ -198,8 +198,8 @@ def test_the_backward_pass_reads_no_mean_so_that_none_is_kept_for_it():
 def test_half_precision_keeps_its_dtype_and_draws_the_same_noise(dtype):
     seed, shape = tf.constant([5, -7]), (2, 4, 4, 8)
     mean = tf.zeros(shape, dtype)
-    y, _, _ = value_and_gradients(lambda m, v: kernels.add_noise([m], [v], [seed])[0], mean, tf.ones(shape, dtype))
-    assert kernels.add_noise([mean], [tf.ones(shape, dtype)], [seed])[0].dtype == dtype
+    y, _, _ = value_and_gradients(lambda m, v: kernels.add_noise(m, v, seed), mean, tf.ones(shape, dtype))
+    assert kernels.add_noise(mean, tf.ones(shape, dtype), seed).dtype == dtype
     np.testing.assert_allclose(y, kernels.standard_normal(seed, shape), rtol=2.0**-7)
 
 
@@ -210,7 +210,7 @@ def test_add_noise_takes_a_batch_of_unknown_size_inside_an_edge_function_and_a_c
         input_signature=[tf.TensorSpec([None, 4, 4, 2]), tf.TensorSpec([2], tf.int32)],
     )
     def edge(x, seed):
-        return kernels.add_noise([x], [tf.square(x)], [seed])[0]
+        return kernels.add_noise(x, tf.square(x), seed)
 
     def gradient(x):
         with tf.GradientTape() as tape:

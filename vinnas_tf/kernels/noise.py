@@ -5,8 +5,7 @@ function of a hash of (seed, i): a draw needs no state, fuses with the arithmeti
 """
 
 import functools
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -30,9 +29,6 @@ _NORMAL_TAIL = (
     -7.757052793148075e-05,
     2.050886840879164e-06,
 )
-
-Tensors = Sequence[tf.Tensor]
-Seeds = Sequence[tf.Tensor]  # each int32 [2]
 
 VARIANCE_FLOOR = 1e-8  # keeps the gradient of the square root finite where the variance vanishes
 
@@ -75,14 +71,14 @@ def _shift_xor(x: tf.Tensor, shift: int) -> tf.Tensor:
     return x ^ tf.bitwise.right_shift(x, np.uint32(shift))
 
 
-def _hash(seeds: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Hashes the index of every element of `shape` to uint32, [k, *shape]: a permutation for each of the seeds [k, 2].
+def _hash(seed: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Hashes the index of every element of `shape` to uint32: a permutation for each seed [2].
 
     The second word of the seed enters between rounds of multiplication: added to the first it would only shift one
     sequence of 2^32 numbers. With two rounds, draws 9,216 apart are correlated, and so are overlapping streams. Streams
     of similar words are not independent either: those of `fold_in` and `split` have nothing in common.
     """
-    first, second = tf.unstack(tf.bitcast(seeds, tf.uint32)[:, :, tf.newaxis, tf.newaxis], axis=1)
+    first, second = tf.unstack(tf.bitcast(seed, tf.uint32))
     # Examples and what an example holds are counted apart: one range would become a constant as large as the draw.
     examples = tf.cast(tf.range(shape[0]), tf.uint32)
     size = tf.reduce_prod(shape[1:])
@@ -91,7 +87,7 @@ def _hash(seeds: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     x = _shift_xor(x, _ROUNDS[0][0]) * np.uint32(_ROUNDS[0][1]) ^ second
     for shift, multiplier in _ROUNDS[1:]:
         x = _shift_xor(x, shift) * np.uint32(multiplier)
-    return tf.reshape(_shift_xor(x, 14), tf.concat([[seeds.shape[0]], shape], 0))
+    return tf.reshape(_shift_xor(x, 14), shape)
 
 
 def _normal(bits: tf.Tensor) -> tf.Tensor:
@@ -106,66 +102,45 @@ def _normal(bits: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(tf.bitcast(magnitude, tf.uint32) ^ sign, tf.float32)
 
 
-def _draw(seeds: Seeds, shape: tf.Tensor) -> list[tf.Tensor]:
-    """Draws float32 N(0, 1) of `shape` for each seed, the same whichever other seeds stand beside it."""
-    return tf.unstack(_normal(_hash(tf.stack(seeds), shape)), len(seeds))
-
-
 @tf.function(jit_compile=True, autograph=False)
 def standard_normal(seed: tf.Tensor, shape: tuple[int, ...] | tf.TensorShape) -> tf.Tensor:
     """Draws float32 N(0, 1) of `shape` (at most 2^31 elements), the same for the same int32 `seed` [2]."""
-    return _draw([seed], tf.constant(tf.TensorShape(shape).as_list()))[0]
+    return _normal(_hash(seed, tf.constant(tf.TensorShape(shape).as_list())))
 
 
-# Traced once for all sizes: XLA asks for the size when it compiles, TensorFlow's graph need not know it.
+# Traced once for all sizes: XLA asks for the size when it compiles, TensorFlow's graph need not know it. A call
+# for each tensor: XLA compiles each loop of a program anew, however alike they are, and a program once for each size.
 @tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
-def _deviations(variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
-    def one(variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.sqrt(tf.cast(variance, tf.float32) + VARIANCE_FLOOR) * noise, variance.dtype)
-
-    return list(map(one, variances, _draw(seeds, tf.shape(variances[0]))))
+def _deviation(variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    noise = _normal(_hash(seed, tf.shape(variance)))
+    return tf.cast(tf.sqrt(tf.cast(variance, tf.float32) + VARIANCE_FLOOR) * noise, variance.dtype)
 
 
 @tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
-def _variance_gradient(upstream: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
-    def one(upstream: tf.Tensor, variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        # The root of the quotient, because XLA turns one over a root into a function that it computes slowly.
-        half_precision = tf.sqrt(0.25 / (tf.cast(variance, tf.float32) + VARIANCE_FLOOR))
-        return tf.cast(tf.cast(upstream, tf.float32) * noise * half_precision, variance.dtype)
-
-    return list(map(one, upstream, variances, _draw(seeds, tf.shape(variances[0]))))
+def _variance_gradient(upstream: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    noise = _normal(_hash(seed, tf.shape(variance)))
+    # The root of the quotient, because XLA turns one over a root into a function that it computes slowly.
+    half_precision = tf.sqrt(0.25 / (tf.cast(variance, tf.float32) + VARIANCE_FLOOR))
+    return tf.cast(tf.cast(upstream, tf.float32) * noise * half_precision, variance.dtype)
 
 
-def add_noise(means: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
-    """Samples N(mean, variance) elementwise, for each: mean + sqrt(variance + 1e-8) * standard_normal(seed, shape).
+def add_noise(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Samples N(mean, variance) elementwise: mean + sqrt(variance + 1e-8) * standard_normal(seed, shape).
 
-    The local reparametrisation (Kingma et al. 2015); differentiable in `means` and `variances`, which share shape and
-    dtype pair by pair. The noise is computed in float32, and drawn again for the gradient instead of kept. Pairs of one
-    shape are drawn in one call: half the nodes of a supergraph, or more, are its noise's, and TensorFlow reads all of
-    them several times before the first step.
+    The local reparametrisation (Kingma et al. 2015); differentiable in `mean` and `variance`, which share shape and
+    dtype. The noise is computed in float32, and drawn again for the gradient instead of kept.
     """
-    places: dict[tuple[int | None, ...], list[int]] = defaultdict(list)
-    for place, mean in enumerate(means):
-        places[tuple(mean.shape)].append(place)
-    sampled: dict[int, tf.Tensor] = {}
-    for group in places.values():
-        chosen = [[tensors[place] for place in group] for tensors in (means, variances, seeds)]
-        sampled.update(zip(group, _add_noise(*chosen), strict=True))
-    return [sampled[place] for place in range(len(means))]
 
-
-def _add_noise(means: Tensors, variances: Tensors, seeds: Seeds) -> list[tf.Tensor]:
-    def gradient(*upstream: tf.Tensor) -> list[tf.Tensor]:
-        gradients = _variance_gradient(upstream, variances, seeds)
-        for one, variance in zip(gradients, variances, strict=True):
-            one.set_shape(variance.shape)
-        return gradients
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        of_variance = _variance_gradient(upstream, variance, seed)
+        of_variance.set_shape(variance.shape)
+        return of_variance
 
     @tf.custom_gradient
-    def deviations(*copies: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
+    def deviation(copy: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         # A function called on watched tensors would also build, and run, its own gradient's intermediates.
-        return _deviations([tf.stop_gradient(copy) for copy in copies], seeds), gradient
+        return _deviation(tf.stop_gradient(copy), seed), gradient
 
-    # The means stay outside: a custom gradient keeps all that it is given until the backward pass, and means are as
+    # The mean stays outside: a custom gradient keeps all that it is given until the backward pass, and a mean is as
     # large as all that it needs. `add_n`, because the gradient of a plain sum asks for its arguments' shapes.
-    return [tf.add_n(pair) for pair in zip(means, deviations(*variances), strict=True)]
+    return tf.add_n([mean, deviation(variance)])

@@ -72,7 +72,7 @@ def sample_linear(
     for places in readers.values():
         chosen = [[values[place] for place in places] for values in (linear, variance)]
         variances.update(zip(places, _linear_of_square(x[places[0]], *chosen), strict=True))
-    return kernels.add_noise(y, [variances[place] for place in range(len(y))], seed)
+    return [kernels.add_noise(one, variances[place], seed[place]) for place, one in enumerate(y)]
 
 
 def _linear_of_square(x: tf.Tensor, linear: Sequence[Linear], variance: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -150,7 +150,7 @@ class _GaussianWeights(keras.layers.Layer):
             variance = tf.cast(tf.exp(self.log_variance.value), x.dtype)
             seed = kernels.next_seed(self.seed_generator) if seed is None else seed
             if self.estimator == WEIGHT_SAMPLING:
-                (mean,) = kernels.add_noise([mean], [variance], [seed])
+                mean = kernels.add_noise(mean, variance, seed)
             else:
                 variances, seeds = [variance], [seed]
         (y,) = sample_linear([linear], [x], [mean], variances, seeds)

@@ -189,7 +189,7 @@ def _mix(
     estimator: str,
 ) -> tf.Tensor:
     if log_variance is not None and estimator == WEIGHT_SAMPLING:
-        (mean,), log_variance = kernels.add_noise([mean], [tf.exp(log_variance)], [seed]), None
+        mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
     names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
     edges, channels = strengths.shape[0], x.shape[-1]
     shapes = kernel_shapes(SPACES[space], stride, channels, edges)
@@ -227,7 +227,7 @@ def _convolve_all(
 ) -> dict[str, tf.Tensor]:
     """The chains of convolutions of those primitives that have one; kernels and seeds as `kernel_shapes` orders them.
 
-    First the first convolution of each, then the second: those at one depth draw their noise together. A depthwise
+    First the first convolution of each, then the second: those at one depth share the square of `x`. A depthwise
     convolution reads `copies` of `x`, one for each edge; a full one makes the outputs of all edges out of `x`.
     """
     chains = {name: chain for name in names if (chain := convolutions(name, stride))}
