@@ -227,7 +227,7 @@ def _convolve_all(
 ) -> dict[str, tf.Tensor]:
     """The chains of convolutions of those primitives that have one; kernels and seeds as `kernel_shapes` orders them.
 
-    First the first convolution of each, then the second: those at one depth share the square of `x`. A depthwise
+    The first convolutions of all go together, because those that read the same tensor share its square. A depthwise
     convolution reads `copies` of `x`, one for each edge; a full one makes the outputs of all edges out of `x`.
     """
     chains = {name: chain for name in names if (chain := convolutions(name, stride))}
