@@ -26,23 +26,34 @@ def random_images(*shape: int, seed: int = 0, dtype: str = "float32") -> tf.Tens
 
 def value_and_gradients(function, *inputs):
     """The function's value, and its gradients under a fixed random upstream, inside a tf.function as in training."""
+    y = function(*inputs)
+    upstream = random_images(*y.shape, seed=99, dtype=y.dtype)
 
     @tf.function(autograph=False)
     def run(*inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             y = function(*inputs)
-            upstream = random_images(*y.shape, seed=99, dtype=y.dtype)
-            loss = tf.reduce_sum(tf.cast(y * upstream, tf.float32))
-        return [y, *tape.gradient(loss, inputs)]
+        return [y, *tape.gradient(y, inputs, upstream)]
 
     return [x.numpy().astype(np.float32) for x in run(*inputs)]
 
 
-def assert_equal_in_value_and_gradients(fast, plain, *inputs, tolerance=1e-4):
-    for actual, expected in zip(value_and_gradients(fast, *inputs), value_and_gradients(plain, *inputs), strict=True):
-        assert actual.shape == expected.shape
-        assert np.max(np.abs(actual - expected)) <= tolerance * np.max(np.abs(expected))
+def assert_equal_in_value_and_gradients(fast, plain, *inputs, kernel=None, any_size=True, tolerance=1e-4):
+    """`fast` against `plain`, of images and at last a `kernel`; in a graph for `any_size` as well as for theirs."""
+    inputs = [x for x in (*inputs, kernel) if x is not None]
+
+    def of_any_size(*inputs):
+        hidden = [[None] * x.shape.rank for x in inputs]
+        if kernel is not None:
+            hidden[-1][:2] = kernel.shape[:2]
+        return fast(*map(tf.compat.v1.placeholder_with_default, inputs, hidden))
+
+    plain_values = value_and_gradients(plain, *inputs)
+    for form in (fast, of_any_size) if any_size else (fast,):
+        for actual, expected in zip(value_and_gradients(form, *inputs), plain_values, strict=True):
+            assert actual.shape == expected.shape
+            assert np.max(np.abs(actual - expected)) <= tolerance * np.max(np.abs(expected))
 
 
 def plain_depthwise(x, kernel, stride, dilation):
@@ -74,7 +85,7 @@ def test_depthwise_conv_equals_shifted_products(size, stride, kernel_size, dilat
         return kernels.depthwise_conv(x, kernel, stride, dilation)
 
     x, kernel = random_images(3, *size, 5), random_images(kernel_size, kernel_size, 5, 1, seed=1)
-    assert_equal_in_value_and_gradients(fast, lambda x, k: plain_depthwise(x, k, stride, dilation), x, kernel)
+    assert_equal_in_value_and_gradients(fast, lambda x, k: plain_depthwise(x, k, stride, dilation), x, kernel=kernel)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
@@ -82,7 +93,7 @@ def test_phases_turn_dilation_into_a_plain_convolution_and_back(size):
     x = random_images(2, *size, 3)
     phases = kernels.to_phases(x, 2)
     np.testing.assert_array_equal(phases[:2, :3, :3], x[:, ::2, ::2][:, :3, :3])
-    np.testing.assert_array_equal(kernels.from_phases(phases, 2, x.shape), x)
+    np.testing.assert_array_equal(kernels.from_phases(phases, 2, *size), x)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -93,7 +104,7 @@ def test_pointwise_conv_equals_conv2d(stride):
         lambda x, k: kernels.pointwise_conv(kernels.one_phase(x, (1, 1), stride), k),
         lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"),
         x,
-        kernel,
+        kernel=kernel,
     )
 
 
@@ -102,7 +113,7 @@ def test_pointwise_conv_equals_conv2d(stride):
 def test_conv_equals_conv2d(kernel_size, stride):
     x, kernel = random_images(3, 8, 9, 4), random_images(*kernel_size, 4, 6, seed=1)
     assert_equal_in_value_and_gradients(
-        lambda x, k: kernels.conv(x, k, stride), lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"), x, kernel
+        lambda x, k: kernels.conv(x, k, stride), lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"), x, kernel=kernel
     )
 
 
@@ -119,7 +130,7 @@ def test_groups_are_convolved_each_on_its_own(kernel_size, stride, dtype):
         parts = [(x[..., first : first + 4], kernel[..., first : first + 4]) for first in (0, 4, 8)]
         return tf.concat([tf.nn.conv2d(part, own, stride, "SAME") for part, own in parts], -1)
 
-    assert_equal_in_value_and_gradients(fast, plain, x, kernel)
+    assert_equal_in_value_and_gradients(fast, plain, x, kernel=kernel, any_size=kernels.convolves_groups(x.dtype))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])

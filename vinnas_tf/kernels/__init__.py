@@ -3,15 +3,27 @@
 Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in `tests/test_kernels.py`.
 """
 
-from vinnas_tf.kernels.convolution import conv, depthwise_conv, from_phases, one_phase, pointwise_conv, to_phases
+from vinnas_tf.kernels.convolution import (
+    Size,
+    conv,
+    convolves_groups,
+    depthwise_conv,
+    from_phases,
+    one_phase,
+    pointwise_conv,
+    sizes,
+    to_phases,
+)
 from vinnas_tf.kernels.noise import add_noise, fold_in, make_seed_generator, next_seed, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
 
 __all__ = [
+    "Size",
     "add_noise",
     "avg_pool",
     "conv",
+    "convolves_groups",
     "depthwise_conv",
     "fold_in",
     "from_phases",
@@ -22,6 +34,7 @@ __all__ = [
     "normalize_relu",
     "one_phase",
     "pointwise_conv",
+    "sizes",
     "split",
     "standard_normal",
     "to_phases",

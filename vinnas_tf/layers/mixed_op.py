@@ -100,16 +100,27 @@ class MixedOp(keras.layers.Layer):
         weights = [self.mean, self.log_variance if seed is not None else None]
         # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
         stop = tf.stop_gradient if freeze_weights else tf.convert_to_tensor
-        return _mix(
-            x,
-            *(None if variable is None else stop(variable.value) for variable in weights),
-            tf.cast(strengths, tf.float32),
-            seed,
-            stride=self.stride,
-            space=self.space.name,
-            normalize_all=self.normalize_all,
-            estimator=self.estimator,
-        )
+        mean, log_variance = (None if variable is None else stop(variable.value) for variable in weights)
+        kind = {
+            "stride": self.stride,
+            "space": self.space.name,
+            "normalize_all": self.normalize_all,
+            "estimator": self.estimator,
+        }
+        mix = _mix
+        if kernels.convolves_groups(x.dtype):
+            flat = tf.TensorSpec([None])
+            mix = _mix.get_concrete_function(
+                tf.TensorSpec([None] * 4, x.dtype),
+                flat,
+                None if log_variance is None else flat,
+                tf.TensorSpec([None, len(self.space.primitives)]),
+                None if seed is None else tf.TensorSpec([2], tf.int32),
+                **kind,
+            )
+        y = mix(x, mean, log_variance, tf.cast(strengths, tf.float32), seed, **kind)
+        y.set_shape(self.compute_output_shape(x.shape))
+        return y
 
     def cut(self, flat: np.ndarray) -> list[list[np.ndarray]]:
         """The kernels of each edge, in the order of the space's primitives, out of a flat vector such as `mean`."""
@@ -146,13 +157,11 @@ class MixedOp(keras.layers.Layer):
 
 def kernel_shapes(space: SearchSpace, stride: int, channels: int, edges: int = 1) -> list[tuple[int, int, int, int]]:
     """Shapes of the kernels of `edges` edges side by side, in the order in which they lie in the flat vectors."""
-    shapes = []
-    for link in _links(space, stride):
-        height, width, inputs, outputs = link.kernel_shape(channels)
-        shapes.append(
-            (height, width, inputs * edges, 1) if link.depthwise else (height, width, inputs, outputs * edges)
-        )
-    return shapes
+    together = channels * edges
+    return [
+        (*link.kernel_size, together, 1) if link.depthwise else (*link.kernel_size, channels, together)
+        for link in _links(space, stride)
+    ]
 
 
 def _links(space: SearchSpace, stride: int) -> list[Convolution]:
@@ -164,17 +173,17 @@ def _edge_axis(convolution: Convolution) -> int:
     return 2 if convolution.depthwise else 3
 
 
-def _side_by_side(x: tf.Tensor, edges: int) -> tf.Tensor:
-    return tf.tile(x, [1, 1, 1, edges]) if edges > 1 else x
+def _side_by_side(x: tf.Tensor, edges: kernels.Size) -> tf.Tensor:
+    return tf.tile(x, tf.stack([1, 1, 1, edges]))
 
 
-def _split(flat: tf.Tensor, shapes: list[tuple[int, int, int, int]]) -> list[tf.Tensor]:
-    parts = tf.split(flat, [math.prod(shape) for shape in shapes])
+def _split(flat: tf.Tensor, shapes: list[tf.Tensor]) -> list[tf.Tensor]:
+    parts = tf.split(flat, tf.reduce_prod(tf.stack(shapes), axis=1), num=len(shapes))
     return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-# One graph function for all nodes of one shape with as many edges, called rather than inlined: the 40 calls of a
-# supergraph of eight cells trace as fast as its fourteen different ones.
+# One graph function for all nodes whatever their size and the number of their edges, called rather than inlined: it is
+# traced, optimised and read once for either stride, and not for each of the 40 calls of a supergraph of eight cells.
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
 def _mix(
     x: tf.Tensor,
@@ -191,8 +200,8 @@ def _mix(
     if log_variance is not None and estimator == WEIGHT_SAMPLING:
         mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
     names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
-    edges, channels = strengths.shape[0], x.shape[-1]
-    shapes = kernel_shapes(SPACES[space], stride, channels, edges)
+    edges, channels = kernels.sizes(strengths)[0], kernels.sizes(x)[-1]
+    shapes = [tf.stack(shape) for shape in kernel_shapes(SPACES[space], stride, channels, edges)]
     means = _split(tf.cast(mean, x.dtype), shapes)
     variances = None if log_variance is None else _split(tf.cast(tf.exp(log_variance), x.dtype), shapes)
     seeds = None if seed is None else kernels.split(seed, len(shapes))
