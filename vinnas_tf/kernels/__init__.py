@@ -4,19 +4,18 @@ Plain functions of tensors, each equal in value and gradients to the plain Tenso
 """
 
 from vinnas_tf.kernels.convolution import (
-    Size,
     conv,
     convolves_groups,
     depthwise_conv,
     from_phases,
     one_phase,
     pointwise_conv,
-    sizes,
     to_phases,
 )
 from vinnas_tf.kernels.noise import add_noise, fold_in, make_seed_generator, next_seed, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
+from vinnas_tf.kernels.sizes import Size, sizes
 
 __all__ = [
     "Size",

@@ -8,23 +8,14 @@ graph the sizes of images, and the channels of a kernel, may be unknown; those o
 import functools
 import platform
 from collections.abc import Callable
-from typing import TypeAlias
 
 import tensorflow as tf
 
 from vinnas_tf.kernels.device import on_cpu
+from vinnas_tf.kernels.sizes import Size, known, sizes
 
 # oneDNN has a fast filter gradient of a depthwise convolution for kernels of up to this many columns.
 _FAST_COLUMNS = 3
-
-Size: TypeAlias = "int | tf.Tensor"  # A size, or a scalar of the graph that holds it.
-
-
-def sizes(x: tf.Tensor) -> list[Size]:
-    """The sizes of `x`, as integers where they are known."""
-    if x.shape.is_fully_defined():
-        return x.shape.as_list()
-    return [size or dynamic for size, dynamic in zip(x.shape, tf.unstack(tf.shape(x)), strict=True)]
 
 
 def same_padding(size: Size, kernel_size: int, stride: int) -> list[Size]:
@@ -181,20 +172,16 @@ def _whole_periods(x: tf.Tensor, period: int) -> tuple[tf.Tensor, Size, Size, Si
     """`x`, zeros appended so that its sides are multiples of `period`; how many times it fits into each; channels."""
     _, height, width, channels = sizes(x)
     rows, columns = _ceil(height, period), _ceil(width, period)
-    if not _known(height, width) or height % period or width % period:
+    if not known(height, width) or height % period or width % period:
         x = tf.pad(x, [[0, 0], [0, rows * period - height], [0, columns * period - width], [0, 0]])
     return x, rows, columns, channels
 
 
 def _corner(x: tf.Tensor, height: Size, width: Size) -> tf.Tensor:
     """The upper left pixels; TensorFlow copies nothing where they are all."""
-    if _known(height, width) and x.shape[1:3] == (height, width):
+    if known(height, width) and x.shape[1:3] == (height, width):
         return x
     return tf.slice(x, [0, 0, 0, 0], [-1, height, width, -1])
-
-
-def _known(*of: Size) -> bool:
-    return not any(map(tf.is_tensor, of))
 
 
 def _depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int, padding: str) -> tf.Tensor:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from vinnas_tf.kernels.sizes import sizes
+
 EPSILON = 1e-3  # Keras's BatchNormalization default
 
 
@@ -27,7 +29,7 @@ def _normalize(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float, *, relu:
     """Normalisation and ReLU side by side, which TensorFlow then computes as one on a CPU, and their gradient."""
     scale = tf.cast(weight, tf.float32)
     if scale.shape.rank == 0:
-        scale = tf.broadcast_to(scale, tf.shape(x)[-1:])
+        scale = tf.broadcast_to(scale, sizes(x)[-1:])
 
     @tf.custom_gradient
     def normalized(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
