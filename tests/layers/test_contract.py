@@ -109,6 +109,7 @@ def test_mixed_precision_keeps_float32_weights_and_stays_close(name: str, precis
         (lambda: VariationalDepthwiseConv2D((3, 3), strides=(1, 2)), "strides equal"),
         (lambda: VariationalDense(0), "must be positive"),
         (lambda: MixedOp(stride=3), "stride must be 1 or 2"),
+        (lambda: MixedOp(edges=0), "edges must be at least 1, got 0"),
     ],
 )
 def test_impossible_arguments_are_refused(make: Callable[[], keras.Layer], message: str) -> None:

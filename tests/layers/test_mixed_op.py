@@ -189,6 +189,30 @@ def test_edges_side_by_side_have_noise_of_their_own() -> None:
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
 
 
+@pytest.mark.skipif(not kernels.convolves_groups(tf.float32), reason="without grouped gradients each size is traced")
+def test_nodes_of_all_sizes_share_a_function_so_that_a_large_supergraph_starts_as_fast_as_a_small_one() -> None:
+    layers = [MixedOp(edges=edges) for edges in (1, 2, 3)]
+    sides = (5, 8, 9)
+    for layer, side, channels in zip(layers, sides, (2, 4, 6), strict=True):
+        layer.build((None, side, side, channels))
+
+    @tf.function(autograph=False)
+    def step(*images: tf.Tensor) -> list[tf.Tensor]:
+        weights = [variable.value for layer in layers for variable in (layer.mean, layer.log_variance)]
+        with tf.GradientTape() as tape:
+            seed = tf.constant([1, 2])
+            y = [layer(x, tf.fill([layer.edges, 10], 0.1), seed=seed) for layer, x in zip(layers, images, strict=True)]
+        return tape.gradient(y, weights)
+
+    images = [tf.ones((2, side, side, layer.channels)) for layer, side in zip(layers, sides, strict=True)]
+    functions = step.get_concrete_function(*images).graph.as_graph_def().library.function
+    names = [function.signature.name for function in functions if "_mix_" in function.signature.name]
+    assert sum("forward" in name for name in names) == sum("backward" in name for name in names) == 1
+    assert [gradient.shape for gradient in step(*images)] == [
+        variable.shape for layer in layers for variable in (layer.mean, layer.log_variance)
+    ]
+
+
 def test_gradients_equal_finite_differences() -> None:
     layer = MixedOp(seed=1)
     x, strengths = batch(side=5), np.full((1, 10), 0.1, "float32")

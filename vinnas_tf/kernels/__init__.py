@@ -15,11 +15,12 @@ from vinnas_tf.kernels.convolution import (
 from vinnas_tf.kernels.noise import add_noise, fold_in, make_seed_generator, next_seed, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
-from vinnas_tf.kernels.sizes import Size, sizes
+from vinnas_tf.kernels.sizes import Size, any_size, sizes
 
 __all__ = [
     "Size",
     "add_noise",
+    "any_size",
     "avg_pool",
     "conv",
     "convolves_groups",

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
-from vinnas_tf.layers.convolution import Shape, linear_map, sample_linear
+from vinnas_tf.layers.convolution import Shape
+from vinnas_tf.layers.sampling import linear_map, sample_linear
 from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
 from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
@@ -53,6 +54,8 @@ class MixedOp(keras.layers.Layer):
         super().__init__(**kwargs)
         if stride not in (1, 2):
             raise ValueError(f"stride must be 1 or 2, got {stride}.")
+        if edges < 1:
+            raise ValueError(f"edges must be at least 1, got {edges}.")
         self.edges = edges
         self.stride = stride
         self.space = SPACES[space]
@@ -100,6 +103,7 @@ class MixedOp(keras.layers.Layer):
         weights = [self.mean, self.log_variance if seed is not None else None]
         # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
         stop = tf.stop_gradient if freeze_weights else tf.convert_to_tensor
+        strengths = tf.cast(strengths, tf.float32)
         mean, log_variance = (None if variable is None else stop(variable.value) for variable in weights)
         kind = {
             "stride": self.stride,
@@ -109,16 +113,11 @@ class MixedOp(keras.layers.Layer):
         }
         mix = _mix
         if kernels.convolves_groups(x.dtype):
-            flat = tf.TensorSpec([None])
+            of_any_size = [kernels.any_size(one) for one in (x, mean, log_variance)]
             mix = _mix.get_concrete_function(
-                tf.TensorSpec([None] * 4, x.dtype),
-                flat,
-                None if log_variance is None else flat,
-                tf.TensorSpec([None, len(self.space.primitives)]),
-                None if seed is None else tf.TensorSpec([2], tf.int32),
-                **kind,
+                *of_any_size, kernels.any_size(strengths, 1), kernels.any_size(seed, 0), **kind
             )
-        y = mix(x, mean, log_variance, tf.cast(strengths, tf.float32), seed, **kind)
+        y = mix(x, mean, log_variance, strengths, seed, **kind)
         y.set_shape(self.compute_output_shape(x.shape))
         return y
 
