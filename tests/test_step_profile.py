@@ -110,6 +110,7 @@ def test_the_report_sums_by_kind_and_names_what_has_none(costs):
         ("_MklNativeDepthwiseConv2dNative", "depthwise convolutions: forward"),
         ("_FusedConv2D", "1x1 and full convolutions"),
         ("_variance_gradient/sqrt_multiply_fusion", "noise (XLA)"),
+        ("_deviation/bitcast-convert_multiply_fusion", "noise (XLA)"),
         ("XLA/copy", REST),
         ("Cos", REST),
     ],

@@ -7,10 +7,9 @@ from vinnas_tf.kernels.convolution import (
     conv,
     convolves_groups,
     depthwise_conv,
-    from_phases,
     one_phase,
+    phases,
     pointwise_conv,
-    to_phases,
 )
 from vinnas_tf.kernels.noise import add_noise, fold_in, make_seed_generator, next_seed, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
@@ -26,16 +25,15 @@ __all__ = [
     "convolves_groups",
     "depthwise_conv",
     "fold_in",
-    "from_phases",
     "make_seed_generator",
     "max_pool",
     "next_seed",
     "normalize",
     "normalize_relu",
     "one_phase",
+    "phases",
     "pointwise_conv",
     "sizes",
     "split",
     "standard_normal",
-    "to_phases",
 ]

@@ -8,11 +8,14 @@ graph the sizes of images, and the channels of a kernel, may be unknown; those o
 import functools
 import platform
 from collections.abc import Callable
+from typing import TypeAlias
 
 import tensorflow as tf
 
 from vinnas_tf.kernels.device import on_cpu
 from vinnas_tf.kernels.sizes import Size, known, sizes
+
+Map: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 # oneDNN has a fast filter gradient of a depthwise convolution for kernels of up to this many columns.
 _FAST_COLUMNS = 3
@@ -74,22 +77,27 @@ def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.reshape(x, [-1, channels]) @ matrix, [-1, height, width, kernel.shape[3]])
 
 
-def depthwise_conv(
-    x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1, padding: str = "SAME"
-) -> tf.Tensor:
+def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, padding: str = "SAME") -> tf.Tensor:
     """Convolves each channel on its own, with a kernel [height, width, channels, 1] of odd height and width.
 
-    Args:
-        x: images.
-        kernel: its weights.
-        stride: of both axes; 1 with dilation (`one_phase` is for equal stride and dilation).
-        dilation: of both axes; a dilated kernel is padded for its full extent.
-        padding: "SAME", or "VALID" for what is padded already; then without dilation.
+    `stride` is that of both axes; `padding` is "SAME", or "VALID" for what is padded already. `phases` is for dilation,
+    and `one_phase` for equal stride and dilation.
     """
-    if dilation == 1:
-        return _depthwise(x, kernel, stride, padding)
-    _, height, width, _ = sizes(x)
-    return from_phases(_depthwise(to_phases(x, dilation), kernel, 1, "SAME"), dilation, height, width)
+    strides = [1, stride, stride, 1]
+    if not on_cpu() or kernel.shape[1] <= _FAST_COLUMNS:
+        return tf.nn.depthwise_conv2d(x, kernel, strides, padding)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (
+            tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, padding),
+            _filter_gradient(_padded(x, kernel, stride) if padding == "SAME" else x, kernel, upstream, stride),
+        )
+
+    @tf.custom_gradient
+    def depthwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
+        return tf.nn.depthwise_conv2d(x, kernel, strides, padding), gradient
+
+    return depthwise(x, kernel)
 
 
 def one_phase(x: tf.Tensor, kernel_size: tuple[int, int], stride: int) -> tf.Tensor:
@@ -112,41 +120,46 @@ def one_phase(x: tf.Tensor, kernel_size: tuple[int, int], stride: int) -> tf.Ten
     return tf.pad(phase, [[0, 0], *padding, [0, 0]])
 
 
-def to_phases(x: tf.Tensor, period: int) -> tf.Tensor:
-    """Splits images into those of every `period`-th row and column, stacked along the batch: where dilation is plain.
+def phases(x: tf.Tensor, period: int) -> tuple[Map, Map]:
+    """How images of the size of `x` are split into those of every `period`-th row and column, and joined again.
 
-    Returns [period^2 * batch, ceil(height / period), ceil(width / period), channels]; missing pixels are zero.
+    In what is split, [period^2 * batch, ceil(height / period), ceil(width / period), channels], a convolution dilated
+    by `period` is a plain one; missing pixels are zero. Each map is the gradient of the other: TensorFlow's own would
+    ask for the shape of what a convolution returned, and so have it computed again.
     """
-    _, height, width, _ = sizes(x)
+    if period == 1:
+        return _unchanged, _unchanged
+    _, height, width, channels = sizes(x)
+    rows, columns = _ceil(height, period), _ceil(width, period)
+    # Made once for all that is split and joined, and for the gradients.
+    missing = tf.convert_to_tensor([[0, 0], [0, rows * period - height], [0, columns * period - width], [0, 0]])
+    of_split = tf.convert_to_tensor([-1, rows, columns, channels])
+    before_split = tf.convert_to_tensor([-1, rows, period, columns, period, channels])
+    before_join = tf.convert_to_tensor([period, period, -1, rows, columns, channels])
+    of_joined = tf.convert_to_tensor([-1, rows * period, columns * period, channels])
+    corner = tf.convert_to_tensor([-1, height, width, -1])
+
+    def split(x: tf.Tensor) -> tf.Tensor:
+        x = tf.reshape(tf.pad(x, missing), before_split)
+        return tf.reshape(tf.transpose(x, [2, 4, 0, 1, 3, 5]), of_split)
+
+    def join(x: tf.Tensor) -> tf.Tensor:
+        x = tf.transpose(tf.reshape(x, before_join), [2, 3, 0, 4, 1, 5])
+        return tf.slice(tf.reshape(x, of_joined), [0, 0, 0, 0], corner)
 
     @tf.custom_gradient
-    def split(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        return _to_phases(x, period), lambda upstream: _from_phases(upstream, period, height, width)
-
-    return split(x)
-
-
-def from_phases(x: tf.Tensor, period: int, height: Size, width: Size) -> tf.Tensor:
-    """Undoes `to_phases` of images of `height` and `width`."""
+    def splitting(x: tf.Tensor) -> tuple[tf.Tensor, Map]:
+        return split(x), join
 
     @tf.custom_gradient
-    def joined(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        return _from_phases(x, period, height, width), lambda upstream: _to_phases(upstream, period)
+    def joining(x: tf.Tensor) -> tuple[tf.Tensor, Map]:
+        return join(x), split
 
-    return joined(x)
-
-
-# Each is the other's gradient. TensorFlow's own would ask for the shape of what was reshaped, and so have it computed.
-def _to_phases(x: tf.Tensor, period: int) -> tf.Tensor:
-    x, rows, columns, channels = _whole_periods(x, period)
-    x = tf.reshape(x, [-1, rows, period, columns, period, channels])
-    return tf.reshape(tf.transpose(x, [2, 4, 0, 1, 3, 5]), [-1, rows, columns, channels])
+    return splitting, joining
 
 
-def _from_phases(x: tf.Tensor, period: int, height: Size, width: Size) -> tf.Tensor:
-    _, rows, columns, channels = sizes(x)
-    x = tf.transpose(tf.reshape(x, [period, period, -1, rows, columns, channels]), [2, 3, 0, 4, 1, 5])
-    return _corner(tf.reshape(x, [-1, rows * period, columns * period, channels]), height, width)
+def _unchanged(x: tf.Tensor) -> tf.Tensor:
+    return x
 
 
 def subsample(x: tf.Tensor, period: int, first: tuple[Size, Size] = (0, 0)) -> tf.Tensor:
@@ -156,8 +169,10 @@ def subsample(x: tf.Tensor, period: int, first: tuple[Size, Size] = (0, 0)) -> t
     """
     if period == 1:
         return x
-    _, height, width, _ = sizes(x)
-    x, rows, columns, channels = _whole_periods(x, period)
+    _, height, width, channels = sizes(x)
+    rows, columns = _ceil(height, period), _ceil(width, period)
+    if not known(height, width) or height % period or width % period:
+        x = tf.pad(x, [[0, 0], [0, rows * period - height], [0, columns * period - width], [0, 0]])
     x = tf.reshape(x, [-1, rows, period, columns, period * channels])
     x = tf.slice(x, [0, 0, first[0], 0, first[1] * channels], [-1, rows, 1, columns, channels])
     x = tf.reshape(x, [-1, rows, columns, channels])
@@ -168,38 +183,11 @@ def _ceil(size: Size, period: int) -> Size:
     return (size + period - 1) // period
 
 
-def _whole_periods(x: tf.Tensor, period: int) -> tuple[tf.Tensor, Size, Size, Size]:
-    """`x`, zeros appended so that its sides are multiples of `period`; how many times it fits into each; channels."""
-    _, height, width, channels = sizes(x)
-    rows, columns = _ceil(height, period), _ceil(width, period)
-    if not known(height, width) or height % period or width % period:
-        x = tf.pad(x, [[0, 0], [0, rows * period - height], [0, columns * period - width], [0, 0]])
-    return x, rows, columns, channels
-
-
 def _corner(x: tf.Tensor, height: Size, width: Size) -> tf.Tensor:
     """The upper left pixels; TensorFlow copies nothing where they are all."""
     if known(height, width) and x.shape[1:3] == (height, width):
         return x
     return tf.slice(x, [0, 0, 0, 0], [-1, height, width, -1])
-
-
-def _depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
-    strides = [1, stride, stride, 1]
-    if not on_cpu() or kernel.shape[1] <= _FAST_COLUMNS:
-        return tf.nn.depthwise_conv2d(x, kernel, strides, padding)
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return (
-            tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, padding),
-            _filter_gradient(_padded(x, kernel, stride) if padding == "SAME" else x, kernel, upstream, stride),
-        )
-
-    @tf.custom_gradient
-    def depthwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
-        return tf.nn.depthwise_conv2d(x, kernel, strides, padding), gradient
-
-    return depthwise(x, kernel)
 
 
 def _padded(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:

@@ -29,10 +29,11 @@ def linear_map(x: tf.Tensor, convolution: Convolution, strides: tuple[int, int])
     stride = strides[0]
     if stride > 1 and strides == (stride, stride) and (size == (1, 1) or convolution.depthwise and dilation == stride):
         x, strides, dilation, padding = kernels.one_phase(x, size, stride), (1, 1), 1, "VALID"
+    split, join = kernels.phases(x, dilation)
 
     def linear(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if convolution.depthwise:
-            return kernels.depthwise_conv(x, kernel, strides[0], dilation, padding)
+            return join(kernels.depthwise_conv(split(x), kernel, strides[0], padding))
         if size == strides == (1, 1):
             return kernels.pointwise_conv(x, kernel)
         return kernels.conv(x, kernel, strides)
