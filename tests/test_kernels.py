@@ -112,6 +112,14 @@ def test_pointwise_conv_equals_conv2d(stride):
     )
 
 
+def test_pointwise_conv_takes_images_of_which_only_the_channels_are_known():
+    def fast(x, kernel):
+        return kernels.pointwise_conv(tf.compat.v1.placeholder_with_default(x, [None, None, None, 6]), kernel)
+
+    x, kernel = random_images(3, 7, 8, 6), random_images(1, 1, 6, 4, seed=1)
+    assert_equal_in_value_and_gradients(fast, lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), x, kernel=kernel)
+
+
 @pytest.mark.parametrize("stride", [1, 2, (2, 1), (1, 2)])
 @pytest.mark.parametrize("kernel_size", [(7, 1), (1, 7), (3, 3)])
 def test_conv_equals_conv2d(kernel_size, stride):

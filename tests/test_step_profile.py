@@ -36,7 +36,7 @@ COSTS = {
     "MatMul": (200, 1),
     "Mul": (130, 2),
     "Square": (20, 1),
-    "_deviations/multiply_fusion": (100, 1),
+    "_deviation/multiply_fusion": (100, 1),
     "_max_pool_gradient/wrapped_pad": (40, 1),
     "Frobnicate": (60, 1),
 }

@@ -75,26 +75,28 @@ class PosteriorAdam(keras.optimizers.Adam):
         """
         step = tf.cast(self.iterations, tf.float32) + 1.0
         rate = tf.convert_to_tensor(self.learning_rate)
-        self._rates = (rate, rate * self.log_variance_rate)
-        self._shared = {
+        shared = {
             "beta1_power": tf.pow(self.beta_1, step),
             "beta2_power": tf.pow(self.beta_2, step),
             "beta1": tf.constant(self.beta_1),
             "beta2": tf.constant(self.beta_2),
             "epsilon": tf.constant(self.epsilon),
         }
-        super().apply(grads, trainable_variables)
+        self._arguments = (shared | {"lr": rate}, shared | {"lr": rate * self.log_variance_rate})
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            del self._arguments  # They belong to one call, or to one graph.
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """The update of one variable, at the rates that `apply` made of `learning_rate`."""
+        """The update of one variable inside `apply`, which has made an argument of `learning_rate`."""
         index = self._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            lr=self._rates[self._is_log_variance[index]],
             grad=gradient,
-            **self._shared,
+            **self._arguments[self._is_log_variance[index]],
         )
 
     def get_config(self) -> dict[str, object]:

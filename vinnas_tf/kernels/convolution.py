@@ -44,14 +44,16 @@ def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int | tuple[int, int] = 1) -> 
     return tf.concat([tf.nn.conv2d(part, own, stride, "SAME") for part, own in pairs], -1)
 
 
-@functools.cache
 def convolves_groups(dtype: tf.DType) -> bool:
     """Whether TensorFlow has the gradients of groups of channels; without them `conv` has to know how many there are.
 
     On a CPU it has them by oneDNN, of some types, and tried on x86 only.
     """
-    if not on_cpu():
-        return True
+    return not on_cpu() or _has_grouped_gradients(dtype)
+
+
+@functools.cache
+def _has_grouped_gradients(dtype: tf.DType) -> bool:
     if platform.machine() not in ("x86_64", "AMD64"):
         return False
     with tf.init_scope():
@@ -70,9 +72,10 @@ def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
     Without groups, as far as the shapes tell, it is a matrix product over pixels.
     """
-    _, height, width, channels = x.shape
-    if not on_cpu() or channels is None or channels != kernel.shape[2]:
+    all_known = x.shape[1:].is_fully_defined() and kernel.shape.is_fully_defined()
+    if not on_cpu() or not all_known or kernel.shape[2] < x.shape[-1]:
         return conv(x, kernel)
+    _, height, width, channels = x.shape
     matrix = tf.reshape(kernel, kernel.shape[2:])  # Its gradient is a reshape too; a slice's is a copy into zeros.
     return tf.reshape(tf.reshape(x, [-1, channels]) @ matrix, [-1, height, width, kernel.shape[3]])
 

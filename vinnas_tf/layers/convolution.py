@@ -72,7 +72,7 @@ class _GaussianWeights(keras.layers.Layer):
         if not training or self.log_variance is None or self.seed_generator is None:
             return mean, None, None
         seed = kernels.next_seed(self.seed_generator) if seed is None else seed
-        return mean, self.log_variance.value, seed
+        return mean, tf.convert_to_tensor(self.log_variance), seed
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments."""

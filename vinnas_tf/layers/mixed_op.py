@@ -182,7 +182,7 @@ def _split(flat: tf.Tensor, shapes: list[tf.Tensor]) -> list[tf.Tensor]:
 
 
 # One graph function for all nodes whatever their size and the number of their edges, called rather than inlined: it is
-# traced, optimised and read once for either stride, and not for each of the 40 calls of a supergraph of eight cells.
+# traced and optimised once for either stride, and not for each of the 40 nodes of a supergraph of eight cells.
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
 def _mix(
     x: tf.Tensor,
