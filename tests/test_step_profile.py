@@ -23,7 +23,7 @@ THREADS = [
         ("ThreadpoolListener::Record", 115, 120, ""),  # No operation: its time stays with the one around it.
         ("c/mul:Mul", 150, 250, ""),  # Begins where the other ends.
         ("CpuExecutable::ExecuteAsyncOnStream", 450, 700, ""),
-        ("multiply_fusion.1", 500, 600, "a_inference__deviations_1808__.1"),
+        ("multiply_fusion.1", 500, 600, "a_inference__deviation_1808__.1"),
         ("end: multiply_fusion.1", 590, 600, ""),
         ("wrapped_pad", 600, 640, "a_inference__max_pool_gradient_6888__.1"),
         ("EagerLocalExecute: Frobnicate", 690, 990, ""),
