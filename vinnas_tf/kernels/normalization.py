@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from vinnas_tf.kernels.sizes import sizes
-
 EPSILON = 1e-3  # Keras's BatchNormalization default
 
 
@@ -27,14 +25,12 @@ def normalize_relu(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float = EPS
 
 def _normalize(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float, *, relu: bool) -> tf.Tensor:
     """Normalisation and ReLU side by side, which TensorFlow then computes as one on a CPU, and their gradient."""
-    scale = tf.cast(weight, tf.float32)
-    if scale.shape.rank == 0:
-        scale = tf.broadcast_to(scale, sizes(x)[-1:])
+    scale = tf.broadcast_to(tf.cast(weight, tf.float32), [x.shape[-1]])
 
     @tf.custom_gradient
     def normalized(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
         forward = tf.raw_ops.FusedBatchNormV3(
-            x=x_copy, scale=scale_copy, offset=tf.zeros_like(scale_copy), mean=[], variance=[], epsilon=epsilon
+            x=x_copy, scale=scale_copy, offset=tf.zeros(scale.shape), mean=[], variance=[], epsilon=epsilon
         )
         y = tf.nn.relu(forward.y) if relu else forward.y
 

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
-from vinnas_tf.layers.convolution import Shape
-from vinnas_tf.layers.sampling import linear_map, sample_linear
+from vinnas_tf.layers.convolution import Shape, linear_map, sample_linear
 from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
 from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
@@ -103,23 +102,16 @@ class MixedOp(keras.layers.Layer):
         weights = [self.mean, self.log_variance if seed is not None else None]
         # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
         stop = tf.stop_gradient if freeze_weights else tf.convert_to_tensor
-        strengths = tf.cast(strengths, tf.float32)
-        mean, log_variance = (None if variable is None else stop(variable.value) for variable in weights)
-        kind = {
-            "stride": self.stride,
-            "space": self.space.name,
-            "normalize_all": self.normalize_all,
-            "estimator": self.estimator,
-        }
-        mix = _mix
-        if kernels.convolves_groups(x.dtype):
-            of_any_size = [kernels.any_size(one) for one in (x, mean, log_variance)]
-            mix = _mix.get_concrete_function(
-                *of_any_size, kernels.any_size(strengths, 1), kernels.any_size(seed, 0), **kind
-            )
-        y = mix(x, mean, log_variance, strengths, seed, **kind)
-        y.set_shape(self.compute_output_shape(x.shape))
-        return y
+        return _mix(
+            x,
+            *(None if variable is None else stop(variable.value) for variable in weights),
+            tf.cast(strengths, tf.float32),
+            seed,
+            stride=self.stride,
+            space=self.space.name,
+            normalize_all=self.normalize_all,
+            estimator=self.estimator,
+        )
 
     def cut(self, flat: np.ndarray) -> list[list[np.ndarray]]:
         """The kernels of each edge, in the order of the space's primitives, out of a flat vector such as `mean`."""
@@ -156,11 +148,13 @@ class MixedOp(keras.layers.Layer):
 
 def kernel_shapes(space: SearchSpace, stride: int, channels: int, edges: int = 1) -> list[tuple[int, int, int, int]]:
     """Shapes of the kernels of `edges` edges side by side, in the order in which they lie in the flat vectors."""
-    together = channels * edges
-    return [
-        (*link.kernel_size, together, 1) if link.depthwise else (*link.kernel_size, channels, together)
-        for link in _links(space, stride)
-    ]
+    shapes = []
+    for link in _links(space, stride):
+        height, width, inputs, outputs = link.kernel_shape(channels)
+        shapes.append(
+            (height, width, inputs * edges, 1) if link.depthwise else (height, width, inputs, outputs * edges)
+        )
+    return shapes
 
 
 def _links(space: SearchSpace, stride: int) -> list[Convolution]:
@@ -172,17 +166,17 @@ def _edge_axis(convolution: Convolution) -> int:
     return 2 if convolution.depthwise else 3
 
 
-def _side_by_side(x: tf.Tensor, edges: kernels.Size) -> tf.Tensor:
-    return tf.tile(x, tf.stack([1, 1, 1, edges]))
+def _side_by_side(x: tf.Tensor, edges: int) -> tf.Tensor:
+    return tf.tile(x, [1, 1, 1, edges]) if edges > 1 else x
 
 
-def _split(flat: tf.Tensor, shapes: list[tf.Tensor]) -> list[tf.Tensor]:
-    parts = tf.split(flat, tf.reduce_prod(tf.stack(shapes), axis=1), num=len(shapes))
+def _split(flat: tf.Tensor, shapes: list[tuple[int, int, int, int]]) -> list[tf.Tensor]:
+    parts = tf.split(flat, [math.prod(shape) for shape in shapes])
     return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-# One graph function for all nodes whatever their size and the number of their edges, called rather than inlined: it is
-# traced and optimised once for either stride, and not for each of the 40 nodes of a supergraph of eight cells.
+# One graph function for all nodes of one shape with as many edges, called rather than inlined: the 40 calls of a
+# supergraph of eight cells trace as fast as its fourteen different ones.
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
 def _mix(
     x: tf.Tensor,
@@ -199,8 +193,8 @@ def _mix(
     if log_variance is not None and estimator == WEIGHT_SAMPLING:
         mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
     names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
-    edges, channels = kernels.sizes(strengths)[0], kernels.sizes(x)[-1]
-    shapes = [tf.stack(shape) for shape in kernel_shapes(SPACES[space], stride, channels, edges)]
+    edges, channels = strengths.shape[0], x.shape[-1]
+    shapes = kernel_shapes(SPACES[space], stride, channels, edges)
     means = _split(tf.cast(mean, x.dtype), shapes)
     variances = None if log_variance is None else _split(tf.cast(tf.exp(log_variance), x.dtype), shapes)
     seeds = None if seed is None else kernels.split(seed, len(shapes))
