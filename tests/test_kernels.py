@@ -26,23 +26,38 @@ def random_images(*shape: int, seed: int = 0, dtype: str = "float32") -> tf.Tens
 
 def value_and_gradients(function, *inputs):
     """The function's value, and its gradients under a fixed random upstream, inside a tf.function as in training."""
+    y = function(*inputs)
+    upstream = random_images(*y.shape, seed=99, dtype=y.dtype)
 
     @tf.function(autograph=False)
     def run(*inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             y = function(*inputs)
-            upstream = random_images(*y.shape, seed=99, dtype=y.dtype)
-            loss = tf.reduce_sum(tf.cast(y * upstream, tf.float32))
-        return [y, *tape.gradient(loss, inputs)]
+        return [y, *tape.gradient(y, inputs, upstream)]
 
     return [x.numpy().astype(np.float32) for x in run(*inputs)]
 
 
-def assert_equal_in_value_and_gradients(fast, plain, *inputs, tolerance=1e-4):
-    for actual, expected in zip(value_and_gradients(fast, *inputs), value_and_gradients(plain, *inputs), strict=True):
-        assert actual.shape == expected.shape
-        assert np.max(np.abs(actual - expected)) <= tolerance * np.max(np.abs(expected))
+def assert_equal_in_value_and_gradients(
+    fast, plain, *inputs, kernel=None, any_size=True, known_channels=False, tolerance=1e-4
+):
+    """`fast` against `plain`, of images and at last a `kernel`; in a graph for `any_size` as well as for theirs."""
+    inputs = [x for x in (*inputs, kernel) if x is not None]
+
+    def of_any_size(*inputs):
+        hidden = [[None] * x.shape.rank for x in inputs]
+        if kernel is not None:
+            hidden[-1][:2] = kernel.shape[:2]
+        if known_channels:
+            hidden[0][-1] = inputs[0].shape[-1]
+        return fast(*map(tf.compat.v1.placeholder_with_default, inputs, hidden))
+
+    plain_values = value_and_gradients(plain, *inputs)
+    for form in (fast, of_any_size) if any_size else (fast,):
+        for actual, expected in zip(value_and_gradients(form, *inputs), plain_values, strict=True):
+            assert actual.shape == expected.shape
+            assert np.max(np.abs(actual - expected)) <= tolerance * np.max(np.abs(expected))
 
 
 def plain_depthwise(x, kernel, stride, dilation):
@@ -71,18 +86,21 @@ def test_depthwise_conv_equals_shifted_products(size, stride, kernel_size, dilat
         if stride == dilation > 1:
             x = kernels.one_phase(x, (kernel_size, kernel_size), stride)
             return kernels.depthwise_conv(x, kernel, padding="VALID")
-        return kernels.depthwise_conv(x, kernel, stride, dilation)
+        if dilation > 1:
+            phases, join = kernels.phases(x, dilation)
+            return join(kernels.depthwise_conv(phases, kernel))
+        return kernels.depthwise_conv(x, kernel, stride)
 
     x, kernel = random_images(3, *size, 5), random_images(kernel_size, kernel_size, 5, 1, seed=1)
-    assert_equal_in_value_and_gradients(fast, lambda x, k: plain_depthwise(x, k, stride, dilation), x, kernel)
+    assert_equal_in_value_and_gradients(fast, lambda x, k: plain_depthwise(x, k, stride, dilation), x, kernel=kernel)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
 def test_phases_turn_dilation_into_a_plain_convolution_and_back(size):
     x = random_images(2, *size, 3)
-    phases = kernels.to_phases(x, 2)
+    phases, join = kernels.phases(x, 2)
     np.testing.assert_array_equal(phases[:2, :3, :3], x[:, ::2, ::2][:, :3, :3])
-    np.testing.assert_array_equal(kernels.from_phases(phases, 2, x.shape), x)
+    np.testing.assert_array_equal(join(phases), x)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -93,8 +111,16 @@ def test_pointwise_conv_equals_conv2d(stride):
         lambda x, k: kernels.pointwise_conv(kernels.one_phase(x, (1, 1), stride), k),
         lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"),
         x,
-        kernel,
+        kernel=kernel,
     )
+
+
+def test_pointwise_conv_takes_images_of_which_only_the_channels_are_known():
+    def fast(x, kernel):
+        return kernels.pointwise_conv(tf.compat.v1.placeholder_with_default(x, [None, None, None, 6]), kernel)
+
+    x, kernel = random_images(3, 7, 8, 6), random_images(1, 1, 6, 4, seed=1)
+    assert_equal_in_value_and_gradients(fast, lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), x, kernel=kernel)
 
 
 @pytest.mark.parametrize("stride", [1, 2, (2, 1), (1, 2)])
@@ -102,7 +128,7 @@ def test_pointwise_conv_equals_conv2d(stride):
 def test_conv_equals_conv2d(kernel_size, stride):
     x, kernel = random_images(3, 8, 9, 4), random_images(*kernel_size, 4, 6, seed=1)
     assert_equal_in_value_and_gradients(
-        lambda x, k: kernels.conv(x, k, stride), lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"), x, kernel
+        lambda x, k: kernels.conv(x, k, stride), lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"), x, kernel=kernel
     )
 
 
@@ -119,7 +145,7 @@ def test_groups_are_convolved_each_on_its_own(kernel_size, stride, dtype):
         parts = [(x[..., first : first + 4], kernel[..., first : first + 4]) for first in (0, 4, 8)]
         return tf.concat([tf.nn.conv2d(part, own, stride, "SAME") for part, own in parts], -1)
 
-    assert_equal_in_value_and_gradients(fast, plain, x, kernel)
+    assert_equal_in_value_and_gradients(fast, plain, x, kernel=kernel, any_size=kernels.convolves_groups(x.dtype))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
@@ -151,7 +177,14 @@ def test_normalisation_equals_its_formula(fast, activation, shape):
         return weight * activation((x - mean) / tf.sqrt(variance + 1e-3))
 
     x = random_images(*shape) * 3.0 + 2.0
-    assert_equal_in_value_and_gradients(fast, plain, x, tf.constant(0.3))
+    weight = tf.linspace(0.1, 0.9, shape[-1])
+    assert_equal_in_value_and_gradients(fast, plain, x, weight, known_channels=True)
+    assert_equal_in_value_and_gradients(fast, lambda x: plain(x, 1.0), x, known_channels=True)
+
+
+def test_normalisation_of_unknown_channels_which_would_corrupt_memory_is_refused():
+    with pytest.raises(ValueError, match=r"channels must be known, got images \(None, 8, 8, None\)"):
+        tf.function(kernels.normalize).get_concrete_function(tf.TensorSpec([None, 8, 8, None]))
 
 
 @pytest.mark.parametrize("shape", [(4, 8, 8, 16), (3, 5, 7, 2), (11,)])

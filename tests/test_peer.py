@@ -8,7 +8,7 @@ from gradients import GradientRecorder
 
 from vinnas_tf import kernels
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.layers.convolution import linear_map
+from vinnas_tf.layers.sampling import linear_map
 from vinnas_tf.primitives import Convolution, convolutions
 from vinnas_tf.search import make_model
 from vinnas_tf.search_model import SearchModel

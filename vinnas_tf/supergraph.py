@@ -114,7 +114,7 @@ class Supergraph(keras.layers.Layer):
                 output = cell(second, training=training, seed=cell_seed)
             first, second = second, output
         if self.space.pre_activation:
-            second = kernels.normalize_relu(second, 1.0)
+            second = kernels.normalize_relu(second)
         pooled = tf.reduce_mean(second, axis=[1, 2])
         return self.classifier(pooled, training=training, seed=seed_classifier)
 

@@ -67,25 +67,36 @@ class PosteriorAdam(keras.optimizers.Adam):
         self._is_log_variance = [variable.name == "log_variance" for variable in variables]
         super().build(variables)
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """One Adam update of one variable.
+    def apply(self, grads: list[tf.Tensor], trainable_variables: list[keras.Variable] | None = None) -> None:
+        """One Adam update of every variable.
 
-        As Keras's own, which writes it with twenty operations a variable; a supergraph has hundreds of variables.
+        As Keras's own, which writes it with twenty operations a variable; a supergraph has hundreds of variables, and
+        each operation is read and optimised before the first step.
         """
-        index = self._get_variable_index(variable)
-        rate = self.log_variance_rate if self._is_log_variance[index] else 1.0
         step = tf.cast(self.iterations, tf.float32) + 1.0
+        rate = tf.convert_to_tensor(self.learning_rate)
+        shared = {
+            "beta1_power": tf.pow(self.beta_1, step),
+            "beta2_power": tf.pow(self.beta_2, step),
+            "beta1": tf.constant(self.beta_1),
+            "beta2": tf.constant(self.beta_2),
+            "epsilon": tf.constant(self.epsilon),
+        }
+        self._arguments = (shared | {"lr": rate}, shared | {"lr": rate * self.log_variance_rate})
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            del self._arguments  # They belong to one call, or to one graph.
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """The update of one variable inside `apply`, which has made an argument of `learning_rate`."""
+        index = self._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
-            lr=learning_rate * rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
             grad=gradient,
+            **self._arguments[self._is_log_variance[index]],
         )
 
     def get_config(self) -> dict[str, object]:

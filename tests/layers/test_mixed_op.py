@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import WEIGHT_SAMPLING
+from vinnas_tf.layers import mixed_op
 from vinnas_tf.layers.mixed_op import MixedOp, kernel_shapes
 from vinnas_tf.primitives import convolutions
 from vinnas_tf.space import SPACES, VINNAS
@@ -60,11 +61,11 @@ def reference(name: str, x: np.ndarray, kernels: list[np.ndarray], stride: int) 
     return np.maximum(standardize(np.asarray(y)), 0)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("stride", "side"), [(1, 9), (2, 8), (2, 9)])
 @pytest.mark.parametrize("name", VINNAS.primitives)
-def test_each_primitive_is_what_its_name_says(name: str, stride: int) -> None:
+def test_each_primitive_is_what_its_name_says(name: str, stride: int, side: int) -> None:
     layer = MixedOp(stride=stride, seed=1)
-    x = batch(side=8 if stride == 2 else 9)
+    x = batch(side)
     strengths = np.eye(10, dtype="float32")[[VINNAS.primitives.index(name)]]
     expected = reference(name, x, (layer(x, strengths), kernel_values(layer)[name])[1], stride)
     np.testing.assert_allclose(layer(x, strengths), expected, rtol=1e-3, atol=2e-4)
@@ -142,8 +143,15 @@ def side_by_side(flat: list[np.ndarray], space: str, stride: int) -> np.ndarray:
     return np.concatenate(pieces)
 
 
+@pytest.mark.parametrize("grouped_gradients", [True, False])
 @pytest.mark.parametrize(("space", "stride"), [("vinnas", 1), ("vinnas", 2), ("nasbench201", 1)])
-def test_edges_side_by_side_are_the_edges_one_by_one(space: str, stride: int) -> None:
+def test_edges_side_by_side_are_the_edges_one_by_one(
+    space: str, stride: int, grouped_gradients: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not grouped_gradients:  # As where TensorFlow has none: a graph then has to know all sizes.
+        for module in ("vinnas_tf.kernels", "vinnas_tf.kernels.convolution"):
+            monkeypatch.setattr(f"{module}.convolves_groups", lambda _: False)
+        monkeypatch.setattr(mixed_op, "_outputs", tf.function(mixed_op._outputs.python_function, autograph=False))
     edges, count = 3, len(SPACES[space].primitives)
     together = MixedOp(edges=edges, stride=stride, space=space, variational=False)
     single = [MixedOp(stride=stride, space=space, variational=False, seed=edge) for edge in range(edges)]
@@ -187,6 +195,33 @@ def test_edges_side_by_side_have_noise_of_their_own() -> None:
     first, second = noise[..., :CHANNELS].ravel(), noise[..., CHANNELS:].ravel()
     assert np.std(first) > 0.01
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
+def test_nodes_of_all_sizes_share_a_function_so_that_a_large_supergraph_starts_as_fast_as_a_small_one() -> None:
+    if not kernels.convolves_groups(tf.float32):
+        pytest.skip("without gradients of groups each size is a function")
+    layers = [MixedOp(edges=edges) for edges in (1, 2, 3)]
+    sides = (5, 8, 9)
+    for layer, side, channels in zip(layers, sides, (6, 3, 4), strict=True):
+        layer.build((None, side, side, channels))
+
+    @tf.function(autograph=False)
+    def step(*images: tf.Tensor) -> list[tf.Tensor]:
+        weights = [variable.value for layer in layers for variable in (layer.mean, layer.log_variance)]
+        with tf.GradientTape() as tape:
+            seed = tf.constant([1, 2])
+            y = [layer(x, tf.fill([layer.edges, 10], 0.1), seed=seed) for layer, x in zip(layers, images, strict=True)]
+        return tape.gradient(y, weights)
+
+    images = [tf.ones((2, side, side, layer.channels)) for layer, side in zip(layers, sides, strict=True)]
+    functions = step.get_concrete_function(*images).graph.as_graph_def().library.function
+    names = [function.signature.name for function in functions]
+    for direction in ("forward", "backward"):
+        assert sum(f"{direction}__outputs_" in name for name in names) == 1
+        assert sum(f"{direction}__mix_" in name for name in names) == len({6, 12})  # One for each number of channels.
+    assert [gradient.shape for gradient in step(*images)] == [
+        variable.shape for layer in layers for variable in (layer.mean, layer.log_variance)
+    ]
 
 
 def test_gradients_equal_finite_differences() -> None:

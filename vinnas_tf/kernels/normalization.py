@@ -7,30 +7,38 @@ import tensorflow as tf
 EPSILON = 1e-3  # Keras's BatchNormalization default
 
 
-def normalize(x: tf.Tensor, weight: tf.Tensor | float = 1.0, epsilon: float = EPSILON) -> tf.Tensor:
-    """Returns weight * (x - mean) / sqrt(variance + epsilon), mean and variance per channel over the batch.
+def normalize(x: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns weight * (x - mean) / sqrt(variance + 1e-3), mean and variance per channel over the batch.
 
     Args:
-        x: images [batch, height, width, channels].
-        weight: a scalar, or one for each channel; it rides on the normalisation's scale.
-        epsilon: keeps a channel without variance finite.
+        x: images [batch, height, width, channels]; in a graph the number of channels must be known.
+        weight: one for each channel, on the normalisation's scale at no cost; None for ones.
+
+    Raises:
+        ValueError: if the number of channels is unknown.
     """
-    return _normalize(x, weight, epsilon, relu=False)
+    return _normalize(x, weight, relu=False)
 
 
-def normalize_relu(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float = EPSILON) -> tf.Tensor:
+def normalize_relu(x: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
     """Returns weight * relu(normalize(x)); `weight` must be positive: then it is relu(weight * normalize(x)) too."""
-    return _normalize(x, weight, epsilon, relu=True)
+    return _normalize(x, weight, relu=True)
 
 
-def _normalize(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float, *, relu: bool) -> tf.Tensor:
+def _normalize(x: tf.Tensor, weight: tf.Tensor | None, *, relu: bool) -> tf.Tensor:
     """Normalisation and ReLU side by side, which TensorFlow then computes as one on a CPU, and their gradient."""
-    scale = tf.broadcast_to(tf.cast(weight, tf.float32), [x.shape[-1]])
+    channels = x.shape[-1:]
+    if not channels.is_fully_defined():
+        # The gradient's CPU kernel (TensorFlow 2.21) keeps in itself the channels of the call at hand: run by two
+        # threads at once on different numbers of them, it writes past the end of its results.
+        raise ValueError(f"the number of channels must be known, got images {x.shape}.")
+    scale = tf.constant(1.0, shape=channels) if weight is None else tf.cast(weight, tf.float32)
+    no_shift, no_statistics = tf.constant(0.0, shape=channels), tf.constant([], tf.float32)
 
     @tf.custom_gradient
     def normalized(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
         forward = tf.raw_ops.FusedBatchNormV3(
-            x=x_copy, scale=scale_copy, offset=tf.zeros(scale.shape), mean=[], variance=[], epsilon=epsilon
+            x=x_copy, scale=scale_copy, offset=no_shift, mean=no_statistics, variance=no_statistics, epsilon=EPSILON
         )
         y = tf.nn.relu(forward.y) if relu else forward.y
 
@@ -42,7 +50,7 @@ def _normalize(x: tf.Tensor, weight: tf.Tensor | float, epsilon: float, *, relu:
                 reserve_space_1=forward.reserve_space_1,
                 reserve_space_2=forward.reserve_space_2,
                 reserve_space_3=forward.reserve_space_3,
-                epsilon=epsilon,
+                epsilon=EPSILON,
             )
             return backward.x_backprop, backward.scale_backprop
 

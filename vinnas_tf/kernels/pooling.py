@@ -28,10 +28,10 @@ def _max_pool(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]
     return y, lambda upstream: _max_pool_gradient(x, y, upstream)
 
 
-@tf.function(jit_compile=True, autograph=False)
+@tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
 def _max_pool_gradient(x: tf.Tensor, y: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     def window(padded: tf.Tensor, row: int, column: int) -> tf.Tensor:
-        return padded[:, row : row + x.shape[1], column : column + x.shape[2]]
+        return padded[:, row : row - 2 or None, column : column - 2 or None]
 
     offsets = [(row, column) for row in range(3) for column in range(3)]
     # Which pixel of its neighbourhood an output is: of equal ones the first, as in TensorFlow.

@@ -9,6 +9,8 @@ from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D
 from vinnas_tf.layers.mixed_op import MixedOp
+from vinnas_tf.layers.sampling import apply_linear, linear_map
+from vinnas_tf.primitives import Convolution
 from vinnas_tf.space import SPACES, VINNAS
 
 
@@ -60,7 +62,18 @@ class Preprocess(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Maps `x`; in training with noise from `seed` (int32 [2]), or from the convolution's own generator."""
-        return kernels.normalize(self.convolution(tf.nn.relu(x), training=training, seed=seed))
+        mean, log_variance, seed = self.convolution.noisy_weights(training, seed)
+        kind = {"stride": self.stride, "estimator": self.estimator}
+        activate_and_convolve = _activate_and_convolve.get_concrete_function(
+            kernels.any_size(x),
+            kernels.any_size(mean, 0, 1),
+            kernels.any_size(log_variance, 0, 1),
+            kernels.any_size(seed, 0),
+            **kind,
+        )
+        y = activate_and_convolve(x, mean, log_variance, seed, **kind)
+        y.set_shape(self.compute_output_shape(x.shape))
+        return kernels.normalize(y)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""
@@ -76,6 +89,21 @@ class Preprocess(keras.layers.Layer):
             "estimator": self.estimator,
             "seed": self.seed,
         }
+
+
+# Called rather than inlined and traced for any size, as the mixed op is.
+@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+def _activate_and_convolve(
+    x: tf.Tensor,
+    mean: tf.Tensor,
+    log_variance: tf.Tensor | None,
+    seed: tf.Tensor | None,
+    *,
+    stride: int,
+    estimator: str,
+) -> tf.Tensor:
+    linear, read = linear_map(tf.nn.relu(x), Convolution((1, 1)), (stride, stride))
+    return apply_linear(linear, read, mean, log_variance, seed, estimator)
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")

@@ -1,101 +1,17 @@
-"""Convolutions and a classifier whose weights are Gaussian.
+"""Convolutions and a classifier whose weights are Gaussian, or points; `sampling` says how they are sampled."""
 
-At evaluation y = conv(x, mean). In training there are two estimators (both in Kingma et al. 2015, Variational Dropout
-and the Local Reparameterization Trick). Local reparametrisation, as VINNAS has it, samples the pre-activation:
-y = conv(x, mean) + sqrt(conv(x^2, variance)) * noise. Weight sampling samples the weights: y = conv(x, mean +
-sqrt(variance) * noise). Each output has the same distribution under both; under the second, all outputs of a batch
-share their noise, which costs half the arithmetic and makes gradients vary more.
-"""
-
-from collections import defaultdict
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from vinnas_tf import kernels
-from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION
+from vinnas_tf.layers.sampling import Linear, apply_linear, linear_map
 from vinnas_tf.primitives import Convolution
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
 Shape = tuple[Any, ...]  # A tensor's sizes, None for one that is not known.
-Linear = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-def linear_map(x: tf.Tensor, convolution: Convolution, strides: tuple[int, int]) -> tuple[Linear, tf.Tensor]:
-    """What a convolution with "same" padding reads of `x` [n, h, w, c], and its map of that and its kernel.
-
-    The map returns [n, h', w', c']. A convolution that skips pixels gets only those that it reads, so that both maps of
-    the local reparametrisation, and their gradients, pass over no others; any other one reads `x` itself.
-    """
-    size, dilation, padding = convolution.kernel_size, convolution.dilation, "SAME"
-    stride = strides[0]
-    if stride > 1 and strides == (stride, stride) and (size == (1, 1) or convolution.depthwise and dilation == stride):
-        x, strides, dilation, padding = kernels.one_phase(x, size, stride), (1, 1), 1, "VALID"
-
-    def linear(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        if convolution.depthwise:
-            return kernels.depthwise_conv(x, kernel, strides[0], dilation, padding)
-        if size == strides == (1, 1):
-            return kernels.pointwise_conv(x, kernel)
-        return kernels.conv(x, kernel, strides)
-
-    return linear, x
-
-
-def sample_linear(
-    linear: Sequence[Linear],
-    x: Sequence[tf.Tensor],
-    mean: Sequence[tf.Tensor],
-    variance: Sequence[tf.Tensor] | None,
-    seed: Sequence[tf.Tensor] | None,
-) -> list[tf.Tensor]:
-    """Applies linear maps with Gaussian weights, their outputs sampled by local reparametrisation.
-
-    Maps that are given the same tensor `x` share its square.
-
-    Args:
-        linear: `(input, weights)` to output, linear in the weights; for each map.
-        x: input of each.
-        mean: means of the weights of each.
-        variance: variances of the weights of each; None for point weights.
-        seed: int32 [2], the seed of the noise of each; None for the maps with the mean weights.
-    """
-    y = [one(*arguments) for one, *arguments in zip(linear, x, mean, strict=True)]
-    if variance is None or seed is None:
-        return y
-    readers: dict[int, list[int]] = defaultdict(list)
-    for place, read in enumerate(x):
-        readers[id(read)].append(place)
-    variances: dict[int, tf.Tensor] = {}
-    for places in readers.values():
-        chosen = [[values[place] for place in places] for values in (linear, variance)]
-        variances.update(zip(places, _linear_of_square(x[places[0]], *chosen), strict=True))
-    return [kernels.add_noise(one, variances[place], seed[place]) for place, one in enumerate(y)]
-
-
-def _linear_of_square(x: tf.Tensor, linear: Sequence[Linear], variance: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """linear(x^2, variance) of each map, which keeps `x` for its gradient, as the mean's map does, and not x^2 too."""
-
-    def gradient(*upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # A map is linear in either argument. So its gradient in the weights does not depend on them, and the 2 of
-        # d(x^2) = 2 x dx can ride on the few weights instead of taking another pass over the image.
-        square, twice = tf.square(x), [2.0 * one for one in variance]
-        with tf.GradientTape() as tape:
-            tape.watch([square, twice])
-            y = each(square, twice)  # In a graph it is never computed: nothing asks for its value.
-        of_square, of_weights = tape.gradient(y, [square, twice], list(upstream))
-        return x * of_square, *of_weights
-
-    def each(square: tf.Tensor, weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        return [one(square, own) for one, own in zip(linear, weights, strict=True)]
-
-    @tf.custom_gradient
-    def recomputing(x: tf.Tensor, *variance: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tuple]]:
-        return each(tf.square(x), variance), gradient
-
-    return recomputing(x, *variance)
 
 
 class _GaussianWeights(keras.layers.Layer):
@@ -145,16 +61,18 @@ class _GaussianWeights(keras.layers.Layer):
         seed: tf.Tensor | None,
     ) -> tf.Tensor:
         """The layer's output: sampled in training, with the mean weights otherwise."""
-        mean, variances, seeds = tf.convert_to_tensor(self.mean), None, None
-        if training and self.log_variance is not None and self.seed_generator is not None:
-            variance = tf.cast(tf.exp(self.log_variance.value), x.dtype)
-            seed = kernels.next_seed(self.seed_generator) if seed is None else seed
-            if self.estimator == WEIGHT_SAMPLING:
-                mean = kernels.add_noise(mean, variance, seed)
-            else:
-                variances, seeds = [variance], [seed]
-        (y,) = sample_linear([linear], [x], [mean], variances, seeds)
+        y = apply_linear(linear, x, *self.noisy_weights(training, seed), self.estimator)
         return y if self.bias is None else tf.nn.bias_add(y, tf.convert_to_tensor(self.bias))
+
+    def noisy_weights(
+        self, training: bool | None, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+        """Mean, log-variance and seed of the noise; the last two are None where the mean weights are to be used."""
+        mean = tf.convert_to_tensor(self.mean)
+        if not training or self.log_variance is None or self.seed_generator is None:
+            return mean, None, None
+        seed = kernels.next_seed(self.seed_generator) if seed is None else seed
+        return mean, tf.convert_to_tensor(self.log_variance), seed
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments."""

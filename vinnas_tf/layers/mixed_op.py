@@ -1,7 +1,9 @@
 """Mixed operations: all candidate primitives of an edge at once, weighted by their strengths."""
 
+import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -9,10 +11,13 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
-from vinnas_tf.layers.convolution import Shape, linear_map, sample_linear
+from vinnas_tf.layers.convolution import Shape
+from vinnas_tf.layers.sampling import linear_map, sample_linear
 from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
 from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
+
+Weigh: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
@@ -102,16 +107,25 @@ class MixedOp(keras.layers.Layer):
         weights = [self.mean, self.log_variance if seed is not None else None]
         # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
         stop = tf.stop_gradient if freeze_weights else tf.convert_to_tensor
-        return _mix(
-            x,
-            *(None if variable is None else stop(variable.value) for variable in weights),
-            tf.cast(strengths, tf.float32),
-            seed,
-            stride=self.stride,
-            space=self.space.name,
-            normalize_all=self.normalize_all,
-            estimator=self.estimator,
-        )
+        strengths = tf.cast(strengths, tf.float32)
+        mean, log_variance = (None if variable is None else stop(variable.value) for variable in weights)
+        kind = {"stride": self.stride, "space": self.space.name, "estimator": self.estimator}
+        outputs_of = _outputs
+        if kernels.convolves_groups(x.dtype):
+            of_any_size = [kernels.any_size(one) for one in (x, mean, log_variance)]
+            outputs_of = _outputs.get_concrete_function(
+                *of_any_size, kernels.any_size(seed, 0), kernels.any_size(strengths, 1), **kind
+            )
+        outputs = outputs_of(x, mean, log_variance, seed, strengths, **kind)
+        shape = self.compute_output_shape(x.shape)
+        for output in outputs:
+            output.set_shape(shape)
+        weighing = _weighing(self.space, self.stride, self.normalize_all)
+        of_any_size = [kernels.any_size(one, 3) for one in outputs]
+        mix = _mix.get_concrete_function(of_any_size, kernels.any_size(strengths, 1), weighing=weighing)
+        y = mix(outputs, strengths, weighing=weighing)
+        y.set_shape(shape)
+        return y
 
     def cut(self, flat: np.ndarray) -> list[list[np.ndarray]]:
         """The kernels of each edge, in the order of the space's primitives, out of a flat vector such as `mean`."""
@@ -148,13 +162,11 @@ class MixedOp(keras.layers.Layer):
 
 def kernel_shapes(space: SearchSpace, stride: int, channels: int, edges: int = 1) -> list[tuple[int, int, int, int]]:
     """Shapes of the kernels of `edges` edges side by side, in the order in which they lie in the flat vectors."""
-    shapes = []
-    for link in _links(space, stride):
-        height, width, inputs, outputs = link.kernel_shape(channels)
-        shapes.append(
-            (height, width, inputs * edges, 1) if link.depthwise else (height, width, inputs, outputs * edges)
-        )
-    return shapes
+    together = channels * edges
+    return [
+        (*link.kernel_size, together, 1) if link.depthwise else (*link.kernel_size, channels, together)
+        for link in _links(space, stride)
+    ]
 
 
 def _links(space: SearchSpace, stride: int) -> list[Convolution]:
@@ -166,56 +178,91 @@ def _edge_axis(convolution: Convolution) -> int:
     return 2 if convolution.depthwise else 3
 
 
-def _side_by_side(x: tf.Tensor, edges: int) -> tf.Tensor:
-    return tf.tile(x, [1, 1, 1, edges]) if edges > 1 else x
+def _side_by_side(x: tf.Tensor, edges: kernels.Size) -> tf.Tensor:
+    return tf.tile(x, tf.stack([1, 1, 1, edges]))
 
 
-def _split(flat: tf.Tensor, shapes: list[tuple[int, int, int, int]]) -> list[tf.Tensor]:
-    parts = tf.split(flat, [math.prod(shape) for shape in shapes])
-    return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+def _cutting(
+    space: SearchSpace, stride: int, channels: kernels.Size, edges: kernels.Size
+) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """How a flat vector of means or variances is cut into kernels, the numbers of channels and edges known or not."""
+    # Sizes are linear in the channels and in those of all edges: their sums are fewer operations than a shape for each.
+    none, of_channels, of_all = (np.array(kernel_shapes(space, stride, *size)) for size in ((0, 0), (1, 0), (1, 1)))
+    shapes = none + (of_channels - none) * channels + (of_all - of_channels) * (channels * edges)
+    sizes = tf.reduce_prod(shapes, axis=1)
+
+    def cut(flat: tf.Tensor) -> list[tf.Tensor]:
+        cut_out = [
+            tf.reshape(part, shape)
+            for part, shape in zip(tf.split(flat, sizes, num=len(none)), tf.unstack(shapes), strict=True)
+        ]
+        for kernel, (height, width, *_) in zip(cut_out, none, strict=True):
+            kernel.set_shape((height, width, None, None))
+        return cut_out
+
+    return cut
 
 
-# One graph function for all nodes of one shape with as many edges, called rather than inlined: the 40 calls of a
-# supergraph of eight cells trace as fast as its fourteen different ones.
+# One graph function for all nodes whatever their size and the number of their edges, called rather than inlined: it is
+# traced and optimised once for either stride, and not for each of the 40 nodes of a supergraph of eight cells.
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-def _mix(
+def _outputs(
     x: tf.Tensor,
     mean: tf.Tensor,
     log_variance: tf.Tensor | None,
-    strengths: tf.Tensor,
     seed: tf.Tensor | None,
+    strengths: tf.Tensor,
     *,
     stride: int,
     space: str,
-    normalize_all: bool,
     estimator: str,
-) -> tf.Tensor:
+) -> list[tf.Tensor]:
+    """The output of each primitive but zero, bare of normalisation; `strengths` tells how many edges there are."""
     if log_variance is not None and estimator == WEIGHT_SAMPLING:
         mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
     names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
-    edges, channels = strengths.shape[0], x.shape[-1]
-    shapes = kernel_shapes(SPACES[space], stride, channels, edges)
-    means = _split(tf.cast(mean, x.dtype), shapes)
-    variances = None if log_variance is None else _split(tf.cast(tf.exp(log_variance), x.dtype), shapes)
-    seeds = None if seed is None else kernels.split(seed, len(shapes))
+    edges, channels = kernels.sizes(strengths)[0], kernels.sizes(x)[-1]
+    cut = _cutting(SPACES[space], stride, channels, edges)
+    means = cut(tf.cast(mean, x.dtype))
+    variances = None if log_variance is None else cut(tf.cast(tf.exp(log_variance), x.dtype))
+    seeds = None if seed is None else kernels.split(seed, len(means))
     copies = _side_by_side(x, edges)
     read = (tf.nn.relu(x), tf.nn.relu(copies)) if pre_activation else (x, copies)
-    convolved = _convolve_all(*read, names, stride, means, variances, seeds)
-    terms = []
+    outputs = _convolve_all(*read, names, stride, means, variances, seeds)
+    for name in names:
+        if pool := PRIMITIVES[name].pool:
+            pooled = kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride)
+            outputs[name] = _side_by_side(pooled, edges)
+    return [outputs.get(name, copies) for name in names if name != "zero"]
+
+
+# Apart from what makes the outputs, because a normalisation has to know its channels.
+@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+def _mix(outputs: list[tf.Tensor], strengths: tf.Tensor, *, weighing: tuple[Weigh | None, ...]) -> tf.Tensor:
+    """The sum of the outputs, each times its strength (VINNAS, eq. 3), by `_weighing`."""
+    channels = outputs[0].shape[-1] // kernels.sizes(strengths)[0]
     of_channels = tf.unstack(tf.repeat(strengths, channels, axis=0), axis=1)
-    for name, strength in zip(names, of_channels, strict=True):
+    kept = [(weigh, strength) for weigh, strength in zip(weighing, of_channels, strict=True) if weigh]
+    return tf.add_n([weigh(y, strength) for y, (weigh, strength) in zip(outputs, kept, strict=True)])
+
+
+def _weighing(space: SearchSpace, stride: int, normalize_all: bool) -> tuple[Weigh | None, ...]:
+    """How the output of each primitive is normalised and multiplied by its strength; None for zero, which has none."""
+    each: list[Weigh | None] = []
+    for name in space.primitives:
         if name == "zero":
-            continue
-        y, pool = convolved.get(name, copies), PRIMITIVES[name].pool
-        if pool:
-            y = _side_by_side(kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride), edges)
-        if name != "skip" and not pre_activation:
-            terms.append(kernels.normalize_relu(y, strength))
-        elif name in convolved and pre_activation or normalize_all:
-            terms.append(kernels.normalize(y, strength))
+            each.append(None)
+        elif name != "skip" and not space.pre_activation:
+            each.append(kernels.normalize_relu)
+        elif normalize_all or space.pre_activation and convolutions(name, stride):
+            each.append(kernels.normalize)
         else:
-            terms.append(tf.cast(strength, x.dtype) * y)
-    return tf.add_n(terms)
+            each.append(_multiply)
+    return tuple(each)
+
+
+def _multiply(y: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+    return tf.cast(strength, y.dtype) * y
 
 
 def _convolve_all(
@@ -229,16 +276,22 @@ def _convolve_all(
 ) -> dict[str, tf.Tensor]:
     """The chains of convolutions of those primitives that have one; kernels and seeds as `kernel_shapes` orders them.
 
-    The first convolutions of all go together, because those that read the same tensor share its square. A depthwise
-    convolution reads `copies` of `x`, one for each edge; a full one makes the outputs of all edges out of `x`.
+    The first convolutions of all go together, because those that read the same tensor share its square; those of one
+    dilation read the same phases. A depthwise convolution reads `copies` of `x`, one for each edge; a full one makes
+    the outputs of all edges out of `x`.
     """
     chains = {name: chain for name in names if (chain := convolutions(name, stride))}
     links = [(name, depth) for name, chain in chains.items() for depth in range(len(chain))]
     outputs = {name: copies if chain[0][0].depthwise else x for name, chain in chains.items()}
+    once = functools.cache(lambda x, period: kernels.phases(x.deref(), period))
+
+    def phases(x: tf.Tensor, period: int) -> tuple[tf.Tensor, kernels.Map]:
+        return once(x.ref(), period)
+
     for depth in range(max(map(len, chains.values()))):
         here = [name for name, chain in chains.items() if depth < len(chain)]
         places = [links.index((name, depth)) for name in here]
-        maps = [linear_map(outputs[name], *chains[name][depth]) for name in here]
+        maps = [linear_map(outputs[name], *chains[name][depth], phases) for name in here]
         sampled = sample_linear(
             [linear for linear, _ in maps],
             [read for _, read in maps],

@@ -39,8 +39,9 @@ class Vinnas(Method):
         """The sum of KL(w), eq. (8), second term."""
         if not posteriors:
             return {"kl_weights": tf.constant(0.0)}
-        means = tf.concat([tf.reshape(mean, [-1]) for mean, _ in posteriors], axis=0)
-        log_variances = tf.concat([tf.reshape(log_variance, [-1]) for _, log_variance in posteriors], axis=0)
+        means, log_variances = (
+            tf.concat([_flat(one) for one in of_all], axis=0) for of_all in zip(*posteriors, strict=True)
+        )
         return {"kl_weights": tf.reduce_sum(kl_divergence(means, log_variances))}
 
     def alpha_terms(self, alphas: dict[str, Alphas], seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -65,3 +66,8 @@ class Vinnas(Method):
 
     def _mixing_weights(self, alpha: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(clip_zero(alpha, self._zero), axis=-1)
+
+
+def _flat(weights: tf.Tensor) -> tf.Tensor:
+    # Most are flat already, and every operation is read and optimised before the first step.
+    return weights if weights.shape.rank == 1 else tf.reshape(weights, [-1])
