@@ -1,7 +1,7 @@
 """The arithmetic that a search step spends its time on, in the form that is fast on the device at hand.
 
 Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in `tests/test_kernels.py`,
-and what is asked about sizes.
+and what deals with sizes.
 """
 
 from vinnas_tf.kernels.convolution import (
@@ -16,14 +16,14 @@ from vinnas_tf.kernels.convolution import (
 from vinnas_tf.kernels.noise import add_noise, fold_in, make_seed_generator, next_seed, split, standard_normal
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
-from vinnas_tf.kernels.sizes import Size, any_size, sizes
+from vinnas_tf.kernels.sizes import Size, call_for_any_size, sizes
 
 __all__ = [
     "Map",
     "Size",
     "add_noise",
-    "any_size",
     "avg_pool",
+    "call_for_any_size",
     "conv",
     "convolves_groups",
     "depthwise_conv",

@@ -1,6 +1,6 @@
 """Sizes of tensors, which a graph may know or not: one that does not is traced, and optimised, once for all sizes."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -14,9 +14,23 @@ def sizes(x: tf.Tensor) -> list[Size]:
     return [size or dynamic for size, dynamic in zip(x.shape, tf.unstack(tf.shape(x)), strict=True)]
 
 
-def any_size(x: tf.Tensor | None, *axes: int) -> tf.TensorSpec | None:
-    """What a function of tensors of any size knows of `x`: dtype, rank and the sizes of `axes`; None for None."""
-    return x if x is None else tf.TensorSpec([n if i in axes else None for i, n in enumerate(x.shape)], x.dtype)
+def call_for_any_size(
+    function: tf.types.experimental.PolymorphicFunction,
+    *arguments: tuple[tf.Tensor | None, tuple[int, ...]],
+    **kind: Any,
+) -> Any:
+    """Calls a graph function that is traced once for tensors of any size.
+
+    Args:
+        function: of tensors, and of `kind` by name.
+        arguments: its tensors, or None, each with the axes whose sizes it knows.
+        kind: what it is traced for anew.
+    """
+    specifications = [
+        x if x is None else tf.TensorSpec([n if i in axes else None for i, n in enumerate(x.shape)], x.dtype)
+        for x, axes in arguments
+    ]
+    return function.get_concrete_function(*specifications, **kind)(*(x for x, _ in arguments), **kind)
 
 
 def known(*of: Size) -> bool:

@@ -63,15 +63,15 @@ class Preprocess(keras.layers.Layer):
     def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Maps `x`; in training with noise from `seed` (int32 [2]), or from the convolution's own generator."""
         mean, log_variance, seed = self.convolution.noisy_weights(training, seed)
-        kind = {"stride": self.stride, "estimator": self.estimator}
-        activate_and_convolve = _activate_and_convolve.get_concrete_function(
-            kernels.any_size(x),
-            kernels.any_size(mean, 0, 1),
-            kernels.any_size(log_variance, 0, 1),
-            kernels.any_size(seed, 0),
-            **kind,
+        y = kernels.call_for_any_size(
+            _activate_and_convolve,
+            (x, ()),
+            (mean, (0, 1)),
+            (log_variance, (0, 1)),
+            (seed, (0,)),
+            stride=self.stride,
+            estimator=self.estimator,
         )
-        y = activate_and_convolve(x, mean, log_variance, seed, **kind)
         y.set_shape(self.compute_output_shape(x.shape))
         return kernels.normalize(y)
 

@@ -110,20 +110,19 @@ class MixedOp(keras.layers.Layer):
         strengths = tf.cast(strengths, tf.float32)
         mean, log_variance = (None if variable is None else stop(variable.value) for variable in weights)
         kind = {"stride": self.stride, "space": self.space.name, "estimator": self.estimator}
-        outputs_of = _outputs
         if kernels.convolves_groups(x.dtype):
-            of_any_size = [kernels.any_size(one) for one in (x, mean, log_variance)]
-            outputs_of = _outputs.get_concrete_function(
-                *of_any_size, kernels.any_size(seed, 0), kernels.any_size(strengths, 1), **kind
+            outputs = kernels.call_for_any_size(
+                _outputs, (x, ()), (mean, ()), (log_variance, ()), (seed, (0,)), (strengths, (1,)), **kind
             )
-        outputs = outputs_of(x, mean, log_variance, seed, strengths, **kind)
+        else:
+            outputs = _outputs(x, mean, log_variance, seed, strengths, **kind)
         shape = self.compute_output_shape(x.shape)
         for output in outputs:
             output.set_shape(shape)
         weighing = _weighing(self.space, self.stride, self.normalize_all)
-        of_any_size = [kernels.any_size(one, 3) for one in outputs]
-        mix = _mix.get_concrete_function(of_any_size, kernels.any_size(strengths, 1), weighing=weighing)
-        y = mix(outputs, strengths, weighing=weighing)
+        y = kernels.call_for_any_size(
+            _mix, (strengths, (1,)), *((output, (3,)) for output in outputs), weighing=weighing
+        )
         y.set_shape(shape)
         return y
 
@@ -238,7 +237,7 @@ def _outputs(
 
 # Apart from what makes the outputs, because a normalisation has to know its channels.
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-def _mix(outputs: list[tf.Tensor], strengths: tf.Tensor, *, weighing: tuple[Weigh | None, ...]) -> tf.Tensor:
+def _mix(strengths: tf.Tensor, *outputs: tf.Tensor, weighing: tuple[Weigh | None, ...]) -> tf.Tensor:
     """The sum of the outputs, each times its strength (VINNAS, eq. 3), by `_weighing`."""
     channels = outputs[0].shape[-1] // kernels.sizes(strengths)[0]
     of_channels = tf.unstack(tf.repeat(strengths, channels, axis=0), axis=1)
