@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "batch normalisation and ReLU": (
         "FusedBatchNormEx", "FusedBatchNormGradEx", "FusedBatchNormGradV3", "FusedBatchNormV3", "Relu", "ReluGrad",
     ),
-    "noise (XLA)": ("deviation", "standard_normal", "variance_gradient"),
+    "noise (XLA)": ("sample", "standard_normal"),
     "copies: slices, pads, transposes, concatenations": (
         "ConcatV2", "Fill", "Pack", "Pad", "PadV2", "Slice", "Split", "SplitV", "StridedSlice", "StridedSliceGrad",
         "Tile", "Transpose", "Unpack", "ZerosLike",

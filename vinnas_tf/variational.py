@@ -12,6 +12,7 @@ PRUNING_THRESHOLD = 3.0  # VINNAS, section V-B: weights with log lambda >= 3 are
 
 # Constants of Molchanov et al. 2017 (Variational Dropout Sparsifies Deep Neural Networks), eq. 14.
 _K1, _K2, _K3 = 0.63576, 1.8732, 1.48695
+_SMALLEST_RATIO = 1e-30  # keeps the gradient of the logarithm finite where the mean is 0; the sigmoid is 0 there
 
 
 def log_noise_ratio(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
@@ -26,7 +27,7 @@ def kl_divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     Written in r = 1 / lambda = mean^2 / variance, so that value and gradient are finite (both 0) at mean = 0.
     """
     r = tf.square(mean) * tf.exp(-log_variance)
-    return 0.5 * tf.math.log1p(r) + _K1 * (1.0 - 1.0 / (1.0 + tf.exp(-_K2) * tf.pow(r, _K3)))
+    return 0.5 * tf.math.log1p(r) + _K1 * tf.sigmoid(_K3 * tf.math.log(r + _SMALLEST_RATIO) - _K2)
 
 
 def clip_zero(alpha: tf.Tensor, zero_index: int) -> tf.Tensor:

@@ -111,6 +111,26 @@ def test_local_reparametrisation_has_the_gradients_of_its_formula(
         assert np.max(np.abs(actual - expected)) <= 1e-4 * np.max(np.abs(expected))
 
 
+def test_the_backward_pass_is_kept_one_tensor_of_an_outputs_size() -> None:
+    """Not mean, variance and noise: of a supergraph's memory most is what its backward pass reads."""
+    convolution = Convolution((1, 3))
+
+    kernel = tf.TensorSpec([1, 3, 4, 6])
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 4]), kernel, kernel])
+    def step(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        linear, read = linear_map(x, convolution, (1, 1))
+        (y,) = sample_linear([linear], [read], [mean], [variance], [tf.constant([7, 11])])
+        forward = set(y.graph.get_operations())
+        tf.gradients(tf.reduce_sum(tf.sin(y)), [x, mean, variance])
+        backward = [op for op in y.graph.get_operations() if op not in forward]
+        kept = {t.ref() for op in backward for t in op.inputs if t.op in forward} - {y.ref()}
+        assert [t.deref().shape[-1] for t in kept if t.deref().shape[:1] == [None]].count(6) == 1
+        return y
+
+    step.get_concrete_function()
+
+
 def test_a_dilated_convolution_with_another_stride_is_refused() -> None:
     with pytest.raises(ValueError, match="strides of 1 or of its dilation"):
         VariationalDepthwiseConv2D((3, 3), strides=(2, 2), dilation_rate=3)

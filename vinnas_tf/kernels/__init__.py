@@ -13,7 +13,15 @@ from vinnas_tf.kernels.convolution import (
     phases,
     pointwise_conv,
 )
-from vinnas_tf.kernels.noise import add_noise, fold_in, make_seed_generator, next_seed, split, standard_normal
+from vinnas_tf.kernels.noise import (
+    add_noise,
+    fold_in,
+    make_seed_generator,
+    next_seed,
+    sample_normal,
+    split,
+    standard_normal,
+)
 from vinnas_tf.kernels.normalization import normalize, normalize_relu
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
 from vinnas_tf.kernels.sizes import Size, call_for_any_size, sizes
@@ -36,6 +44,7 @@ __all__ = [
     "one_phase",
     "phases",
     "pointwise_conv",
+    "sample_normal",
     "sizes",
     "split",
     "standard_normal",

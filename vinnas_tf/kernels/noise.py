@@ -111,36 +111,38 @@ def standard_normal(seed: tf.Tensor, shape: tuple[int, ...] | tf.TensorShape) ->
 # Traced once for all sizes: XLA asks for the size when it compiles, TensorFlow's graph need not know it. A call
 # for each tensor: XLA compiles each loop of a program anew, however alike they are, and a program once for each size.
 @tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
-def _deviation(variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _sample(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     noise = _normal(_hash(seed, tf.shape(variance)))
-    return tf.cast(tf.sqrt(tf.cast(variance, tf.float32) + VARIANCE_FLOOR) * noise, variance.dtype)
-
-
-@tf.function(jit_compile=True, autograph=False, reduce_retracing=True)
-def _variance_gradient(upstream: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    noise = _normal(_hash(seed, tf.shape(variance)))
+    floored = tf.cast(variance, tf.float32) + VARIANCE_FLOOR
     # The root of the quotient, because XLA turns one over a root into a function that it computes slowly.
-    half_precision = tf.sqrt(0.25 / (tf.cast(variance, tf.float32) + VARIANCE_FLOOR))
-    return tf.cast(tf.cast(upstream, tf.float32) * noise * half_precision, variance.dtype)
+    slope = noise * tf.sqrt(0.25 / floored)
+    y = tf.cast(mean, tf.float32) + 2.0 * floored * slope
+    return tf.cast(y, variance.dtype), tf.cast(slope, variance.dtype)
+
+
+def sample_normal(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Samples N(mean, variance) elementwise: mean + sqrt(variance + 1e-8) * standard_normal(seed, shape).
+
+    Also returns the sample's derivative with respect to `variance`, which costs one product more while the noise is at
+    hand, and as much memory until the backward pass as the variance would. Computed in float32; `mean` and `variance`
+    share shape and dtype. No gradient flows through either result: `add_noise` is differentiable.
+    """
+    # A function called on watched tensors would also build, and run, its own gradient's intermediates.
+    results = _sample(tf.stop_gradient(mean), tf.stop_gradient(variance), seed)
+    for result in results:
+        result.set_shape(variance.shape)
+    return results
 
 
 def add_noise(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Samples N(mean, variance) elementwise: mean + sqrt(variance + 1e-8) * standard_normal(seed, shape).
+    """The sample of `sample_normal` alone, once differentiable in `mean` and `variance`.
 
-    The local reparametrisation (Kingma et al. 2015); differentiable in `mean` and `variance`, which share shape and
-    dtype. The noise is computed in float32, and drawn again for the gradient instead of kept.
+    The reparametrisation of Kingma and Welling 2014, of weights; `layers/sampling.py` has that of pre-activations.
     """
 
-    def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        of_variance = _variance_gradient(upstream, variance, seed)
-        of_variance.set_shape(variance.shape)
-        return of_variance
-
     @tf.custom_gradient
-    def deviation(copy: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        # A function called on watched tensors would also build, and run, its own gradient's intermediates.
-        return _deviation(tf.stop_gradient(copy), seed), gradient
+    def sample(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple]]:
+        y, slope = sample_normal(mean, variance, seed)
+        return y, lambda upstream: (upstream, upstream * slope)
 
-    # The mean stays outside: a custom gradient keeps all that it is given until the backward pass, and a mean is as
-    # large as all that it needs. `add_n`, because the gradient of a plain sum asks for its arguments' shapes.
-    return tf.add_n([mean, deviation(variance)])
+    return sample(mean, variance)

@@ -94,37 +94,55 @@ def sample_linear(
         variance: variances of the weights of each; None for point weights.
         seed: int32 [2], the seed of the noise of each; None for the maps with the mean weights.
     """
-    y = [one(*arguments) for one, *arguments in zip(linear, x, mean, strict=True)]
     if variance is None or seed is None:
-        return y
+        return [one(*arguments) for one, *arguments in zip(linear, x, mean, strict=True)]
     readers: dict[int, list[int]] = defaultdict(list)
     for place, read in enumerate(x):
         readers[id(read)].append(place)
-    variances: dict[int, tf.Tensor] = {}
+    sampled: dict[int, tf.Tensor] = {}
     for places in readers.values():
-        chosen = [[values[place] for place in places] for values in (linear, variance)]
-        variances.update(zip(places, _linear_of_square(x[places[0]], *chosen), strict=True))
-    return [kernels.add_noise(one, variances[place], seed[place]) for place, one in enumerate(y)]
+        chosen = [[values[place] for place in places] for values in (linear, mean, variance, seed)]
+        sampled.update(zip(places, _sample_linear_of(x[places[0]], *chosen), strict=True))
+    return [sampled[place] for place in range(len(x))]
 
 
-def _linear_of_square(x: tf.Tensor, linear: Sequence[Linear], variance: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """linear(x^2, variance) of each map, which keeps `x` for its gradient, as the mean's map does, and not x^2 too."""
+def _sample_linear_of(
+    x: tf.Tensor,
+    linear: Sequence[Linear],
+    mean: Sequence[tf.Tensor],
+    variance: Sequence[tf.Tensor],
+    seed: Sequence[tf.Tensor],
+) -> list[tf.Tensor]:
+    """Samples each map of one `x`; keeps for the gradient `x`, and not x^2 too, and one tensor for each output."""
 
-    def gradient(*upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # A map is linear in either argument. So its gradient in the weights does not depend on them, and the 2 of
-        # d(x^2) = 2 x dx can ride on the few weights instead of taking another pass over the image.
-        square, twice = tf.square(x), [2.0 * one for one in variance]
+    def apply(x: tf.Tensor, weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        return [one(x, own) for one, own in zip(linear, weights, strict=True)]
+
+    def gradients(x: tf.Tensor, weights: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor]) -> list:
         with tf.GradientTape() as tape:
-            tape.watch([square, twice])
-            y = each(square, twice)  # In a graph it is never computed: nothing asks for its value.
-        of_square, of_weights = tape.gradient(y, [square, twice], list(upstream))
-        return x * of_square, *of_weights
+            tape.watch([x, weights])
+            y = apply(x, weights)  # In a graph it is never computed: nothing asks for its value.
+        return tape.gradient(y, [x, weights], upstream)
 
-    def each(square: tf.Tensor, weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        return [one(square, own) for one, own in zip(linear, weights, strict=True)]
-
+    # One custom gradient for all that `x` goes through: it keeps what it is given until the backward pass, and each
+    # of mean, variance and noise would be as large as the output.
     @tf.custom_gradient
-    def recomputing(x: tf.Tensor, *variance: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tuple]]:
-        return each(tf.square(x), variance), gradient
+    def sample(x: tf.Tensor, *weights: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tuple]]:
+        mean, variance = weights[: len(linear)], weights[len(linear) :]
+        moments = zip(apply(x, mean), apply(tf.square(x), variance), seed, strict=True)
+        y, slopes = zip(*(kernels.sample_normal(*of_one) for of_one in moments), strict=True)
 
-    return recomputing(x, *variance)
+        def gradient(*upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            of_x, of_mean = gradients(x, mean, upstream)
+            # A map is linear in either argument. So its gradient in the weights does not depend on them, and the 2 of
+            # d(x^2) = 2 x dx can ride on the few weights instead of taking another pass over the image.
+            of_square, of_variance = gradients(
+                tf.square(x),
+                [2.0 * one for one in variance],
+                [one * slope for one, slope in zip(upstream, slopes, strict=True)],
+            )
+            return of_x + x * of_square, *of_mean, *of_variance
+
+        return list(y), gradient
+
+    return sample(x, *mean, *variance)
