@@ -32,8 +32,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "1x1 and full convolutions": (
         "Conv2D", "Conv2DBackpropFilter", "Conv2DBackpropInput", "FusedConv2D", "FusedMatMul", "MatMul",
     ),
-    "depthwise convolutions: forward": ("DepthwiseConv2dNative", "FusedDepthwiseConv2dNative"),
-    "depthwise convolutions: gradients of inputs": ("DepthwiseConv2dNativeBackpropInput",),
+    # Where the stride is 1, the gradient of an input is a convolution like the forward one.
+    "depthwise convolutions: forward, gradients of inputs": (
+        "DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropInput", "FusedDepthwiseConv2dNative",
+    ),
     "depthwise convolutions: gradients of kernels": ("DepthwiseConv2dNativeBackpropFilter",),
     "batch normalisation and ReLU": (
         "FusedBatchNormEx", "FusedBatchNormGradEx", "FusedBatchNormGradV3", "FusedBatchNormV3", "Relu", "ReluGrad",

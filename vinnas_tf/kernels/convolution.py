@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable
 from typing import TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.kernels.device import on_cpu
@@ -87,14 +88,15 @@ def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, padding: st
     and `one_phase` for equal stride and dilation.
     """
     strides = [1, stride, stride, 1]
-    if not on_cpu() or kernel.shape[1] <= _FAST_COLUMNS:
+    if not on_cpu():
         return _plain_depthwise_conv(x, kernel, strides, padding)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return (
-            tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, padding),
-            _filter_gradient(_padded(x, kernel, stride) if padding == "SAME" else x, kernel, upstream, stride),
-        )
+        if stride == 1 and padding == "SAME":  # oneDNN is faster at convolving forwards.
+            of_x = _plain_depthwise_conv(upstream, tf.reverse(kernel, [0, 1]), strides, padding)
+        else:
+            of_x = tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, padding)
+        return of_x, _filter_gradient(x, kernel, upstream, stride, padding)
 
     @tf.custom_gradient
     def depthwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:
@@ -197,13 +199,20 @@ def _padded(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     return tf.pad(x, [[0, 0], *(same_padding(shape[i + 1], kernel.shape[i], stride) for i in range(2)), [0, 0]])
 
 
-def _filter_gradient(padded: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor, stride: int) -> tf.Tensor:
-    """The gradient of a "valid" depthwise convolution with respect to `kernel`, a few columns at a time."""
+def _filter_gradient(x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
+    """The gradient of a depthwise convolution with respect to `kernel`, a few columns at a time where it is wide."""
     height, width, channels, _ = sizes(kernel)
+    strides = [1, stride, stride, 1]
+    if width <= _FAST_COLUMNS:
+        shape = [height, width, channels, 1]
+        return tf.nn.depthwise_conv2d_backprop_filter(x, shape, upstream, strides, padding)
+    padded = _padded(x, kernel, stride) if padding == "SAME" else x
     pieces = []
-    for first in range(0, width, _FAST_COLUMNS):
-        columns = min(_FAST_COLUMNS, width - first)
+    first = 0
+    # Of much the same width: a single column with a stride is slow.
+    for columns in map(len, np.array_split(range(width), -(-width // _FAST_COLUMNS))):
         seen = padded[:, :, first : first + columns - width or None]
         shape = [height, columns, channels, 1]
-        pieces.append(tf.nn.depthwise_conv2d_backprop_filter(seen, shape, upstream, [1, stride, stride, 1], "VALID"))
+        pieces.append(tf.nn.depthwise_conv2d_backprop_filter(seen, shape, upstream, strides, "VALID"))
+        first += columns
     return tf.concat(pieces, 1)

@@ -4,16 +4,23 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from vinnas_tf.kernels.convolution import subsample
 from vinnas_tf.kernels.device import on_cpu
+from vinnas_tf.kernels.sizes import sizes
 
 _ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]
 
 
 def max_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """The largest of each 3x3 neighbourhood."""
-    if stride > 1 or not on_cpu():
+    if not on_cpu():
         return tf.nn.max_pool2d(x, 3, stride, "SAME")
-    return _max_pool(x)
+    y = _max_pool(x)
+    if stride == 1:
+        return y
+    # Windows begin at the first pixel of an even side, and before that of an odd one.
+    _, height, width, _ = sizes(x)
+    return subsample(y, stride, (1 - height % 2, 1 - width % 2))
 
 
 def avg_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
