@@ -24,8 +24,10 @@ Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[[], object]:
     import tensorflow as tf
 
+    from vinnas_tf.kernels.device import share_cores
     from vinnas_tf.search import make_model
 
+    share_cores()
     tf.config.set_visible_devices([], "GPU")  # The peers, and the floor, are a CPU's.
     config = dataclasses.replace(config, estimator=estimator)
     if isinstance(config, SearchConfig):
