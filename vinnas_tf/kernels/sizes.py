@@ -3,6 +3,7 @@
 from typing import Any, TypeAlias
 
 import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
 
 Size: TypeAlias = "int | tf.Tensor"  # A size, or a scalar of the graph that holds it.
 
@@ -19,7 +20,7 @@ def call_for_any_size(
     *arguments: tuple[tf.Tensor | None, tuple[int, ...]],
     **kind: Any,
 ) -> Any:
-    """Calls a graph function that is traced once for tensors of any size.
+    """Calls a graph function that is traced once for tensors of any size; the caller knows the shapes of the results.
 
     Args:
         function: of tensors, and of `kind` by name.
@@ -30,7 +31,11 @@ def call_for_any_size(
         x if x is None else tf.TensorSpec([n if i in axes else None for i, n in enumerate(x.shape)], x.dtype)
         for x, axes in arguments
     ]
-    return function.get_concrete_function(*specifications, **kind)(*(x for x, _ in arguments), **kind)
+    concrete = function.get_concrete_function(*specifications, **kind)
+    # TensorFlow would look for the shapes of the results in all that the function holds, noise included, at each of
+    # hundreds of calls: a tenth of the time before the first step. No public name says that it need not.
+    with tf.compat.v1.get_default_graph()._attr_scope({"_disable_call_shape_inference": AttrValue(b=True)}):
+        return concrete(*(x for x, _ in arguments), **kind)
 
 
 def known(*of: Size) -> bool:
