@@ -60,7 +60,7 @@ class SearchModel(keras.Model):
     def compile(self, weight_optimizer: keras.Optimizer, alpha_optimizer: keras.Optimizer) -> None:
         """Sets the two optimizers; both are built here, so that a checkpoint holds them from the first step on."""
         # The kernels that gain by XLA compile themselves. Keras would give it the whole step on a GPU: one program of
-        # hundreds of edges, in which noise that is drawn again for the gradient can be kept instead.
+        # hundreds of edges, instead of small ones that edges of one size share.
         super().compile(jit_compile=False)
         weight_optimizer.build(self.supergraph.weight_variables)
         alpha_optimizer.build(self.supergraph.alpha_variables)
