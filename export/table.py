@@ -44,9 +44,9 @@ def describe(manifest: dict[str, Any]) -> str:
 
 
 def failures(manifest: dict[str, Any]) -> list[str]:
-    """A line for each file that failed its proof."""
+    """A line for each bar that a file missed."""
     return [
-        f"FAILED {name}: {'; '.join(entry['figures']['failures'])}"
+        f"FAILED {name}: {failure}"
         for name, entry in manifest["files"].items()
-        if entry["figures"]["failures"]
+        for failure in entry["figures"]["failures"]
     ]

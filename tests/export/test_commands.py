@@ -11,13 +11,20 @@ from digits_run import Trained, command, write_run
 from vinnas_tf.export.proof import sha256
 from vinnas_tf.export.source import read_source
 
-TFLITE = [f"tflite/{precision}.tflite" for precision in ("float32", "float16", "dynamic_int8", "full_int8")]
+# Equal answers, at least, and accuracy lost, at most, as the README promises them.
+BARS = {
+    "saved_model/1": (0.999, 0.002),
+    "tflite/float32.tflite": (0.999, 0.002),
+    "tflite/float16.tflite": (0.995, 0.002),
+    "tflite/dynamic_int8.tflite": (0.98, 0.01),
+    "tflite/full_int8.tflite": (0.98, 0.01),
+}
 
 
 def test_the_export_writes_all_that_it_promises(exported, trained):
     assert {entry.name for entry in exported.folder.iterdir()} == {"saved_model", "tflite", "manifest.json", "finished"}
     manifest = exported.manifest
-    assert list(manifest["files"]) == ["saved_model/1", *TFLITE]
+    assert list(manifest["files"]) == list(BARS)
     logits = trained.sparse.predict(trained.test.images.astype(np.float32), verbose=0)
     accuracy = np.mean(logits.argmax(axis=1) == trained.test.labels)
     assert manifest["test"] == {"images": len(trained.test), "accuracy": accuracy}
@@ -25,8 +32,11 @@ def test_the_export_writes_all_that_it_promises(exported, trained):
         assert entry["sha256"] == sha256(exported.folder / name)
         assert (exported.folder / entry["labels"]).read_text().split() == manifest["class_names"]
         figures = entry["figures"]
-        # Whether eight bits do for a network as small as this one hangs on how its training went on this machine.
-        assert figures["failures"] == [] or name == "tflite/full_int8.tflite"
+        agreement, loss = BARS[name]
+        missed = [figures["agreement"] < agreement, accuracy - figures["accuracy"] > loss].count(True)
+        assert len(figures["failures"]) == missed
+        # Whether fewer bits do for a network as small as this one hangs on how its training went on this machine.
+        assert missed == 0 or name not in ("saved_model/1", "tflite/float32.tflite")
         assert figures["images"] == len(trained.test)
         assert figures["latency"].keys() == {"1", "2"}
         assert all(0 < times["median_ms"] <= times["p95_ms"] for times in figures["latency"].values())
