@@ -24,10 +24,10 @@ Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[[], object]:
     import tensorflow as tf
 
-    from vinnas_tf.kernels.device import share_cores
+    from vinnas_tf.kernels.device import share_two_cores
     from vinnas_tf.search import make_model
 
-    share_cores()
+    share_two_cores()
     tf.config.set_visible_devices([], "GPU")  # The peers, and the floor, are a CPU's.
     config = dataclasses.replace(config, estimator=estimator)
     if isinstance(config, SearchConfig):
@@ -58,7 +58,7 @@ def _pytorch(config: Config, batches: Batches, *, frozen: bool) -> Callable[[], 
     from benchmarks.peer_network import PeerTraining
     from benchmarks.peer_search import PeerSearch
 
-    torch.set_num_threads(os.cpu_count() or 1)  # As TensorFlow does; PyTorch counts physical cores.
+    torch.set_num_threads(os.cpu_count() or 1)  # All of them; by itself PyTorch counts physical cores.
 
     weight_batch, alpha_batch = (
         (torch.tensor(images.transpose(0, 3, 1, 2)).contiguous(), torch.tensor(labels, dtype=torch.long))

@@ -35,7 +35,7 @@ from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
 from vinnas_tf.files import write_atomically, writing
 from vinnas_tf.flags import read_flags
 from vinnas_tf.genotype import Genotype
-from vinnas_tf.kernels.device import share_cores
+from vinnas_tf.kernels.device import share_two_cores
 from vinnas_tf.methods import METHODS
 from vinnas_tf.record import search_seconds
 from vinnas_tf.run_dir import is_finished, require_made_with
@@ -209,7 +209,7 @@ def main(argv: list[str] | None = None) -> None:
     first = arguments.methods[0]
     if RANDOM_PROXY in arguments.methods and (first == RANDOM_PROXY or not METHODS[known_rows()[first].method].trains):
         parser.error(f"{RANDOM_PROXY} gets the seconds of the first row: name one first that searches.")
-    share_cores()  # For the random proxy too, as every search has it.
+    share_two_cores()  # For the random proxy too, as every search has it.
     try:
         print(run(arguments))
     except ConfigError as error:

@@ -42,8 +42,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     ),
     "noise (XLA)": ("sample", "standard_normal"),
     "copies: slices, pads, transposes, concatenations": (
-        "ConcatV2", "Fill", "Pack", "Pad", "PadV2", "Slice", "Split", "SplitV", "StridedSlice", "StridedSliceGrad",
-        "Tile", "Transpose", "Unpack", "ZerosLike",
+        "ConcatV2", "Fill", "Pack", "Pad", "PadV2", "ReverseV2", "Slice", "Split", "SplitV", "StridedSlice",
+        "StridedSliceGrad", "Tile", "Transpose", "Unpack", "ZerosLike",
     ),
     "squares, products, sums": (
         "AddN", "AddV2", "BiasAdd", "BiasAddGrad", "Mean", "Mul", "Neg", "Square", "Sub", "Sum",

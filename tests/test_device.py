@@ -4,35 +4,59 @@ import sys
 
 import pytest
 
-from vinnas_tf.kernels.device import share_cores
+from vinnas_tf import search, train
+from vinnas_tf.kernels.device import share_two_cores
+
+VARIABLE = "TF_NUM_INTRAOP_THREADS"
+ON_TWO_CORES = "import os; os.sched_getaffinity = lambda _: {0, 1}\n"
 
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Where `share_cores` leaves its word for TensorFlow; empty of it, and as it was afterwards."""
-    monkeypatch.setattr(os, "environ", {key: value for key, value in os.environ.items() if "INTRAOP" not in key})
+    """The environment without a word on threads, for as long as the test runs."""
+    monkeypatch.setattr(os, "environ", {key: value for key, value in os.environ.items() if key != VARIABLE})
     return os.environ
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (3, "1"), (8, "4")])
-def test_an_operation_has_half_of_the_cores_that_the_process_may_use(environment, monkeypatch, cores, threads):
+@pytest.mark.parametrize(("cores", "threads"), [(1, None), (2, "1"), (8, None)])
+def test_only_two_cores_are_shared(environment, monkeypatch, cores, threads):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
-    share_cores()
-    assert environment["TF_NUM_INTRAOP_THREADS"] == threads
-
-
-def test_threads_that_the_user_asked_for_stay(environment):
-    environment["TF_NUM_INTRAOP_THREADS"] = "7"
-    share_cores()
-    assert environment["TF_NUM_INTRAOP_THREADS"] == "7"
+    share_two_cores()
+    assert environment.get(VARIABLE) == threads
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="this system does not list a process's threads")
-def test_tensorflow_has_the_threads_that_it_is_told_of():
-    program = "import os, tensorflow as tf; tf.square(tf.ones([4])); print(len(os.listdir('/proc/self/task')))"
+def test_tensorflow_gives_an_operation_one_of_two_cores_unless_the_user_says_otherwise():
+    program = (
+        "from vinnas_tf.kernels.device import share_two_cores\nshare_two_cores()\n"
+        "import tensorflow as tf; tf.square(tf.ones([4])); print(len(os.listdir('/proc/self/task')))"
+    )
 
-    def threads(of_an_operation: int) -> int:
-        asked = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(of_an_operation)}
-        return int(subprocess.run([sys.executable, "-c", program], env=asked, capture_output=True, check=True).stdout)
+    def threads(**asked: str) -> int:
+        environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+        environment |= {"CUDA_VISIBLE_DEVICES": "-1", **asked}
+        command = [sys.executable, "-c", ON_TWO_CORES + program]
+        return int(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
 
-    assert threads(4) == threads(1) + 3
+    assert threads() == threads(**{VARIABLE: "1"}) == threads(**{VARIABLE: "4"}) - 3
+
+
+class DataAreRead(Exception):
+    """Raised instead."""
+
+
+@pytest.mark.parametrize(
+    ("module", "flags"),
+    [(search, []), (train, ["--genotype=docs/records/mnist_laptop/seed-31/train/genotype.json"])],
+)
+def test_commands_share_the_cores_before_they_read_data(environment, monkeypatch, repository, module, flags):
+    """For reading data computes with TensorFlow, which then has its threads."""
+
+    def read(*_):
+        raise DataAreRead(environment.get(VARIABLE))
+
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setattr(module, "load_train", read)
+    with pytest.raises(DataAreRead, match="^1$"):
+        module.main(flags)

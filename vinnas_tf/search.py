@@ -34,7 +34,7 @@ from vinnas_tf.drawing import draw_cells
 from vinnas_tf.estimate import estimate
 from vinnas_tf.flags import preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
-from vinnas_tf.kernels.device import on_cpu, share_cores
+from vinnas_tf.kernels.device import on_cpu, share_two_cores
 from vinnas_tf.methods import make_method
 from vinnas_tf.posterior import Posterior
 from vinnas_tf.posterior_plot import draw_posterior
@@ -168,7 +168,7 @@ def main(argv: list[str]) -> None:
     settings = read_flags(argv, DataConfig, SearchConfig, RunConfig, command="search", usage=__doc__)
     data, config, where = settings[DataConfig], settings[SearchConfig], settings[RunConfig]
     make_method(config)  # An unknown method is told before the data is read.
-    share_cores()
+    share_two_cores()
     dataset = load_train(data, config.seed)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, config.method, config.seed)
     with RunDir(

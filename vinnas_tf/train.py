@@ -28,7 +28,7 @@ from vinnas_tf.data import Dataset, load_train
 from vinnas_tf.epochs import run_epochs
 from vinnas_tf.flags import Inherited, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
-from vinnas_tf.kernels.device import share_cores
+from vinnas_tf.kernels.device import share_two_cores
 from vinnas_tf.network import build_network
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, stage_record
 from vinnas_tf.sources import open_source
@@ -119,7 +119,7 @@ def main(argv: list[str]) -> None:
     source = Path(config.genotype or Path(where.run_dir) / "search" / "genotype.json")
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
-    share_cores()
+    share_two_cores()
     dataset = load_train(data, config.seed)
     with RunDir(
         path,

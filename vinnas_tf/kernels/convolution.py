@@ -82,7 +82,7 @@ def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, padding: str = "SAME") -> tf.Tensor:
-    """Convolves each channel on its own, with a kernel [height, width, channels, 1] of odd height and width.
+    """Convolves each channel on its own, with a kernel [height, width, channels, 1].
 
     `stride` is that of both axes; `padding` is "SAME", or "VALID" for what is padded already. `phases` is for dilation,
     and `one_phase` for equal stride and dilation.
@@ -92,7 +92,8 @@ def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, padding: st
         return _plain_depthwise_conv(x, kernel, strides, padding)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if stride == 1 and padding == "SAME":  # oneDNN is faster at convolving forwards.
+        # Padded alike on both sides, it is a convolution with the kernel turned round; oneDNN is faster at those.
+        if stride == 1 and padding == "SAME" and all(size % 2 for size in kernel.shape[:2]):
             of_x = _plain_depthwise_conv(upstream, tf.reverse(kernel, [0, 1]), strides, padding)
         else:
             of_x = tf.nn.depthwise_conv2d_backprop_input(tf.shape(x), kernel, upstream, strides, padding)

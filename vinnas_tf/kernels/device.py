@@ -1,4 +1,4 @@
-"""What depends on the device at hand: which form of a kernel runs, and how operations share a processor's cores."""
+"""What depends on the device at hand: which form of a kernel runs, and how operations share two cores."""
 
 import functools
 import os
@@ -12,12 +12,13 @@ def on_cpu() -> bool:
     return not tf.config.list_logical_devices("GPU")
 
 
-def share_cores() -> None:
-    """Has operations run side by side on half of the cores each, instead of each on all of them.
+def share_two_cores() -> None:
+    """On two cores, has operations run in pairs, on a thread each, instead of all of them on a pool of two threads.
 
-    A supergraph always has several operations that don't wait for each other, and a pair of them on two cores is done
-    earlier than one after the other, whose threads wait for each other a hundred times as often. An environment that
-    has TF_NUM_INTRAOP_THREADS stays as it is, and so does a process in which TensorFlow has computed before.
+    A supergraph always has several operations that do not wait for each other. Where each takes both cores, its threads
+    wait for one another a hundred times as often. With more cores nothing was tried, and nothing is changed. A value of
+    TF_NUM_INTRAOP_THREADS in the environment stays. To be called before TensorFlow computes; later it has no effect.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores // 2)))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cores == 2:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
