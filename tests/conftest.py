@@ -1,6 +1,7 @@
 """What every test may rely on."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import vinnas_tf  # noqa: F401  # Before TensorFlow, as every command does.
 import tensorflow as tf
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A shell starts what runs in its background deaf to Ctrl-C, and so would be the commands that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 tf.config.experimental.enable_tensor_float_32_execution(False)  # On a GPU its products have an error of 1e-3.
 
 
