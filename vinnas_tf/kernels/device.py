@@ -16,8 +16,8 @@ def share_two_cores() -> None:
     """On two cores, has operations run in pairs, on a thread each, instead of all of them on a pool of two threads.
 
     A supergraph always has several operations that do not wait for each other. Where each takes both cores, its threads
-    wait for one another a hundred times as often. With more cores nothing was tried, and nothing is changed. A value of
-    TF_NUM_INTRAOP_THREADS in the environment stays. To be called before TensorFlow computes; later it has no effect.
+    keep waiting for one another. With more cores nothing was tried, and nothing is changed. A TF_NUM_INTRAOP_THREADS
+    in the environment stays. To be called before TensorFlow computes; later it has no effect.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cores == 2:
