@@ -33,7 +33,7 @@ def call_for_any_size(
     ]
     concrete = function.get_concrete_function(*specifications, **kind)
     # TensorFlow would look for the shapes of the results in all that the function holds, noise included, at each of
-    # hundreds of calls: a tenth of the time before the first step. No public name says that it need not.
+    # hundreds of calls, which takes long. No public name says that it need not.
     with tf.compat.v1.get_default_graph()._attr_scope({"_disable_call_shape_inference": AttrValue(b=True)}):
         return concrete(*(x for x, _ in arguments), **kind)
 
