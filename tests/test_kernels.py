@@ -149,7 +149,7 @@ def test_groups_are_convolved_each_on_its_own(kernel_size, stride, dtype):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("pool", ["max", "avg"])
 @pytest.mark.usefixtures("forms")
 def test_pools_equal_tensorflow(pool, stride, size):

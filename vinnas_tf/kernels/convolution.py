@@ -6,11 +6,11 @@ graph the sizes of images, and the channels of a kernel, may be unknown; those o
 """
 
 import functools
+import itertools
 import platform
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.kernels.device import on_cpu
@@ -208,12 +208,12 @@ def _filter_gradient(x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor, strid
         shape = [height, width, channels, 1]
         return tf.nn.depthwise_conv2d_backprop_filter(x, shape, upstream, strides, padding)
     padded = _padded(x, kernel, stride) if padding == "SAME" else x
+    count = _ceil(width, _FAST_COLUMNS)
+    # Pieces of much the same width: a single column with a stride is slow.
+    bounds = [_ceil(width * piece, count) for piece in range(count + 1)]
     pieces = []
-    first = 0
-    # Of much the same width: a single column with a stride is slow.
-    for columns in map(len, np.array_split(range(width), -(-width // _FAST_COLUMNS))):
-        seen = padded[:, :, first : first + columns - width or None]
-        shape = [height, columns, channels, 1]
+    for first, after in itertools.pairwise(bounds):
+        seen = padded[:, :, first : after - width or None]
+        shape = [height, after - first, channels, 1]
         pieces.append(tf.nn.depthwise_conv2d_backprop_filter(seen, shape, upstream, strides, "VALID"))
-        first += columns
     return tf.concat(pieces, 1)

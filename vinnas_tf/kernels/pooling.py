@@ -1,10 +1,10 @@
-"""3x3 pooling with "same" padding and stride 1 or 2, images [batch, height, width, channels]."""
+"""3x3 pooling with "same" padding, images [batch, height, width, channels]."""
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
-from vinnas_tf.kernels.convolution import subsample
+from vinnas_tf.kernels.convolution import same_padding, subsample
 from vinnas_tf.kernels.device import on_cpu
 from vinnas_tf.kernels.sizes import sizes
 
@@ -13,14 +13,11 @@ _ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]
 
 def max_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """The largest of each 3x3 neighbourhood."""
-    if stride > 2 or not on_cpu():
+    if not on_cpu():
         return tf.nn.max_pool2d(x, 3, stride, "SAME")
-    y = _max_pool(x)
-    if stride == 1:
-        return y
-    # Windows begin at the first pixel of an even side, and before that of an odd one.
-    _, height, width, _ = sizes(x)
-    return subsample(y, stride, (1 - height % 2, 1 - width % 2))
+    # The middle of the first window is its second pixel, less the zeros before the image.
+    row, column = (1 - same_padding(size, 3, stride)[0] for size in sizes(x)[1:3])
+    return subsample(_max_pool(x), stride, (row, column))
 
 
 def avg_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
