@@ -8,7 +8,6 @@ from vinnas_tf import search, train
 from vinnas_tf.kernels.device import share_two_cores
 
 VARIABLE = "TF_NUM_INTRAOP_THREADS"
-ON_TWO_CORES = "import os; os.sched_getaffinity = lambda _: {0, 1}\n"
 
 
 @pytest.fixture
@@ -28,6 +27,7 @@ def test_only_two_cores_are_shared(environment, monkeypatch, cores, threads):
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="this system does not list a process's threads")
 def test_tensorflow_gives_an_operation_one_of_two_cores_unless_the_user_says_otherwise():
     program = (
+        "import os; os.sched_getaffinity = lambda _: {0, 1}\n"
         "from vinnas_tf.kernels.device import share_two_cores\nshare_two_cores()\n"
         "import tensorflow as tf; tf.square(tf.ones([4])); print(len(os.listdir('/proc/self/task')))"
     )
@@ -35,7 +35,7 @@ def test_tensorflow_gives_an_operation_one_of_two_cores_unless_the_user_says_oth
     def threads(**asked: str) -> int:
         environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
         environment |= {"CUDA_VISIBLE_DEVICES": "-1", **asked}
-        command = [sys.executable, "-c", ON_TWO_CORES + program]
+        command = [sys.executable, "-c", program]
         return int(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
 
     assert threads() == threads(**{VARIABLE: "1"}) == threads(**{VARIABLE: "4"}) - 3

@@ -35,8 +35,13 @@ def test_the_export_writes_all_that_it_promises(exported, trained):
         agreement, loss = BARS[name]
         missed = [figures["agreement"] < agreement, accuracy - figures["accuracy"] > loss].count(True)
         assert len(figures["failures"]) == missed
-        # Whether fewer bits do for a network as small as this one hangs on how its training went on this machine.
-        assert missed == 0 or name not in ("saved_model/1", "tflite/float32.tflite")
+        # Rounding in the training of so small a network decides whether eight bits do for it, and about single images:
+        # one is more than 0.2 points already.
+        if name in ("saved_model/1", "tflite/float32.tflite"):
+            assert missed == 0
+        elif name != "tflite/full_int8.tflite":
+            assert figures["agreement"] >= agreement
+            assert accuracy - figures["accuracy"] <= max(loss, 1.01 / len(trained.test))
         assert figures["images"] == len(trained.test)
         assert figures["latency"].keys() == {"1", "2"}
         assert all(0 < times["median_ms"] <= times["p95_ms"] for times in figures["latency"].values())
