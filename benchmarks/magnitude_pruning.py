@@ -29,8 +29,9 @@ import keras
 import tensorflow as tf
 
 from benchmarks.command import make_parser
+from vinnas_tf.batches import training_batches
 from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
-from vinnas_tf.data import load_test, load_train, training_batches
+from vinnas_tf.data import load_test, load_train
 from vinnas_tf.evaluation import choose_batch_statistics, evaluate
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from benchmarks.nasbench201_table import cell_code
+from vinnas_tf.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.config import DataConfig, SearchConfig, TrainConfig
-from vinnas_tf.data import Normalization, evaluation_batches, load_train, split_halves, training_batches
+from vinnas_tf.data import load_train, split_halves
 from vinnas_tf.evaluation import evaluate
 from vinnas_tf.files import write_atomically
 from vinnas_tf.flags import read_flags

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ import vinnas_tf  # noqa: F401  # Before TensorFlow, as every command does.
 import tensorflow as tf
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# What is remembered of pictures is the tests' own, and that of the commands that they start.
+_CACHE = tempfile.TemporaryDirectory()
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 # A shell starts what runs in its background deaf to Ctrl-C, and so would be the commands that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 tf.config.experimental.enable_tensor_float_32_execution(False)  # On a GPU its products have an error of 1e-3.

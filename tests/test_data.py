@@ -1,27 +1,14 @@
-"""Loading, splits and batches, with NumPy as the reference."""
+"""Loading and splits, with NumPy as the reference."""
 
 import hashlib
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from vinnas_tf.config import AUGMENTATIONS, ConfigError, DataConfig
-from vinnas_tf.data import (
-    ImageSet,
-    Normalization,
-    evaluation_batches,
-    hold_out,
-    load_test,
-    load_train,
-    split_halves,
-    training_batches,
-)
-
-# Those that may leave an image as it is. Affine and elastic maps never do, and would hide it if the others stood still.
-AT_TIMES = ("crop", "flip", "erase")
+from vinnas_tf.config import ConfigError, DataConfig
+from vinnas_tf.data import ImageSet, hold_out, load_test, load_train, split_halves
+from vinnas_tf.splits import uniform
 
 
 def numbered(count, shape=(8, 8, 3), classes=4):
@@ -31,26 +18,6 @@ def numbered(count, shape=(8, 8, 3), classes=4):
     return ImageSet(images, np.arange(count, dtype=np.int32) % classes)
 
 
-IDENTITY = Normalization((0.0, 0.0, 0.0), (1 / 255,) * 3)  # Leaves 0..255 as it is.
-
-
-def stream(images, *, batch_size=8, normalization=IDENTITY, augment=(), seed=3, first_epoch=0, epochs=1):
-    return training_batches(
-        images,
-        batch_size=batch_size,
-        normalization=normalization,
-        augment=augment,
-        seed=seed,
-        first_epoch=first_epoch,
-        epochs=epochs,
-    )
-
-
-def collect(batches):
-    x, y = zip(*batches.as_numpy_iterator(), strict=True)
-    return np.stack(x), np.stack(y)
-
-
 def error(call, *arguments, **settings):
     with pytest.raises(ConfigError) as caught:
         call(*arguments, **settings)
@@ -58,43 +25,50 @@ def error(call, *arguments, **settings):
     return str(caught.value)
 
 
-def test_digits_are_split_into_fixed_stratified_parts():
-    train, test = load_train(DataConfig(), 0), load_test(DataConfig())
-    digits = load_digits()
-    assert train.class_names == tuple("0123456789")
-    assert len(train.train) == 1438 and len(test) == 359
-    both = np.concatenate([train.train.images, test.images])[..., 0].reshape(-1, 64)
-    reference = np.rint(digits.data * 255 / 16).astype(np.uint8)
-    assert sorted(map(bytes, both)) == sorted(map(bytes, reference))
-    share = np.bincount(test.labels) / np.bincount(digits.target)
-    assert (abs(share - 0.2) < 0.01).all()
-    label_of = {bytes(image): label for image, label in zip(reference, digits.target, strict=True)}
-    for part in (train.train, test):
+@pytest.fixture(scope="module")
+def digits():
+    return load_train(DataConfig(), 0)
+
+
+def test_digits_are_split_into_fixed_parts(digits):
+    test, reference = load_test(DataConfig()), load_digits()
+    assert digits.class_names == tuple("0123456789")
+    both = np.concatenate([digits.train.images, test.images])[..., 0].reshape(-1, 64)
+    pixels = np.rint(reference.data * 255 / 16).astype(np.uint8)
+    assert sorted(map(bytes, both)) == sorted(map(bytes, pixels))
+    assert (len(digits.train), len(test)) == (1438, 359)
+    assert (abs(np.bincount(test.labels) / np.bincount(reference.target) - 0.2) < 0.01).all()
+    label_of = {bytes(image): label for image, label in zip(pixels, reference.target, strict=True)}
+    for part in (digits.train, test):
         assert [label_of[image.tobytes()] for image in part.images] == part.labels.tolist()
-    assert load_train(DataConfig(), 9).fingerprint == train.fingerprint
+    assert load_train(DataConfig(), 9).fingerprint == digits.fingerprint
 
 
-def test_a_fraction_is_stratified_and_seeded():
+def test_a_fraction_is_stratified_and_seeded(digits):
     config = DataConfig(data_fraction=0.25)
     first, again, other = (load_train(config, seed) for seed in (1, 1, 2))
-    assert len(first.train) == 360  # Of 1,438.
-    full = np.bincount(load_train(DataConfig(), 0).train.labels)
-    assert (abs(np.bincount(first.train.labels) - full / 4) < 1).all()
+    assert len(first.train) == round(len(digits.train) / 4)
+    assert (abs(np.bincount(first.train.labels) - np.bincount(digits.train.labels) / 4) < 1).all()
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
-def test_the_fingerprint_covers_pixels_and_labels():
-    train = load_train(DataConfig(), 0)
-    digest = hashlib.sha256(b"(1438, 8, 8, 1)" + train.train.images.tobytes() + train.train.labels.tobytes())
-    assert train.fingerprint == digest.hexdigest()
+def test_the_fingerprint_covers_pixels_and_labels(digits):
+    train = digits.train
+    shape = repr((len(train), 8, 8, 1)).encode()
+    assert digits.fingerprint == hashlib.sha256(shape + train.images.tobytes() + train.labels.tobytes()).hexdigest()
 
 
-def test_images_are_resized_to_image_size():
-    images = load_train(DataConfig(image_size=16), 0).train.images
-    small = load_train(DataConfig(), 0).train.images
-    assert images.shape == (1438, 16, 16, 1)
-    blocks = images.reshape(1438, 8, 2, 8, 2).mean(axis=(2, 4))
-    assert np.corrcoef(blocks.ravel(), small.ravel())[0, 1] > 0.97
+def test_images_are_resized_to_image_size(digits):
+    resized = load_train(DataConfig(image_size=16), 0).train
+    assert resized.images.shape == (len(digits.train), 16, 16, 1)
+    assert (resized.digests == digits.train.digests).all()  # Of the images as they were.
+    blocks = resized.images.reshape(-1, 8, 2, 8, 2).mean(axis=(2, 4))
+    assert np.corrcoef(blocks.ravel(), digits.train.images.ravel())[0, 1] > 0.97
+
+
+def test_the_order_mixes_the_classes(digits):
+    runs = 1 + np.count_nonzero(np.diff(digits.train.labels))
+    assert runs > 0.8 * len(digits.train)  # Of ten classes in random order nine tenths are expected.
 
 
 def test_too_little_of_a_class_is_refused():
@@ -120,116 +94,43 @@ def test_halves_are_equal_disjoint_stratified_and_seeded(count):
     assert (split_halves(images, 1)[1].images != alpha.images).any()
 
 
-def test_hold_out_keeps_the_class_shares():
-    rest, held_out = hold_out(numbered(80), 0.1, 0)
-    assert np.bincount(held_out.labels).tolist() == [2] * 4
-    assert np.bincount(rest.labels).tolist() == [18] * 4
-    assert sorted([*rest.images[:, 0, 0, 0], *held_out.images[:, 0, 0, 0]]) == list(range(80))
+def test_halves_share_no_picture():
+    images = numbered(60)
+    images = ImageSet(np.concatenate([images.images] * 2), np.concatenate([images.labels] * 2))  # Each picture twice.
+    weight, alpha = split_halves(images, 0)
+    assert 0 < len(weight) == len(alpha)
+    assert not {image.tobytes() for image in weight.images} & {image.tobytes() for image in alpha.images}
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_normalization_statistics_are_numpys(channels):
-    images = numbered(50, (8, 6, channels))
-    normalization = Normalization.of(images)
-    scaled = images.images.astype(np.float64) / 255
-    np.testing.assert_allclose(normalization.mean, scaled.mean(axis=(0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(normalization.std, scaled.std(axis=(0, 1, 2)), rtol=1e-12)
+def test_held_out_images_stay_held_out_when_others_come():
+    images = numbered(200)
+    parts = {}
+    for count in (150, 200):
+        rest, held_out = hold_out(images.take(np.arange(count)), 0.2, 3)
+        assert sorted([*rest.names, *held_out.names]) == sorted(images.names[:count])
+        assert 0.1 < len(held_out) / count < 0.3 and set(held_out.labels) == {0, 1, 2, 3}
+        parts[count] = set(held_out.names)
+    assert parts[150] == {name for name in parts[200] if int(name) < 150}
+    assert set(hold_out(images, 0.2, 4)[1].names) != parts[200]
+    assert len(hold_out(images, 0.0, 3)[1]) == 0
 
 
-def test_a_constant_channel_stays_finite():
-    images = numbered(20)
-    images.images[..., 1] = 9
-    ((x, _),) = evaluation_batches(images, batch_size=20, normalization=Normalization.of(images))
-    assert (abs(x.numpy()[..., 1]) < 1e-6).all()
+def test_a_copy_is_not_held_out():
+    images = numbered(100)
+    twice = ImageSet(np.concatenate([images.images] * 2), np.concatenate([images.labels] * 2))
+    rest, held_out = hold_out(twice, 0.3, 0)
+    assert len(held_out) > 0
+    assert not {image.tobytes() for image in rest.images} & {image.tobytes() for image in held_out.images}
 
 
-def test_evaluation_batches_are_in_order_normalised_and_complete():
-    images = numbered(21)
-    normalization = Normalization((0.1, 0.5, 0.7), (0.2, 0.3, 0.4))
-    batches = list(evaluation_batches(images, batch_size=8, normalization=normalization).as_numpy_iterator())
-    assert [len(y) for _, y in batches] == [8, 8, 5]
-    x, y = (np.concatenate(part) for part in zip(*batches, strict=True))
-    assert x.dtype == np.float32 and y.dtype == np.int32
-    np.testing.assert_allclose(x, (images.images / 255 - [0.1, 0.5, 0.7]) / [0.2, 0.3, 0.4], atol=1e-5)
-    assert (y == images.labels).all()
+def test_draws_for_different_ends_are_independent():
+    # Were they not, images kept from the test would never be held out.
+    names = [str(number) for number in range(4000)]
+    test, held_out = (uniform(names, 0, purpose) < 0.2 for purpose in ("test", "held out"))
+    assert abs(np.mean(held_out[~test]) - 0.2) < 0.03
 
 
-def test_training_batches_normalise_and_erase_to_the_mean():
-    images = numbered(64)
-    normalization = Normalization.of(images)
-    x, y = collect(stream(images, normalization=normalization))
-    assert x.dtype == np.float32 and y.dtype == np.int32
-    ids = np.rint((x[..., 0, 0, 0] * normalization.std[0] + normalization.mean[0]) * 255).astype(int)
-    expected = (images.images[ids] / 255 - normalization.mean) / normalization.std
-    np.testing.assert_allclose(x, expected, atol=1e-4)
-    erased, _ = collect(stream(images, normalization=normalization, augment=("erase",)))
-    assert (abs(erased) < 1e-5).all(axis=-1).mean() > 0.02
-    assert (abs(x) < 1e-5).all(axis=-1).mean() == 0
-
-
-def test_every_epoch_takes_each_image_at_most_once_in_an_order_of_its_own():
-    x, y = collect(stream(numbered(45), epochs=3))  # 5 batches of 8 an epoch; 5 images remain.
-    assert x.shape == (15, 8, 8, 8, 3)
-    ids = np.rint(x[..., 0, 0, 0]).astype(int)
-    assert (y == ids % 4).all()
-    epochs = ids.reshape(3, 40)
-    assert all(len(set(epoch)) == 40 for epoch in epochs)
-    assert (epochs[0] != epochs[1]).mean() > 0.8 and (epochs[1] != epochs[2]).mean() > 0.8
-    assert (np.diff(epochs[0]) < 0).any()
-    assert len({frozenset(epoch) for epoch in epochs}) > 1  # Other images remain each time.
-
-
-@pytest.mark.parametrize("augment", [(), AUGMENTATIONS])
-def test_a_stream_from_epoch_3_is_the_tail_of_one_from_0(augment):
-    images = numbered(45)
-    whole, tail = (collect(stream(images, augment=augment, first_epoch=first, epochs=5)) for first in (0, 3))
-    for everything, rest in zip(whole, tail, strict=True):
-        assert everything[15:].tobytes() == rest.tobytes()
-
-
-def test_the_stream_does_not_depend_on_threads_or_batch_size():
-    images = numbered(64)
-    streams = []
-    for threads, batch_size in ((1, 8), (8, 8), (3, 16)):
-        options = tf.data.Options()
-        options.threading.private_threadpool_size = threads
-        x, y = collect(stream(images, batch_size=batch_size, augment=AUGMENTATIONS, epochs=2).with_options(options))
-        streams.append((x.tobytes(), y.tobytes()))
-    assert len(set(streams)) == 1
-
-
-@pytest.mark.parametrize(("augment", "share"), [(AT_TIMES, 0.9), (("affine",), 0.99), (("elastic",), 0.99)])
-def test_augmentation_differs_between_epochs_seeds_and_images(augment, share):
-    same = ImageSet(np.repeat(numbered(1).images, 64, axis=0), np.zeros(64, np.int32))
-    same.images[:, ::2] = 200
-    x, _ = collect(stream(same, augment=augment, epochs=2))
-    first, second = x.reshape(2, 64, -1)
-    assert len(np.unique(first, axis=0)) > 40
-    assert (first != second).any(axis=1).mean() > share
-    other, _ = collect(stream(same, augment=augment, seed=4))
-    assert (first != other.reshape(64, -1)).any(axis=1).mean() > share
-
-
-def test_seeds_may_exceed_32_bits():
-    images = numbered(16)
-    x = [collect(stream(images, seed=seed, augment=AUGMENTATIONS))[0].tobytes() for seed in (2**32 + 1, 1)]
-    assert x[0] != x[1]
-
-
-def test_the_number_of_batches_is_known():
-    assert stream(numbered(45), first_epoch=2, epochs=5).cardinality().numpy() == 15
-
-
-def test_fewer_images_than_a_batch_are_refused():
-    assert "--batch_size=8" in error(stream, numbered(7))
-
-
-def test_batches_stay_float32_under_mixed_precision():
-    images = numbered(16)
-    plain, _ = collect(stream(images, augment=AUGMENTATIONS))
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        mixed, _ = collect(stream(images, augment=AUGMENTATIONS))
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-    assert mixed.dtype == np.float32 and mixed.tobytes() == plain.tobytes()
+def test_labels_have_names_that_a_file_can_hold(tmp_path):
+    for name in ("cat", "dog\nbird"):
+        (tmp_path / name).mkdir()
+    assert "'dog\\nbird'" in error(load_train, DataConfig(dataset=f"folder:{tmp_path}"), 0)

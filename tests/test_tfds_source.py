@@ -9,8 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from vinnas_tf.config import ConfigError, DataConfig
-from vinnas_tf.data import load_test, load_train
-from vinnas_tf.sources import open_source
+from vinnas_tf.data import load_test, load_train, open_source
 
 PREPARED: list[str] = []  # Names of the sets below, each time one is generated.
 COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250))
@@ -196,9 +195,20 @@ def test_real_mnist(tfds_data_dir):
     test = load_test(config("mnist", tfds_data_dir))
     assert test.images.shape == (10000, 28, 28, 1)
     assert np.bincount(test.labels).tolist() == counts
-    source = open_source(config("mnist", tfds_data_dir), "train")
+    source = open_source(config("mnist", tfds_data_dir))
     assert source.class_names == tuple("0123456789")
-    assert np.bincount(source.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(source.open("train").labels).tolist() == [
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
 
 
 def test_real_cifar10(tfds_data_dir):

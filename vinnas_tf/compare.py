@@ -28,13 +28,13 @@ from vinnas_tf.comparison import Result, from_csv, summarize, to_csv, to_markdow
 from vinnas_tf.comparison_plot import draw_comparison
 from vinnas_tf.config import CompareConfig, ConfigError, DataConfig, SearchConfig, TrainConfig, require
 from vinnas_tf.console import duration, warn_of_idle_cells
+from vinnas_tf.data import open_source
 from vinnas_tf.files import write_atomically
 from vinnas_tf.flags import preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.methods import METHODS
 from vinnas_tf.record import search_seconds
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, is_finished, require_made_with
-from vinnas_tf.sources import open_source
 from vinnas_tf.space import SPACES
 from vinnas_tf.train import handed_on
 
@@ -242,7 +242,7 @@ def main(argv: list[str]) -> None:
             results = from_csv(run.file("comparison.csv").read_text(encoding="utf-8"))
         else:
             # The first search reads the training images at once; of the test images it is told now and not hours later.
-            open_source(resolve(Stage(config.methods[0], config.first_seed, "train"), config, path)[0], "test")
+            open_source(resolve(Stage(config.methods[0], config.first_seed, "train"), config, path)[0]).open("test")
             title = f"Compare in {path}: {', '.join(config.methods)}; seeds: {config.seeds}, from {config.first_seed}."
             print(textwrap.fill(title, 80, break_on_hyphens=False))
             results = compare(config, run)

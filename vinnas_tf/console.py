@@ -13,6 +13,7 @@ import keras
 from vinnas_tf.data import Dataset
 from vinnas_tf.files import Value
 from vinnas_tf.genotype import Genotype
+from vinnas_tf.image_notes import counts
 from vinnas_tf.space import SPACES
 
 
@@ -87,11 +88,16 @@ would keep, being below the threshold of log lambda, and their share.""",
 def introduce(title: str, preset: str, dataset: Dataset, *settings: Any) -> str:
     """What a command is about to do, in lines of at most 80 columns: title and preset, the images, all settings."""
     count, height, width, channels = dataset.train.images.shape
-    images = f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes."
+    images = [
+        f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes: "
+        f"{counts(dataset.class_names, dataset.train.labels)}.",
+        *dataset.notes,
+    ]
     values = {name: value for config in settings for name, value in dataclasses.asdict(config).items()}
     words = [f"{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in values.items()]
     wrapped = textwrap.wrap("  ".join(words), 80, break_on_hyphens=False, break_long_words=False)
-    return "\n".join([title + (f", preset {preset}" if preset else ""), images, *wrapped])
+    told = [textwrap.fill(line, 80, break_on_hyphens=False) for line in images]
+    return "\n".join([title + (f", preset {preset}" if preset else ""), *told, *wrapped])
 
 
 def describe(genotype: Genotype) -> str:
@@ -117,6 +123,34 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Counter:
+    """Tells how many of a number of things are done: live on a terminal, elsewhere at each tenth of many.
+
+    Call it with how many are done, of how many.
+
+    Args:
+        what: the things, such as "pictures are checked".
+    """
+
+    _FEW = 1000  # So few are no news in a log.
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.live = sys.stdout is not None and sys.stdout.isatty()
+        self.started = time.monotonic()
+
+    def __call__(self, done: int, of: int) -> None:
+        """Tells that `done` are done."""
+        left = (time.monotonic() - self.started) / done * (of - done)
+        text = f"{done:,} of {of:,} {self.what}, {duration(left)} left"
+        if self.live and done < of:
+            print(f"\r{text:<79}", end="", flush=True)
+        elif self.live:
+            print("\r" + " " * 79 + "\r", end="", flush=True)
+        elif of >= self._FEW and done % (of // 10) == 0:
+            print(text, flush=True)
 
 
 class Watch(keras.callbacks.Callback):

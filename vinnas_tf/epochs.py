@@ -5,11 +5,11 @@ from pathlib import Path
 
 import keras
 
+from vinnas_tf.batches import evaluation_batches, training_batches
 from vinnas_tf.callbacks import TrainRecorder
 from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.console import TRAIN_TABLE, Watch
-from vinnas_tf.data import evaluation_batches, training_batches
 from vinnas_tf.files import read_metrics
 from vinnas_tf.pruning import count_parameters, total
 from vinnas_tf.train_model import TrainModel

@@ -36,11 +36,11 @@ RESULTS = {
 OUTPUTS = {
     "search": (
         "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
-        "tensorboard", "checkpoints",
+        "images.csv", "tensorboard", "checkpoints",
     ),
     "train": (
         "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",
-        "threshold.png", "threshold.csv", "tensorboard", "checkpoints", "fine_tuning",
+        "threshold.png", "threshold.csv", "images.csv", "tensorboard", "checkpoints", "fine_tuning",
         "magnitude_pruning", "magnitude_pruning.json",
     ),
     "export": ("saved_model", "tflite", "manifest.json"),

@@ -17,19 +17,14 @@ import keras
 import psutil
 import tensorflow as tf
 
+from vinnas_tf import image_record
+from vinnas_tf.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.callbacks import Recorder, Schedule
 from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.collapse import collapse_warning
 from vinnas_tf.config import DataConfig, SearchConfig, require
-from vinnas_tf.console import SEARCH_TABLE, Watch, describe, duration, introduce
-from vinnas_tf.data import (
-    Dataset,
-    Normalization,
-    evaluation_batches,
-    load_train,
-    split_halves,
-    training_batches,
-)
+from vinnas_tf.console import SEARCH_TABLE, Counter, Watch, describe, duration, introduce
+from vinnas_tf.data import Dataset, load_train, split_halves
 from vinnas_tf.drawing import draw_cells
 from vinnas_tf.estimate import estimate
 from vinnas_tf.flags import preset_names, read_flags, run_cli
@@ -99,7 +94,10 @@ def _train_supergraph(data: DataConfig, config: SearchConfig, dataset: Dataset, 
     """The search proper: trains, keeps the record, and reads the genotype off the posterior."""
     keras.utils.set_random_seed(config.seed)
     weight_half, alpha_half = split_halves(dataset.train, config.seed)
-    examples = len(weight_half.labels)
+    image_record.write(
+        run.file(image_record.NAME), {"weights": weight_half, "architecture": alpha_half}, dataset.class_names
+    )
+    examples = len(weight_half)
     steps = examples // config.batch_size
     require(
         steps >= 1,
@@ -169,7 +167,7 @@ def main(argv: list[str]) -> None:
     data, config, where = settings[DataConfig], settings[SearchConfig], settings[RunConfig]
     make_method(config)  # An unknown method is told before the data is read.
     share_two_cores()
-    dataset = load_train(data, config.seed)
+    dataset = load_train(data, config.seed, Counter("pictures are checked"))
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, config.method, config.seed)
     with RunDir(
         path,

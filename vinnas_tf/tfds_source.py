@@ -18,13 +18,14 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.read_only_builder import builder_from_files
 
 from vinnas_tf.config import ConfigError, require
-from vinnas_tf.sources import Part, Source, fitted_shape, held_out_part
+from vinnas_tf.picture import Preparation
+from vinnas_tf.sources import Part, PartName, Source, with_drawn_test
 
 _PROBE_SECONDS = 5.0
 
 
-def open_tfds(name: str, data_dir: str, image_size: int, part: Part) -> Source:
-    """A part of the TFDS set `name`, such as "cifar10", "imagenette/160px-v2" or "mnist:3.0.1".
+def open_tfds(name: str, data_dir: str, image_size: int) -> Source:
+    """The TFDS set `name`, such as "cifar10", "imagenette/160px-v2" or "mnist:3.0.1".
 
     The test part is the set's "test" split, else its "validation" split, else a fifth of each class of "train".
 
@@ -33,7 +34,6 @@ def open_tfds(name: str, data_dir: str, image_size: int, part: Part) -> Source:
         data_dir: folder of prepared sets; empty for TFDS_DATA_DIR, else TFDS's own default. A set that isn't there is
             downloaded into it.
         image_size: pixels a side to resize to; 0 for the set's own size.
-        part: which part.
 
     Raises:
         ConfigError: TFDS has no such set, it doesn't hold labelled images, or it is neither on disk nor within reach.
@@ -43,26 +43,22 @@ def open_tfds(name: str, data_dir: str, image_size: int, part: Part) -> Source:
     image_key, label_key = _image_and_label_keys(name, builder.info)
     splits = builder.info.splits
     require("train" in splits, f"The TFDS set {name} has no training images, only {', '.join(splits)}: choose another.")
-    own_test = next((split for split in ("test", "validation") if split in splits), None)
-    examples = _Examples(name, builder, own_test if part == "test" and own_test else "train", image_key, label_key)
-
-    labels = examples.labels()
-    require(
-        labels.size > 0 and int(labels.min()) >= 0,
-        f"The TFDS set {name} doesn't tell the labels of its {examples.split} split: choose another set.",
-    )
-    kept = np.arange(len(labels)) if own_test else held_out_part(labels, part)
     height, width, channels = builder.info.features[image_key].shape
     require(
         image_size > 0 or (height is not None and width is not None),
         f"The images of {name} differ in size: pass --image_size=32 (or another size) to resize them all.",
     )
+    own_test = next((split for split in ("test", "validation") if split in splits), None)
 
-    def read(indices: np.ndarray) -> Iterator[np.ndarray]:
-        return examples.images(kept[indices])
+    def open_part(part: PartName) -> Part | None:
+        if part == "validation":
+            return None
+        examples = _Examples(name, builder, own_test if part == "test" and own_test else "train", image_key, label_key)
+        everything = examples.part()
+        return everything if own_test else with_drawn_test(everything)(part)
 
     class_names = tuple(builder.info.features[label_key].names)
-    return Source(class_names, labels[kept], fitted_shape(height, width, channels, image_size), read)
+    return Source(class_names, Preparation(image_size or height, image_size or width, channels), open_part)
 
 
 class _Examples:
@@ -82,10 +78,15 @@ class _Examples:
             read_config=tfds.ReadConfig(try_autocache=False),
         )
 
-    def labels(self) -> np.ndarray:
-        """The labels, int32 [n]."""
+    def part(self) -> Part:
+        """All of them; raises ConfigError where the set doesn't tell their labels."""
         batches = list(self._iterate(self._examples.map(lambda example: example[self._label_key]).batch(4096)))
-        return np.concatenate(batches).astype(np.int32) if batches else np.zeros(0, np.int32)
+        labels = np.concatenate(batches).astype(np.int32) if batches else np.zeros(0, np.int32)
+        require(
+            labels.size > 0 and int(labels.min()) >= 0,
+            f"The TFDS set {self.name} doesn't tell the labels of its {self.split} split: choose another set.",
+        )
+        return Part(labels, [f"{self.split}/{index}" for index in range(len(labels))], self.images)
 
     def images(self, indices: np.ndarray) -> Iterator[np.ndarray]:
         """Decodes the images at `indices`, which ascend."""

@@ -23,15 +23,14 @@ import keras
 
 from vinnas_tf.callbacks import TrainSchedule
 from vinnas_tf.config import DataConfig, TrainConfig, require
-from vinnas_tf.console import describe, introduce, warn_of_idle_cells
-from vinnas_tf.data import Dataset, load_train
+from vinnas_tf.console import Counter, describe, introduce, warn_of_idle_cells
+from vinnas_tf.data import Dataset, load_train, open_source
 from vinnas_tf.epochs import run_epochs
 from vinnas_tf.flags import Inherited, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.device import share_two_cores
 from vinnas_tf.network import build_network
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, stage_record
-from vinnas_tf.sources import open_source
 from vinnas_tf.train_model import TrainModel
 from vinnas_tf.train_result import finish, summary
 from vinnas_tf.training_images import TrainingImages
@@ -120,7 +119,7 @@ def main(argv: list[str]) -> None:
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
     share_two_cores()
-    dataset = load_train(data, config.seed)
+    dataset = load_train(data, config.seed, Counter("pictures are checked"))
     with RunDir(
         path,
         stage="train",
@@ -133,7 +132,7 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")
             return
-        open_source(data, "test")  # Tells now, and not after the training, what is wrong with it; reads no pixels.
+        open_source(data).open("test")  # Tells now, and not after the training, what is wrong with it.
         title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
         print(title, describe(genotype), sep="\n", flush=True)
         warn_of_idle_cells(genotype)

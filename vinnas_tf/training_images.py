@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.data import ImageSet, Normalization, evaluation_batches, hold_out
+from vinnas_tf.batches import Normalization, evaluation_batches
+from vinnas_tf.data import ImageSet, hold_out
 
 _BATCH = 500
 _STATISTICS_IMAGES = 5000
