@@ -1,0 +1,77 @@
+"""Names the classes of pictures with an exported file, as an app would: with its runtime, NumPy and Pillow alone.
+
+    python -m vinnas_tf.export.predict runs/m/export/tflite/float32.tflite cat.jpg dog.jpg
+
+Prints the three most probable classes of each picture. How a picture becomes the file's input, and the names of the
+classes, stand in the manifest.json of its export, two folders above it; a file that left its export behind gets
+pictures stretched to its input, and its classes are numbers unless labels.txt lies beside it.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from vinnas_tf.config import ConfigError, require
+from vinnas_tf.export.interface import read_interface
+from vinnas_tf.export.runtime import load
+from vinnas_tf.picture import Preparation, decode, prepare
+
+_SHOWN = 3
+
+
+def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
+    """The classes of each picture with their probabilities, the most probable first.
+
+    Args:
+        file: a .tflite or .onnx file, or the version folder of a SavedModel.
+        pictures: picture files of any format that Pillow reads.
+
+    Raises:
+        ConfigError: the file or a picture can't be read.
+    """
+    require(file.exists(), f"{file} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.")
+    interface = read_interface(file.resolve())
+    try:
+        runner = load(file, threads=1)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{file} can't be run ({' '.join(str(error).split())[:200]}): export it anew.") from error
+    height, width, channels = runner.image_shape
+    prepared = interface.preparation or Preparation(height, width, channels)
+    images = [prepare(decode(picture).pixels, prepared) for picture in pictures]
+    names = None
+    answers = []
+    for image in images:
+        (probabilities,) = runner.run(image[np.newaxis])
+        names = interface.class_names or tuple(f"class {index}" for index in range(len(probabilities)))
+        require(
+            len(names) == len(probabilities),
+            f"{file} knows {len(probabilities)} classes, and {len(names)} are named beside it: export it anew.",
+        )
+        order = np.argsort(-probabilities, kind="stable")
+        answers.append([(names[index], float(probabilities[index])) for index in order])
+    return answers
+
+
+def main(argv: list[str]) -> int:
+    """The command; returns the exit code."""
+    if not argv or argv[0] in ("-h", "--help", "-help"):
+        print((__doc__ or "predict FILE IMAGE...").strip())
+        return 0 if argv else 2
+    flags = [argument for argument in argv if argument.startswith("--")]
+    try:
+        require(not flags, f"unknown flag {' '.join(flags)}: this command takes FILE IMAGE... and nothing else.")
+        require(len(argv) > 1, "name pictures: python -m vinnas_tf.export.predict FILE IMAGE...")
+        pictures = [Path(argument) for argument in argv[1:]]
+        missing = [str(picture) for picture in pictures if not picture.is_file()]
+        require(not missing, f"{', '.join(missing[:3])}: no such picture.")
+        for picture, answer in zip(pictures, predict(Path(argv[0]), pictures), strict=True):
+            print(f"{picture}: " + ", ".join(f"{name} {probability:.1%}" for name, probability in answer[:_SHOWN]))
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
