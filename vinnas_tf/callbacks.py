@@ -8,8 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from vinnas_tf.batches import Normalization, evaluation_batches
 from vinnas_tf.collapse import choice_shares, mixing_entropy
 from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig
+from vinnas_tf.data import ImageSet
 from vinnas_tf.files import Value, write_metrics
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network import gaussian_layers
@@ -17,6 +19,9 @@ from vinnas_tf.record import SearchRecord
 from vinnas_tf.search_model import SearchModel
 from vinnas_tf.train_model import TrainModel
 from vinnas_tf.variational import log_noise_ratio
+
+# What the statistics of a search's normalisations are measured on.
+STATISTICS_IMAGES, STATISTICS_BATCH = 1024, 64
 
 
 def ramp(epoch: int, start: int, end: int) -> float:
@@ -46,6 +51,34 @@ class Schedule(keras.callbacks.Callback):
         if search_alphas != self.model.search_alphas:
             self.model.search_alphas = search_alphas
             self.model.make_train_function(force=True)
+
+
+class MeasureStatistics(keras.callbacks.Callback):
+    """Has a search model measure the statistics that it is then evaluated with, on the same images each time.
+
+    They are 1,024 of those given, or as many as there are, in batches of 64. Fewer than 128 make one batch; else what
+    does not fill a batch is left out. Each batch is spread evenly over all images: of images that come sorted by class
+    it holds every class.
+
+    Args:
+        images: those that the weights are trained on.
+        normalization: statistics of the training images' pixels.
+    """
+
+    model: SearchModel
+
+    def __init__(self, images: ImageSet, normalization: Normalization) -> None:
+        super().__init__()
+        many = len(images) >= 2 * STATISTICS_BATCH
+        size = STATISTICS_BATCH if many else len(images)
+        batches = min(len(images), STATISTICS_IMAGES) // size
+        spread = np.arange(batches * size) * len(images) // (batches * size)
+        mixed = images.take(spread.reshape(size, batches).T.ravel())
+        self.batches = evaluation_batches(mixed, batch_size=size, normalization=normalization)
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Measures, with the weights and alphas as they now are."""
+        self.model.measure_statistics(self.batches)
 
 
 class Recorder(keras.callbacks.Callback):

@@ -52,8 +52,9 @@ SEARCH_TABLE = Table(
     """\
 CE: cross-entropy of the weight steps. KL(w), KL(a), g3 H: the other terms of
 objective (8), weighted. acc w: running accuracy on the weight half; acc a: that
-of the mean network on the alpha half. H(z): mean entropy of the mixing weights
-(ln K: undecided; ln 10 = 2.303). skip, pool, zero: share of edges they lead on.""",
+of the mean network on the alpha half, normalised by statistics of the weight
+half. H(z): mean entropy of the mixing weights (ln K: undecided; ln 10 = 2.303).
+skip, pool, zero: share of edges they lead on.""",
     (
         ("CE", "cross_entropy", _amount, 7),
         ("KL(w)", "kl_weights_weighted", _amount, 7),

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from vinnas_tf import image_record
 from vinnas_tf.batches import Normalization, evaluation_batches, training_batches
-from vinnas_tf.callbacks import Recorder, Schedule
+from vinnas_tf.callbacks import MeasureStatistics, Recorder, Schedule
 from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.collapse import collapse_warning
 from vinnas_tf.config import DataConfig, SearchConfig, require
@@ -143,6 +143,7 @@ def _train_supergraph(data: DataConfig, config: SearchConfig, dataset: Dataset, 
             verbose=0,
             callbacks=[
                 Schedule(config),
+                MeasureStatistics(weight_half, normalization),
                 Recorder(record, checkpoint.save),
                 keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
                 Watch(SEARCH_TABLE, config.epochs, steps, lambda: record.rows[-1], config.weight_epochs, warning),

@@ -1,5 +1,6 @@
 """The alternating training step of the search, as a Keras model."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -22,8 +23,9 @@ class SearchModel(keras.Model):
     A method of a single level takes a joint step on each instead.
 
     `fit` takes a data set of ((weight images, labels), (alpha images, labels)); `evaluate` takes (images, labels) and
-    uses the mean weights and mean alphas. `gammas` (set by a callback) weigh the method's terms; `search_alphas`
-    switches the alpha steps on, and takes effect when the train function is made anew.
+    uses the mean weights, the mean alphas and the statistics that `measure_statistics` left. `gammas` (set by a
+    callback) weigh the method's terms; `search_alphas` switches the alpha steps on, and takes effect when the train
+    function is made anew.
 
     Args:
         supergraph: the network that is searched.
@@ -44,6 +46,8 @@ class SearchModel(keras.Model):
             name: self.add_weight(name=f"gamma_{name}", shape=(), initializer="zeros", trainable=False)
             for name in method.terms
         }
+        # Not a Keras variable, so not in a checkpoint: it follows from the variables that are.
+        self.statistics: tf.Variable | None = None
         self.seed_generator = kernels.make_seed_generator(config.seed)
         self.cross_entropy = keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=config.label_smoothing, reduction="sum_over_batch_size"
@@ -79,8 +83,41 @@ class SearchModel(keras.Model):
         return ["alpha_cross_entropy", *terms, *(f"{name}_weighted" for name in terms)]
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """Logits with the mean weights and the mean alphas."""
-        return self.supergraph(images, self.mixing_weights())
+        """Logits with the mean weights, the mean alphas and the measured statistics: each image's are its own.
+
+        Raises:
+            RuntimeError: nothing was measured.
+        """
+        if self.statistics is None:
+            raise RuntimeError(
+                "no statistics to evaluate with: call measure_statistics first, or use MeasureStatistics."
+            )
+        statistics = kernels.PopulationStatistics(tf.convert_to_tensor(self.statistics))
+        return self.supergraph(images, self.mixing_weights(), statistics=statistics)
+
+    def measure_statistics(self, batches: Iterable[Batch]) -> None:
+        """Measures the statistics of all normalisations with the mean weights and the mean alphas of this moment.
+
+        In training each batch is normalised by its own. So the classes that share a batch, and how many images do,
+        would decide what an image is taken for (Wu and Johnson 2021, Rethinking "Batch" in BatchNorm).
+
+        Args:
+            batches: of equal size, of images [n, h, w, c] and labels, which are not used. Each is normalised by its own
+                statistics here too.
+        """
+        measured = kernels.pool_statistics(tf.stack([self._batch_statistics(images) for images, _ in batches]))
+        if self.statistics is None:
+            with self.distribute_strategy.scope():
+                self.statistics = tf.Variable(measured, trainable=False)
+        else:
+            self.statistics.assign(measured)
+
+    @tf.function(autograph=False)
+    def _batch_statistics(self, images: tf.Tensor) -> tf.Tensor:
+        """Mean and variance of all normalisations over one batch, [2, channels of all]."""
+        statistics = kernels.BatchStatistics()
+        self.supergraph(images, self.mixing_weights(), statistics=statistics)
+        return statistics.kept()
 
     def train_step(self, data: tuple[Batch, Batch]) -> dict[str, tf.Tensor]:
         """One iteration of Algorithm 1: stage (1) on the weights, stage (2) on the architecture parameters."""

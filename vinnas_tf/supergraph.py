@@ -94,6 +94,7 @@ class Supergraph(keras.layers.Layer):
         strengths: dict[str, tf.Tensor],
         seed: tf.Tensor | None = None,
         freeze_weights: bool = False,
+        statistics: kernels.Statistics | None = None,
     ) -> tf.Tensor:
         """Logits of `images`.
 
@@ -102,19 +103,27 @@ class Supergraph(keras.layers.Layer):
             strengths: mixing weights [edges, K] of each cell type.
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the mixed ops' weights.
+            statistics: of the normalisations; None for those of the batch, as in training.
         """
         training = seed is not None
         parts = len(self.cells) + 2
         seed_stem, *seeds, seed_classifier = [None] * parts if seed is None else kernels.split(seed, parts)
-        first = second = kernels.normalize(self.stem(images, training=training, seed=seed_stem))
+        first = second = kernels.normalize(self.stem(images, training=training, seed=seed_stem), statistics=statistics)
         for cell_type, cell, cell_seed in zip(self.cell_types, self.cells, seeds, strict=True):
             if isinstance(cell, MixedCell):
-                output = cell(first, second, strengths[cell_type], seed=cell_seed, freeze_weights=freeze_weights)
+                output = cell(
+                    first,
+                    second,
+                    strengths[cell_type],
+                    seed=cell_seed,
+                    freeze_weights=freeze_weights,
+                    statistics=statistics,
+                )
             else:
-                output = cell(second, training=training, seed=cell_seed)
+                output = cell(second, training=training, seed=cell_seed, statistics=statistics)
             first, second = second, output
         if self.space.pre_activation:
-            second = kernels.normalize_relu(second)
+            second = kernels.normalize_relu(second, statistics=statistics)
         pooled = tf.reduce_mean(second, axis=[1, 2])
         return self.classifier(pooled, training=training, seed=seed_classifier)
 

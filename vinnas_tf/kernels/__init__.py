@@ -22,13 +22,23 @@ from vinnas_tf.kernels.noise import (
     split,
     standard_normal,
 )
-from vinnas_tf.kernels.normalization import normalize, normalize_relu
+from vinnas_tf.kernels.normalization import (
+    BatchStatistics,
+    PopulationStatistics,
+    Statistics,
+    normalize,
+    normalize_relu,
+    pool_statistics,
+)
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
 from vinnas_tf.kernels.sizes import Size, call_for_any_size, sizes
 
 __all__ = [
+    "BatchStatistics",
     "Map",
+    "PopulationStatistics",
     "Size",
+    "Statistics",
     "add_noise",
     "avg_pool",
     "call_for_any_size",
@@ -44,6 +54,7 @@ __all__ = [
     "one_phase",
     "phases",
     "pointwise_conv",
+    "pool_statistics",
     "sample_normal",
     "sizes",
     "split",

@@ -1,31 +1,84 @@
-"""Batch normalisation as the search uses it: batch statistics only, no learnt scale or shift, then ReLU."""
+"""Batch normalisation as the search uses it: no learnt scale or shift, then ReLU.
+
+Training normalises a batch by its own statistics. A prediction must not depend on the other images of its batch: there
+the statistics are those of the population (Ioffe and Szegedy 2015, Algorithm 2), measured on a fixed set of images.
+"""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import tensorflow as tf
 
 EPSILON = 1e-3  # Keras's BatchNormalization default
 
+# Mean and variance, [channels] each, by which images [batch, height, width, channels] are normalised.
+Statistics: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
-def normalize(x: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
-    """Returns weight * (x - mean) / sqrt(variance + 1e-3), mean and variance per channel over the batch.
+
+def normalize(x: tf.Tensor, weight: tf.Tensor | None = None, statistics: Statistics | None = None) -> tf.Tensor:
+    """Returns weight * (x - mean) / sqrt(variance + 1e-3).
 
     Args:
         x: images [batch, height, width, channels]; in a graph the number of channels must be known.
         weight: one for each channel, on the normalisation's scale at no cost; None for ones.
+        statistics: gives mean and variance of each channel; None for those of the batch, as in training.
 
     Raises:
         ValueError: if the number of channels is unknown.
     """
-    return _normalize(x, weight, relu=False)
+    return _normalize(x, weight, statistics, relu=False)
 
 
-def normalize_relu(x: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+def normalize_relu(x: tf.Tensor, weight: tf.Tensor | None = None, statistics: Statistics | None = None) -> tf.Tensor:
     """Returns weight * relu(normalize(x)); `weight` must be positive: then it is relu(weight * normalize(x)) too."""
-    return _normalize(x, weight, relu=True)
+    return _normalize(x, weight, statistics, relu=True)
 
 
-def _normalize(x: tf.Tensor, weight: tf.Tensor | None, *, relu: bool) -> tf.Tensor:
+class BatchStatistics:
+    """Gives each normalisation the statistics of its batch, and keeps them in the order of the calls."""
+
+    def __init__(self) -> None:
+        self._kept: list[tf.Tensor] = []
+
+    def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and variance, [channels] each, of images [batch, height, width, channels]."""
+        mean, variance = tf.nn.moments(tf.cast(x, tf.float32), [0, 1, 2])
+        self._kept.append(tf.stack([mean, variance]))
+        return mean, variance
+
+    def kept(self) -> tf.Tensor:
+        """The means and the variances so far, [2, channels of all normalisations]."""
+        return tf.concat(self._kept, axis=1)
+
+
+class PopulationStatistics:
+    """Gives each normalisation statistics that were kept before, in the order in which they were.
+
+    Args:
+        kept: [2, channels of all normalisations], as `pool_statistics` makes them.
+    """
+
+    def __init__(self, kept: tf.Tensor) -> None:
+        self._kept = kept
+        self._used = 0
+
+    def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and variance, [channels] each, of the next normalisation; of `x` only the number of channels counts."""
+        start, self._used = self._used, self._used + x.shape[-1]
+        mean, variance = tf.unstack(self._kept[:, start : self._used])
+        return mean, variance
+
+
+def pool_statistics(batches: tf.Tensor) -> tf.Tensor:
+    """Statistics of all images out of those of batches of equal size: [batches, 2, channels] to [2, channels].
+
+    The mean is the mean of means, the variance the mean of variances plus the variance of means.
+    """
+    means, variances = tf.unstack(batches, axis=1)
+    return tf.stack([tf.reduce_mean(means, 0), tf.reduce_mean(variances, 0) + tf.math.reduce_variance(means, 0)])
+
+
+def _normalize(x: tf.Tensor, weight: tf.Tensor | None, statistics: Statistics | None, *, relu: bool) -> tf.Tensor:
     """Normalisation and ReLU side by side, which TensorFlow then computes as one on a CPU, and their gradient."""
     channels = x.shape[-1:]
     if not channels.is_fully_defined():
@@ -34,6 +87,12 @@ def _normalize(x: tf.Tensor, weight: tf.Tensor | None, *, relu: bool) -> tf.Tens
         raise ValueError(f"the number of channels must be known, got images {x.shape}.")
     scale = tf.constant(1.0, shape=channels) if weight is None else tf.cast(weight, tf.float32)
     no_shift, no_statistics = tf.constant(0.0, shape=channels), tf.constant([], tf.float32)
+    if statistics is not None:
+        mean, variance = statistics(x)
+        y = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=scale, offset=no_shift, mean=mean, variance=variance, epsilon=EPSILON, is_training=False
+        ).y
+        return tf.nn.relu(y) if relu else y
 
     @tf.custom_gradient
     def normalized(x_copy: tf.Tensor, scale_copy: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple]]:

@@ -18,7 +18,7 @@ from vinnas_tf.space import SPACES, VINNAS
 class Preprocess(keras.layers.Layer):
     """ReLU, 1x1 convolution, batch normalisation: brings an input of a cell to the cell's width and size.
 
-    Batch normalisation as everywhere in the search: no learnt scale or shift, no running statistics (VINNAS, V-A).
+    Batch normalisation as everywhere in the search: no learnt scale or shift (VINNAS, V-A), no running statistics.
 
     Args:
         channels: output channels.
@@ -60,8 +60,17 @@ class Preprocess(keras.layers.Layer):
         """Builds the convolution."""
         self.convolution.build(input_shape)
 
-    def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Maps `x`; in training with noise from `seed` (int32 [2]), or from the convolution's own generator."""
+    def call(
+        self,
+        x: tf.Tensor,
+        training: bool | None = None,
+        seed: tf.Tensor | None = None,
+        statistics: kernels.Statistics | None = None,
+    ) -> tf.Tensor:
+        """Maps `x`; in training with noise from `seed` (int32 [2]), or from the convolution's own generator.
+
+        `statistics` are those to normalise by; None for those of the batch, as in training.
+        """
         mean, log_variance, seed = self.convolution.noisy_weights(training, seed)
         y = kernels.call_for_any_size(
             _activate_and_convolve,
@@ -73,7 +82,7 @@ class Preprocess(keras.layers.Layer):
             estimator=self.estimator,
         )
         y.set_shape(self.compute_output_shape(x.shape))
-        return kernels.normalize(y)
+        return kernels.normalize(y, statistics=statistics)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""
@@ -206,6 +215,7 @@ class MixedCell(keras.layers.Layer):
         strengths: tf.Tensor,
         seed: tf.Tensor | None = None,
         freeze_weights: bool = False,
+        statistics: kernels.Statistics | None = None,
     ) -> tf.Tensor:
         """The cell's output.
 
@@ -215,12 +225,15 @@ class MixedCell(keras.layers.Layer):
             strengths: [edges, K] mixing weights.
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the mixed ops' weights.
+            statistics: of the normalisations; None for those of the batch, as in training.
         """
         inputs = [first, second][-self.space.inputs :]
         parts = len(self.preprocessings) + len(self.operations)
         seeds = iter([None] * parts if seed is None else kernels.split(seed, parts))
         for index, preprocessing in enumerate(self.preprocessings):
-            inputs[index] = preprocessing(inputs[index], training=seed is not None, seed=next(seeds))
+            inputs[index] = preprocessing(
+                inputs[index], training=seed is not None, seed=next(seeds), statistics=statistics
+            )
         per_edge = tf.unstack(strengths)
         operations = iter(zip(self.operations, self.rows, seeds, strict=True))
 
@@ -228,7 +241,7 @@ class MixedCell(keras.layers.Layer):
             """What a node adds to all states after it, side by side."""
             operation, rows, own_seed = next(operations)
             of_edges = tf.stack([per_edge[row] for row in rows])
-            return operation(x, of_edges, seed=own_seed, freeze_weights=freeze_weights)
+            return operation(x, of_edges, seed=own_seed, freeze_weights=freeze_weights, statistics=statistics)
 
         sums = tf.add_n([next_terms(x) for x in inputs])
         states = []

@@ -17,7 +17,7 @@ from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
 from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
-Weigh: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Weigh: TypeAlias = Callable[[tf.Tensor, tf.Tensor, kernels.Statistics | None], tf.Tensor]
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
@@ -94,7 +94,12 @@ class MixedOp(keras.layers.Layer):
             )
 
     def call(
-        self, x: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor | None = None, freeze_weights: bool = False
+        self,
+        x: tf.Tensor,
+        strengths: tf.Tensor,
+        seed: tf.Tensor | None = None,
+        freeze_weights: bool = False,
+        statistics: kernels.Statistics | None = None,
     ) -> tf.Tensor:
         """Mixes the primitives of `x`.
 
@@ -103,6 +108,7 @@ class MixedOp(keras.layers.Layer):
             strengths: [edges, K], non-negative, in the order of the space's primitives.
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the weights, which spares computing them in an alpha step.
+            statistics: of the normalisations; None for those of the batch, as in training.
         """
         weights = [self.mean, self.log_variance if seed is not None else None]
         # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
@@ -120,8 +126,10 @@ class MixedOp(keras.layers.Layer):
         for output in outputs:
             output.set_shape(shape)
         weighing = _weighing(self.space, self.stride, self.normalize_all)
+        if statistics is not None:  # They are of this node alone, which has no function to share with others.
+            return _mix.python_function(strengths, *outputs, weighing=weighing, statistics=statistics)
         y = kernels.call_for_any_size(
-            _mix, (strengths, (1,)), *((output, (3,)) for output in outputs), weighing=weighing
+            _mix, (strengths, (1,)), *((output, (3,)) for output in outputs), weighing=weighing, statistics=None
         )
         y.set_shape(shape)
         return y
@@ -237,12 +245,17 @@ def _outputs(
 
 # Apart from what makes the outputs, because a normalisation has to know its channels.
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-def _mix(strengths: tf.Tensor, *outputs: tf.Tensor, weighing: tuple[Weigh | None, ...]) -> tf.Tensor:
+def _mix(
+    strengths: tf.Tensor,
+    *outputs: tf.Tensor,
+    weighing: tuple[Weigh | None, ...],
+    statistics: kernels.Statistics | None,
+) -> tf.Tensor:
     """The sum of the outputs, each times its strength (VINNAS, eq. 3), by `_weighing`."""
     channels = outputs[0].shape[-1] // kernels.sizes(strengths)[0]
     of_channels = tf.unstack(tf.repeat(strengths, channels, axis=0), axis=1)
     kept = [(weigh, strength) for weigh, strength in zip(weighing, of_channels, strict=True) if weigh]
-    return tf.add_n([weigh(y, strength) for y, (weigh, strength) in zip(outputs, kept, strict=True)])
+    return tf.add_n([weigh(y, strength, statistics) for y, (weigh, strength) in zip(outputs, kept, strict=True)])
 
 
 def _weighing(space: SearchSpace, stride: int, normalize_all: bool) -> tuple[Weigh | None, ...]:
@@ -260,7 +273,7 @@ def _weighing(space: SearchSpace, stride: int, normalize_all: bool) -> tuple[Wei
     return tuple(each)
 
 
-def _multiply(y: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def _multiply(y: tf.Tensor, strength: tf.Tensor, _: kernels.Statistics | None) -> tf.Tensor:
     return tf.cast(strength, y.dtype) * y
 
 

@@ -53,11 +53,20 @@ class ResidualBlock(keras.layers.Layer):
         self.second.build(halved)
         self.shortcut.build((*halved[:3], input_shape[-1]))
 
-    def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Maps `x`; in training with noise from `seed` (int32 [2]), or from the convolutions' own generators."""
+    def call(
+        self,
+        x: tf.Tensor,
+        training: bool | None = None,
+        seed: tf.Tensor | None = None,
+        statistics: kernels.Statistics | None = None,
+    ) -> tf.Tensor:
+        """Maps `x`; in training with noise from `seed` (int32 [2]), or from the convolutions' own generators.
+
+        `statistics` are those to normalise by; None for those of the batch, as in training.
+        """
         seeds = [None] * 3 if seed is None else kernels.split(seed, 3)
-        y = kernels.normalize(self.first(tf.nn.relu(x), training=training, seed=seeds[0]))
-        y = kernels.normalize(self.second(tf.nn.relu(y), training=training, seed=seeds[1]))
+        y = kernels.normalize(self.first(tf.nn.relu(x), training=training, seed=seeds[0]), statistics=statistics)
+        y = kernels.normalize(self.second(tf.nn.relu(y), training=training, seed=seeds[1]), statistics=statistics)
         pooled = tf.nn.avg_pool2d(x, 2, 2, "SAME")
         return y + self.shortcut(pooled, training=training, seed=seeds[2])
 
