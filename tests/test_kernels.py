@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -184,6 +185,41 @@ def test_normalisation_equals_its_formula(fast, activation, shape):
     weight = tf.linspace(0.1, 0.9, shape[-1])
     assert_equal_in_value_and_gradients(fast, plain, x, weight, known_channels=True)
     assert_equal_in_value_and_gradients(fast, lambda x: plain(x, 1.0), x, known_channels=True)
+
+
+@pytest.mark.parametrize(
+    ("fast", "activation"), [(kernels.normalize, tf.identity), (kernels.normalize_relu, tf.nn.relu)]
+)
+def test_normalisation_by_given_statistics_is_that_of_keras(fast, activation):
+    mean, variance = (np.random.default_rng(seed).uniform(0.1, 2.0, 6).astype("float32") for seed in range(2))
+    layer = keras.layers.BatchNormalization(center=False, scale=False)
+    layer.build((None, None, None, 6))
+    layer.set_weights([mean, variance])
+    assert_equal_in_value_and_gradients(
+        lambda x, weight: fast(x, weight, lambda _: (tf.constant(mean), tf.constant(variance))),
+        lambda x, weight: weight * activation(layer(x, training=False)),
+        random_images(3, 5, 7, 6),
+        tf.linspace(0.1, 0.9, 6),
+        known_channels=True,
+    )
+
+
+def test_pooled_statistics_are_those_of_all_images_in_the_order_of_the_calls():
+    first, second = random_images(6, 5, 7, 3).numpy() * 2.0 + 1.0, random_images(6, 2, 2, 4, seed=1).numpy()
+    second[3:] += 5.0  # So that the variance of the two batches' means counts.
+    kept = []
+    for batch in (slice(3), slice(3, 6)):
+        statistics = kernels.BatchStatistics()
+        for x in (first, second):
+            mean, variance = statistics(tf.constant(x[batch]))
+            np.testing.assert_allclose(mean, x[batch].mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(variance, x[batch].var((0, 1, 2)), rtol=1e-4)
+        kept.append(statistics.kept())
+    population = kernels.PopulationStatistics(kernels.pool_statistics(tf.stack(kept)))
+    for x in (first, second):
+        mean, variance = population(tf.constant(x[:1]))
+        np.testing.assert_allclose(mean, x.mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(variance, x.var((0, 1, 2)), rtol=1e-4)
 
 
 def test_normalisation_of_unknown_channels_which_would_corrupt_memory_is_refused():

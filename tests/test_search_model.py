@@ -1,14 +1,22 @@
-"""The alternating step: what moves, what does not, and the objective against NumPy."""
+"""The alternating step: what moves, what does not, and the objective against NumPy; evaluation image by image."""
+
+import subprocess
+import sys
+from typing import TypeAlias
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from vinnas_tf.config import SearchConfig
+from vinnas_tf.callbacks import MeasureStatistics
+from vinnas_tf.config import DataConfig, SearchConfig
+from vinnas_tf.data import ImageSet, Normalization, evaluation_batches, load_train, split_halves, training_batches
 from vinnas_tf.search import make_model
 from vinnas_tf.search_model import SearchModel
 
 SIDE, CLASSES, EXAMPLES, BATCH = 8, 3, 40, 10
+Searched: TypeAlias = tuple[SearchModel, MeasureStatistics, ImageSet, Normalization, float]
 
 
 def small_model(**settings: object) -> SearchModel:
@@ -144,6 +152,7 @@ def test_alpha_gradient_equals_a_finite_difference_of_the_whole_objective() -> N
 def test_evaluation_is_of_the_mean_network() -> None:
     model = small_model()
     images, labels = batch()
+    model.measure_statistics([batch(1), batch(2)])
     first = model.evaluate(images, labels, verbose=0, return_dict=True)
     assert first == model.evaluate(images, labels, verbose=0, return_dict=True)
     logits = model(images).numpy()
@@ -151,3 +160,81 @@ def test_evaluation_is_of_the_mean_network() -> None:
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     np.testing.assert_allclose(first["loss"], -log_probabilities[np.arange(BATCH), labels].mean(), rtol=1e-4)
+
+
+def test_an_evaluation_by_statistics_that_were_never_measured_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="no statistics to evaluate with: call measure_statistics first"):
+        small_model().evaluate(*batch(), verbose=0)
+
+
+@pytest.fixture(scope="module")
+def searched() -> Searched:
+    """A small search of the digits, its alpha half sorted by class, and the last accuracy that it saw."""
+    config = SearchConfig(space="nasbench201", method="darts", cells="N", states=3, channels=8, batch_size=32, epochs=8)
+    train = load_train(DataConfig(dataset="digits"), config.seed).train
+    weight_half, alpha_half = split_halves(train, config.seed)
+    by_class = alpha_half.take(np.argsort(alpha_half.labels, kind="stable"))
+    normalization = Normalization.of(train)
+    model = make_model(config, train.images.shape[1:], 10, len(weight_half))
+    batches = [
+        training_batches(
+            half, batch_size=32, normalization=normalization, augment=(), seed=seed, first_epoch=0, epochs=config.epochs
+        )
+        for seed, half in enumerate((weight_half, alpha_half))
+    ]
+    measuring = MeasureStatistics(weight_half, normalization)
+    history = model.fit(
+        tf.data.Dataset.zip(*batches),
+        validation_data=evaluation_batches(by_class, batch_size=32, normalization=normalization),
+        steps_per_epoch=len(weight_half) // 32,
+        epochs=config.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[measuring],
+    )
+    return model, measuring, by_class, normalization, history.history["val_accuracy"][-1]
+
+
+@pytest.mark.parametrize("batch_size", [3, 64, 719])
+def test_the_accuracy_of_a_search_depends_neither_on_the_order_of_images_nor_on_batches(
+    batch_size: int, searched: Searched
+) -> None:
+    model, measuring, by_class, normalization, accuracy = searched
+    assert len(by_class) == 719  # So that the last batches of 3 and of 64 are short.
+    order = np.random.default_rng(0).permutation(719)
+    predict = tf.function(model, input_signature=[tf.TensorSpec((None, 8, 8, 1))])
+    predictions = []
+    for images in (by_class, by_class.take(order)):
+        batches = evaluation_batches(images, batch_size=batch_size, normalization=normalization)
+        figures = model.evaluate(batches, callbacks=[measuring], verbose=0, return_dict=True)
+        assert figures["accuracy"] == pytest.approx(accuracy, rel=1e-6)
+        predictions.append(np.concatenate([predict(x) for x, _ in batches]))
+    np.testing.assert_allclose(predictions[0][order], predictions[1], atol=1e-5)
+    # By the statistics of its batches, each of one class or two, it would be near chance.
+    assert accuracy > 0.8
+
+
+def test_replicas_evaluate_as_one_device_does() -> None:
+    """In a process of its own, since TensorFlow splits a CPU into two devices at its start only."""
+    program = """
+import vinnas_tf, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import numpy as np
+from vinnas_tf.config import SearchConfig
+from vinnas_tf.search import make_model
+generator = np.random.default_rng(0)
+images, labels = generator.normal(size=(30, 8, 8, 1)).astype("float32"), generator.integers(0, 3, 30).astype("int32")
+config = SearchConfig(space="nasbench201", method="darts", cells="N", states=3, channels=4, batch_size=8)
+losses = []
+for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
+    with tf.distribute.MirroredStrategy(devices).scope():
+        model = make_model(config, (8, 8, 1), 3, 40)
+    for shift in (1.0, 0.0):  # The second time the statistics of all replicas have to move.
+        model.measure_statistics([(tf.constant(images + shift), labels)])
+    losses.append(model.evaluate(images, labels, batch_size=8, verbose=0)[0])
+print(*losses)
+"""
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    one, two = map(float, output.split())
+    assert one == pytest.approx(two, rel=1e-5)

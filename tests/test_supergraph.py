@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vinnas_tf import kernels
 from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
 from vinnas_tf.flags import preset_names, read_flags
 from vinnas_tf.layers.cell import MixedCell
-from vinnas_tf.methods import make_method
+from vinnas_tf.methods import METHODS, make_method
+from vinnas_tf.space import SPACES
 from vinnas_tf.supergraph import Supergraph
 
 # Side and channels of the images, classes.
@@ -158,6 +160,33 @@ def test_nasbench201_computes_what_its_paper_draws() -> None:
     expected = features @ supergraph.classifier.mean.value + supergraph.classifier.bias.value
     strengths = {"normal": tf.one_hot([int(digit) for digit in code], 5)}
     np.testing.assert_allclose(supergraph(images, strengths), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.trains])
+def test_by_statistics_of_the_population_an_image_is_taken_for_what_it_is_taken_for_alone(
+    method: str, space: str
+) -> None:
+    cells, states = ("NRN", 3) if space == "nasbench201" else ("RN", 2)
+    supergraph = build(SearchConfig(space=space, method=method, cells=cells, states=states, channels=4), 9, 1, 5)
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(5, 9, 9, 1)).astype("float32")
+    strengths = {
+        name: tf.constant(generator.dirichlet(np.ones(alphas.mean.shape[1]), alphas.mean.shape[0]), tf.float32)
+        for name, alphas in supergraph.alphas.items()
+    }
+    measured = kernels.BatchStatistics()
+    expected = supergraph(images, strengths)
+    np.testing.assert_allclose(supergraph(images, strengths, statistics=measured), expected, atol=1e-4)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        statistics = kernels.PopulationStatistics(measured.kept())
+        return supergraph(images, strengths, statistics=statistics).numpy()
+
+    # Of the batch that was measured both statistics are the same: every normalisation has found its own.
+    np.testing.assert_allclose(predict(images), expected, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate([predict(image[np.newaxis]) for image in images]), expected, atol=1e-4)
+    assert np.abs(supergraph(images[:2], strengths) - expected[:2]).max() > 0.01
 
 
 def test_more_reductions_than_pixels_are_refused() -> None:
