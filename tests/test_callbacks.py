@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from vinnas_tf.batches import Normalization
 from vinnas_tf.callbacks import MeasureStatistics
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.data import ImageSet, Normalization
+from vinnas_tf.data import ImageSet
 from vinnas_tf.search import make_model
 
 
