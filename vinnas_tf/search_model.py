@@ -83,7 +83,9 @@ class SearchModel(keras.Model):
         return ["alpha_cross_entropy", *terms, *(f"{name}_weighted" for name in terms)]
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """Logits with the mean weights, the mean alphas and the measured statistics: each image's are its own.
+        """Logits with the mean weights, the mean alphas and the measured statistics.
+
+        Those of an image do not depend on the other images.
 
         Raises:
             RuntimeError: nothing was measured.
@@ -98,8 +100,8 @@ class SearchModel(keras.Model):
     def measure_statistics(self, batches: Iterable[Batch]) -> None:
         """Measures the statistics of all normalisations with the mean weights and the mean alphas of this moment.
 
-        In training each batch is normalised by its own. So the classes that share a batch, and how many images do,
-        would decide what an image is taken for (Wu and Johnson 2021, Rethinking "Batch" in BatchNorm).
+        By the statistics of its own batch, as in training, an image would be taken for another class in other company
+        (Wu and Johnson 2021, Rethinking "Batch" in BatchNorm, whose PreciseBN this is).
 
         Args:
             batches: of equal size, of images [n, h, w, c] and labels, which are not used. Each is normalised by its own

@@ -1,7 +1,7 @@
 """The arithmetic that a search step spends its time on, in the form that is fast on the device at hand.
 
 Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in `tests/test_kernels.py`,
-and what deals with sizes.
+what deals with sizes, and the statistics of normalisations.
 """
 
 from vinnas_tf.kernels.convolution import (
