@@ -10,7 +10,8 @@ of --fit (least mean squared error of the probabilities) and judged on those of 
 Prints the table before and after; --output=FILE.png draws both.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+if __name__ == "__main__":
+    import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 import dataclasses

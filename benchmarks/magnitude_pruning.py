@@ -13,7 +13,8 @@ and writes them to train/magnitude_pruning.json. The same command resumes. Needs
 pip install '.[benchmark]'.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+if __name__ == "__main__":
+    import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 import dataclasses

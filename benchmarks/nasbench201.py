@@ -11,7 +11,8 @@ the seconds of the first row's search with that seed. Every search has its folde
 they come, the tables into results.md. Needs pip install '.[benchmark]'.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+if __name__ == "__main__":
+    import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 import argparse

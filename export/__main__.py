@@ -7,7 +7,8 @@ and manifest.json. Each file answers all test images in a process of its own and
 file that misses its bar is reported, and the exit code is 1.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+if __name__ == "__main__":
+    import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 import os

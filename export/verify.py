@@ -7,7 +7,8 @@ or --network names it, the answers are held against it; the exit code is 1 where
 manifest lies beside it, the file must be the one that it describes.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+if __name__ == "__main__":
+    import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 import sys

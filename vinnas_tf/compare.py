@@ -8,7 +8,8 @@ The same command resumes a comparison that was interrupted, with the same figure
 with more seeds or methods it adds them.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+if __name__ == "__main__":
+    import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 import dataclasses

@@ -7,7 +7,8 @@ found cells, the posterior they come from and pictures of both into a run folder
 The same command resumes a run that was interrupted, and ends with the same result.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+if __name__ == "__main__":
+    import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 import textwrap

@@ -10,7 +10,8 @@ The same command resumes a training that was interrupted, with the same result;
 with another threshold it prunes the finished training again.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+if __name__ == "__main__":
+    import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 import hashlib
