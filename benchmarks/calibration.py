@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.command import make_parser, markdown
+from benchmarks.command import make_parser, markdown, path_option
 from vinnas_tf.config import ConfigError, SearchConfig, require, restored
 from vinnas_tf.drawing import DPI, INK, png
 from vinnas_tf.files import write_atomically
@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> None:
         "--fit", required=True, help="run folders to choose on, a pattern such as 'runs/d/vinnas-seed*'"
     )
     parser.add_argument("--test", required=True, help="run folders of other seeds to judge by")
-    parser.add_argument("--output", type=Path, help="PNG file for the diagrams")
+    parser.add_argument("--output", type=path_option, help="PNG file for the diagrams")
     arguments = parser.parse_args(argv)
     try:
         fit, test = load(arguments.fit), load(arguments.test)

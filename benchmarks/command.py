@@ -3,9 +3,11 @@
 import argparse
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.designs import Config
 from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig, require
+from vinnas_tf.files import user_path
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.skeleton import CELL_TYPE_OF
 
@@ -34,6 +36,14 @@ def make_parser(module: str, description: str | None) -> argparse.ArgumentParser
     )
 
 
+def path_option(text: str) -> Path:
+    """The type of an option that names a path."""
+    try:
+        return user_path(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def add_step_options(parser: argparse.ArgumentParser, *names: str, remark: str = "") -> None:
     """Adds those of STEP_OPTIONS that are named; `remark` follows on their help."""
     for name in names:
@@ -58,14 +68,15 @@ def step_config(parser: argparse.ArgumentParser, arguments: argparse.Namespace, 
 
 
 def _step_config(arguments: argparse.Namespace, cells: str, batch: int) -> Config:
-    path = vars(arguments).get("genotype")  # Not every command knows of training steps.
-    if not path:
+    given = vars(arguments).get("genotype")  # Not every command knows of training steps.
+    if not given:
         return SearchConfig(cells=cells, states=arguments.states, channels=arguments.channels, batch_size=batch)
+    path = user_path(given)
     genotype = Genotype.load(path)
     missing = {CELL_TYPE_OF[letter] for letter in cells} - genotype.cells.keys()
     require(not missing, f"--cells={cells}: {path} has no {' and no '.join(sorted(missing))} cell.")
     return TrainConfig(
-        genotype=path,
+        genotype=str(path),
         cells=cells,
         channels=arguments.channels,
         stem_stride=arguments.stem_stride,

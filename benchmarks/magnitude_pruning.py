@@ -29,7 +29,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from benchmarks.command import make_parser
+from benchmarks.command import make_parser, path_option
 from vinnas_tf.batches import training_batches
 from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
 from vinnas_tf.data import load_test, load_train
@@ -149,7 +149,7 @@ def pruning_steps(start: int, end: int) -> tuple[int, int]:
 def compare(run_dir: Path) -> dict[str, Any]:
     """Trains and prunes the peer of a finished training; returns accuracy and counts of both."""
     record = stage_record(run_dir, "train")
-    result = json.loads((run_dir / "train" / "result.json").read_text())
+    result = json.loads((run_dir / "train" / "result.json").read_text(encoding="utf-8"))
     data, config = restored(DataConfig, record["settings"]), restored(TrainConfig, record["settings"])
     require(config.variational, f"{run_dir} was trained with point weights: name a variational training.")
     require(
@@ -247,7 +247,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
 def main(argv: Sequence[str]) -> None:
     """The command."""
     parser = make_parser("benchmarks.magnitude_pruning", __doc__)
-    parser.add_argument("--run_dir", type=Path, required=True, help="run folder with a finished training")
+    parser.add_argument("--run_dir", type=path_option, required=True, help="run folder with a finished training")
     arguments = parser.parse_args(argv)
     path = arguments.run_dir / "train" / "magnitude_pruning.json"
     try:

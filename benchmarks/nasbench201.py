@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import make_parser, markdown, notes, require_positive
+from benchmarks.command import make_parser, markdown, notes, path_option, require_positive
 from benchmarks.nasbench201_table import Table, cell_code
 from benchmarks.random_proxy import best_of_random
 from vinnas_tf.ablations import choose_again, known_rows
@@ -198,7 +198,12 @@ def main(argv: list[str] | None = None) -> None:
     add("--seeds", type=int, default=5, help="number of seeds (%(default)s)")
     add("--first_seed", type=int, default=100, help="0 to 4 are there to choose settings on (%(default)s)")
     add("--epochs", type=int, default=12, help="of each search (%(default)s)")
-    add("--run_dir", type=Path, default=Path("runs/nasbench201"), help="where searches and tables go (%(default)s)")
+    add(
+        "--run_dir",
+        type=path_option,
+        default=Path("runs/nasbench201"),
+        help="where searches and tables go (%(default)s)",
+    )
     arguments = parser.parse_args(argv)
     require_positive(parser, arguments, "seeds", "epochs")
     known = [*known_rows(), RANDOM_PROXY]

@@ -39,7 +39,7 @@ def best_of_random(
         The best cell's six digits, and the seconds that all trainings took.
     """
     if path.exists():
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text(encoding="utf-8"))
         if before.get("budget") == budget:
             return before["best"], before["seconds"]
     settings = read_flags(["--preset=nasbench201"], DataConfig, SearchConfig, command="search", usage="")

@@ -28,7 +28,7 @@ from vinnas_tf.export.measure import time_calls
 from vinnas_tf.export.proof import prove, reference_probabilities, sha256, size
 from vinnas_tf.export.source import Source, read_source
 from vinnas_tf.files import write_atomically
-from vinnas_tf.flags import read_flags, run_cli
+from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.run_dir import OUTPUTS, RunConfig, RunDir
 
 _REPRESENTATIVE = 200  # Training images that the full int8 file takes the range of its activations from.
@@ -100,7 +100,7 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
 
 def main(argv: list[str]) -> None:
     """The command: reads flags and the run folder, exports, prints the table, and exits 1 where a file failed."""
-    settings = read_flags(argv, ExportConfig, RunConfig, command="export", usage=__doc__)
+    settings = read_flags(argv, ExportConfig, RunConfig, command="export", usage=docstring(sys.modules[__name__]))
     config, where = settings[ExportConfig], settings[RunConfig]
     require(bool(where.run_dir), "--run_dir is empty: name the run folder of a finished training.")
     source = read_source(Path(where.run_dir))

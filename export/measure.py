@@ -112,7 +112,8 @@ def _fresh_process(arguments: Sequence[Any], path: Path) -> str:
         [sys.executable, "-m", __name__, *map(str, arguments)],
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()

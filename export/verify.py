@@ -22,12 +22,14 @@ from vinnas_tf.export import manifest, table
 from vinnas_tf.export.measure import time_calls
 from vinnas_tf.export.proof import precision, prove, reference_probabilities, sha256
 from vinnas_tf.export.source import load_network
-from vinnas_tf.flags import read_flags, run_cli
+from vinnas_tf.flags import docstring, read_flags, run_cli
 
 
 def main(argv: list[str]) -> None:
     """The command: reads flags, checks the file, prints a table of one row, and exits 1 where the file failed."""
-    settings = read_flags(argv, VerifyConfig, DataConfig, command="verify", usage=__doc__, positional="file")
+    settings = read_flags(
+        argv, VerifyConfig, DataConfig, command="verify", usage=docstring(sys.modules[__name__]), positional="file"
+    )
     config = settings[VerifyConfig]
     require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE --dataset=...")
     path = Path(config.file)

@@ -12,16 +12,17 @@ import importlib.resources
 import math
 import os
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast, get_type_hints
 
 from absl import flags as absl_flags
 
-from vinnas_tf.config import ConfigError, require
+from vinnas_tf.config import ConfigError, PathText, require
+from vinnas_tf.files import user_path
+from vinnas_tf.flags import flag_file
+from vinnas_tf.flags.help import help_text, spell
 
 Config = TypeVar("Config")
 
@@ -85,31 +86,33 @@ def read_flags(
         argv: the arguments, without the program's name.
         *kinds: the dataclasses; no two share a field name.
         command: the command's name, which has presets of its own.
-        usage: text that `--help` opens with, such as the command-line module's docstring.
+        usage: text that `--help` opens with, such as the `docstring` of the command-line module.
         inherit: what the run folder of the given name, empty for none, hands on.
         positional: the field that an argument without a flag's name is for, if any.
 
     Raises:
-        ConfigError: unknown flag or preset, a value of the wrong type, or one that a dataclass refuses.
+        ConfigError: unknown flag or preset, a flag file that can't be read, a value of the wrong type, or one that a
+            dataclass refuses.
         SystemExit: after `--help` was printed.
     """
+    argv = list(flag_file.expand(argv))
     presets = preset_names(command)
     parse = functools.partial(_parse, kinds=kinds, with_preset=bool(presets), positional=positional)
     given = parse(argv)
     inherited = inherit(given["run_dir"].value) if "run_dir" in given else Inherited()
-    before = [f"--{name}={_spell(value)}" for name, value in inherited.values.items() if name in given]
+    before = [f"--{name}={spell(value)}" for name, value in inherited.values.items() if name in given]
     given = parse([*before, *argv])
     preset = given["preset"].value if presets else ""
-    firm = [] if preset else [f"--{name}={_spell(inherited.values[name])}" for name in inherited.firm]
+    firm = [] if preset else [f"--{name}={spell(inherited.values[name])}" for name in inherited.firm]
     if not preset:
         wanted = [inherited.preset, given["dataset"].value if "dataset" in given else ""]
         preset = next((name for name in wanted if name in presets), "")
     require(not preset or preset in presets, f"unknown preset {preset!r}: choose from {', '.join(presets)}.")
     if preset:
         with importlib.resources.as_file(_PRESETS / command / f"{preset}.flags") as path:
-            given = parse([*before, f"--flagfile={path}", *firm, *argv])
+            given = parse([*before, *flag_file.lines(path), *firm, *argv])
     if given["help"].value:
-        print(_help(given, kinds, usage, command, preset))
+        print(help_text(given, kinds, usage, preset, {name: _first_comment(command, name) for name in presets}))
         raise SystemExit(0)
     try:
         configs = [kind(**{field.name: given[field.name].value for field in _fields(kind)}) for kind in kinds]
@@ -155,6 +158,8 @@ class _Parser(absl_flags.ArgumentParser):
             return argument
         try:
             return self._convert(argument)
+        except ConfigError:
+            raise
         except (ValueError, KeyError):
             raise ValueError(f"expected {self._expected}") from None
 
@@ -172,16 +177,12 @@ def _words(text: str) -> tuple[str, ...]:
 
 _CONVERSIONS: dict[Any, tuple[Callable[[str], Any], str]] = {
     str: (str, "text"),
+    PathText: (lambda text: str(user_path(text)) if text else "", "a path"),
     int: (int, "an integer"),
     float: (_finite, "a finite number"),
     bool: (lambda text: {"true": True, "false": False}[text.lower()], "true or false"),
     tuple[str, ...]: (_words, "words separated by commas"),
 }
-
-
-def _spell(value: Any) -> str:
-    """A value as a command line would give it."""
-    return ",".join(value) if isinstance(value, (tuple, list)) else str(value)
 
 
 def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
@@ -198,7 +199,7 @@ def _parse(argv: Sequence[str], kinds: Sequence[type], with_preset: bool, positi
         absl_flags.DEFINE_flag(flag, values)
 
     for kind in kinds:
-        hints = get_type_hints(kind)
+        hints = get_type_hints(kind, include_extras=True)
         for field in _fields(kind):
             define(hints[field.name], field.name, field.default, field.metadata["help"])
     if with_preset:
@@ -206,42 +207,16 @@ def _parse(argv: Sequence[str], kinds: Sequence[type], with_preset: bool, positi
     define(bool, "help", False, "Print this help.", short_name="h")
     try:
         _, *rest = values(["", *argv])
+        if positional and len(rest) == 1:
+            values[positional].parse(rest.pop())
     except absl_flags.UnrecognizedFlagError as error:
         close = difflib.get_close_matches(error.flagname, list(values))
         hint = f"did you mean {' or '.join(f'--{name}' for name in close)}?" if close else "--help lists all flags."
         raise ConfigError(f"unknown flag --{error.flagname}: {hint}") from error
     except (absl_flags.Error, ValueError) as error:
         raise ConfigError(f"{error}.") from error
-    if positional and len(rest) == 1:
-        values[positional].value = rest.pop()
     require(not rest, f"unexpected argument {' '.join(rest)!r}: flags are written --name=value.")
     return values
-
-
-def _help(values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, command: str, preset: str) -> str:
-    """Returns the help text: flags grouped by dataclass with the values this command line gives them, then presets."""
-    width = min(80, shutil.get_terminal_size().columns)
-
-    def wrap(text: str, indent: str) -> str:
-        return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
-
-    def describe(flag: absl_flags.Flag) -> str:
-        value = _spell(flag.value)
-        name = f"--[no]{flag.name} (now {value.lower()})" if flag.boolean else f"--{flag.name}={value}"
-        return f"  {name}\n{wrap(flag.help, '      ')}"
-
-    shown = f" (preset {preset or 'none'})" if "preset" in values else ""
-    blocks = [usage.strip(), wrap(f"Flags, with the values that this command line runs with{shown}:", "")]
-    for kind in kinds:
-        heading = wrap((kind.__doc__ or kind.__name__).splitlines()[0], "")
-        blocks.append("\n".join([heading, *(describe(values[field.name]) for field in _fields(kind))]))
-    presets = [
-        f"      {wrap(f'{name}: {_first_comment(command, name)}', '        ').strip()}"
-        for name in preset_names(command)
-    ]
-    if presets:
-        blocks.append("\n".join(["Where the values come from.", describe(values["preset"]), *presets]))
-    return "\n\n".join(blocks)
 
 
 def _first_comment(command: str, preset: str) -> str:

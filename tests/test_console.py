@@ -36,7 +36,7 @@ def test_duration(seconds: float, text: str) -> None:
 
 def test_cells_are_told_state_by_state() -> None:
     genotype = Genotype(states=1, reduction=(Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3")))
-    assert describe(genotype) == "  reduction state 2 = skip(c−2) + sep_conv_3x3(c−1)"
+    assert describe(genotype) == "  reduction state 2 = skip(c-2) + sep_conv_3x3(c-1)"
 
 
 @pytest.mark.parametrize(("primitive", "warned"), [("skip", True), ("sep_conv_3x3", False)])

@@ -1,13 +1,16 @@
 """Files are whole or not there, and metrics come back bit for bit."""
 
+import os
+import pwd
 import resource
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vinnas_tf.config import ConfigError
-from vinnas_tf.files import read_metrics, write_atomically, write_metrics
+from vinnas_tf.files import read_metrics, read_text, user_path, write_atomically, write_metrics
 
 
 def names(folder):
@@ -75,3 +78,32 @@ def test_metrics_rows_must_match(tmp_path):
     with pytest.raises(ValueError, match="epoch, error"):
         write_metrics(tmp_path / "metrics.csv", [{"epoch": 1, "error": 0.5}, {"epoch": 2}])
     assert names(tmp_path) == []
+
+
+def test_a_tilde_stands_for_a_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/pictures") == tmp_path / "pictures"
+    user = pwd.getpwuid(os.getuid())
+    assert user_path(f"~{user.pw_name}/pictures") == Path(user.pw_dir, "pictures")
+    for text in ("runs/a", "runs/~", "/a", ""):
+        assert user_path(text) == Path(text)
+
+
+@pytest.mark.parametrize("text", ["~no-such-user/pictures", "~no-such-user"])
+def test_an_unknown_home_folder_is_one_line(text):
+    with pytest.raises(ConfigError, match=f"^{text}: there is no home folder ~no-such-user on this machine; [^\n]*$"):
+        user_path(text)
+
+
+def test_text_is_read_with_a_byte_order_mark_and_other_line_ends(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b"\xef\xbb\xbfc\xc3\xa9\r\nb\n")
+    assert read_text(path) == "cé\nb\n"
+
+
+@pytest.mark.parametrize("content", ["é".encode("latin-1"), "a".encode("utf-16"), "a".encode("utf-16-le")])
+def test_text_of_another_encoding_is_one_line(tmp_path, content):
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="^can't read .*text: it isn't UTF-8 text.$"):
+        read_text(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from absl import flags as absl_flags
 
-from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig, require, setting
+from vinnas_tf.config import ConfigError, DataConfig, SearchConfig, TrainConfig, VerifyConfig, require, setting
 from vinnas_tf.flags import Inherited, preset_names, read_flags
 from vinnas_tf.run_dir import RunConfig
 
@@ -238,6 +238,30 @@ def test_help_shows_the_values_of_the_chosen_preset(capsys):
     assert "--cells=NNRNNRNN\n" in out
     assert "--seed=5\n" in out
     assert "Bakes." in out
+
+
+def test_a_flag_file_stands_for_its_flags(tmp_path):
+    (tmp_path / "my.flags").write_text("--minutes=30\n--loaf=pâté\n", encoding="utf-8")
+    given = f"--flagfile={tmp_path / 'my.flags'}"
+    assert read(given)[Oven] == Oven(minutes=30, loaf="pâté")
+    assert read(given, "--minutes=5")[Oven].minutes == 5
+    assert read("--minutes=5", given)[Oven].minutes == 30
+    assert "can't read" in error_of(f"--flagfile={tmp_path / 'absent.flags'}")
+
+
+def test_every_flag_that_names_a_path_knows_home_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    kinds = {"run_dir": RunConfig, "data_dir": DataConfig, "genotype": TrainConfig, "file": VerifyConfig}
+    kinds["network"] = VerifyConfig
+    for name, kind in kinds.items():
+        for value, read_as in (("~/x", f"{tmp_path}/x"), ("x", "x"), ("", "")):
+            settings = read_flags([f"--{name}={value}"], kind, command="verify", usage="")
+            assert getattr(settings[kind], name) == read_as
+        with pytest.raises(ConfigError, match=rf"^flag --{name}=~no-such-user: .*no home folder ~no-such-user"):
+            read_flags([f"--{name}=~no-such-user"], kind, command="verify", usage="")
+    assert read_flags(["~/x"], VerifyConfig, command="", usage="", positional="file")[VerifyConfig].file.endswith("/x")
+    with pytest.raises(ConfigError, match="no home folder ~no-such-user"):
+        read_flags(["~no-such-user"], VerifyConfig, command="", usage="", positional="file")
 
 
 def run_cli(body: str, tmp_path: Path, repository: Path, **kwargs) -> subprocess.CompletedProcess:

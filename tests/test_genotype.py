@@ -123,7 +123,7 @@ def test_a_missing_or_binary_file_is_one_clear_line(tmp_path):
     with pytest.raises(ConfigError, match="can't read .*absent.json: No such file"):
         Genotype.load(tmp_path / "absent.json")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(ConfigError, match="picture.png: it isn't a text file"):
+    with pytest.raises(ConfigError, match="picture.png: it isn't UTF-8 text"):
         Genotype.load(tmp_path / "picture.png")
 
 

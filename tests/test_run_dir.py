@@ -241,6 +241,18 @@ def test_a_folder_that_cannot_be_made_is_one_line(where, tmp_path):
     assert "--run_dir" in message
 
 
+@pytest.mark.parametrize("name", ["lr[0.1]", "run*", "what?", "a\\\\b", os.fsdecode(b"caf\xe9")])
+def test_a_name_that_tensorflow_takes_for_another_is_one_line(name, tmp_path):
+    message = Run(tmp_path / name).error()
+    assert "name it anew" in message
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_name_may_have_any_letters_and_blanks(tmp_path):
+    with Run(tmp_path / "été, 猫 {1}").open() as opened:
+        assert opened.file("").is_dir()
+
+
 HOLDER = """
 import sys
 from vinnas_tf.config import DataConfig, SearchConfig

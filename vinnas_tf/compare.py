@@ -16,6 +16,7 @@ import dataclasses
 import json
 import re
 import shlex
+import sys
 import textwrap
 import time
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ from vinnas_tf.config import CompareConfig, ConfigError, DataConfig, SearchConfi
 from vinnas_tf.console import duration, warn_of_idle_cells
 from vinnas_tf.data import open_source
 from vinnas_tf.files import write_atomically
-from vinnas_tf.flags import preset_names, read_flags, run_cli
+from vinnas_tf.flags import docstring, preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.methods import METHODS
 from vinnas_tf.record import search_seconds
@@ -222,7 +223,9 @@ def seconds_left(stages: Iterable[Stage], seen: Mapping[Stage, float]) -> float 
 def main(argv: list[str]) -> None:
     """The command: reads flags, opens the run folder, does what is left to do, and prints the table."""
     rows = textwrap.fill(f"Rows that --methods knows: {', '.join(known_rows())}.", 80, break_on_hyphens=False)
-    settings = read_flags(argv, CompareConfig, RunConfig, command="compare", usage=f"{__doc__}\n{rows}")
+    settings = read_flags(
+        argv, CompareConfig, RunConfig, command="compare", usage=f"{docstring(sys.modules[__name__])}\n{rows}"
+    )
     config, where = settings[CompareConfig], settings[RunConfig]
     config = dataclasses.replace(config, methods=config.methods or tuple(METHODS))
     require_rows(config.methods)

@@ -152,15 +152,19 @@ def from_csv(text: str) -> list[Result]:
 
 
 def to_text(summaries: Sequence[Summary]) -> str:
-    """The table for a terminal of 80 columns, in two blocks below each other, with what the titles mean."""
+    """The table for a terminal of 80 columns, in two blocks below each other, with what the titles mean; ASCII."""
+
+    def plain(text: str) -> str:
+        return text.replace("±", "+-")
+
     blocks = []
     for columns in _BLOCKS:
         lines = [" " * _NAME + "".join(f"{column.title:>{column.width}}" for column in columns)]
         for summary in summaries:
-            cells = "".join(f"{column.cell(summary):>{column.width}}" for column in columns)
+            cells = "".join(f"{plain(column.cell(summary)):>{column.width}}" for column in columns)
             lines.append(f"{summary.row:<{_NAME}}{cells}")
         blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, textwrap.fill(_legend(summaries), 80)])
+    return "\n\n".join([*blocks, textwrap.fill(plain(_legend(summaries)), 80)])
 
 
 def to_markdown(summaries: Sequence[Summary]) -> str:
@@ -209,8 +213,8 @@ _NAME = 20  # Width of a row's name; with it a block has 80 columns at most.
 _BLOCKS = (
     (
         _Column("n", 4, lambda summary: str(summary.statistics.n)),
-        _Column("accuracy, %", 15, lambda summary: _accuracy(summary.statistics)),
-        _Column("best, %", 9, lambda summary: f"{100 * summary.best:.2f}"),
+        _Column("accuracy, %", 16, lambda summary: _accuracy(summary.statistics)),
+        _Column("best, %", 8, lambda summary: f"{100 * summary.best:.2f}"),
         _Column("non-zero", 11, lambda summary: f"{summary.params_nonzero:,.0f}"),
         _Column("search min", 11, lambda summary: f"{summary.search_minutes:.1f}"),
         _Column("train min", 10, lambda summary: f"{summary.train_minutes:.1f}"),

@@ -10,11 +10,12 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from vinnas_tf.space import SPACES
 
 Config = TypeVar("Config")
+PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start stand for home folders.
 
 AUGMENTATIONS = ("affine", "elastic", "crop", "flip", "erase")
 SELECTION_RULES = ("snr", "magnitude")
@@ -50,7 +51,7 @@ class DataConfig:
         "'digits' (bundled with scikit-learn), the name of a TFDS image-classification set, or 'folder:PATH' with "
         "class/*.png|jpg (or train/class/... and test/class/...).",
     )
-    data_dir: str = setting("", "TFDS data folder; empty: TFDS_DATA_DIR, else TFDS's own default.")
+    data_dir: PathText = setting("", "TFDS data folder; empty: TFDS_DATA_DIR, else TFDS's own default.")
     data_fraction: float = setting(1.0, "Share of the training images to use, drawn stratified by class.")
     image_size: int = setting(0, "Resize images to this many pixels a side; 0 keeps the data set's own size.")
     augment: tuple[str, ...] = setting((), "Augmentation of training images, any of: " + ", ".join(AUGMENTATIONS) + ".")
@@ -129,7 +130,7 @@ class SearchConfig:
 class TrainConfig:
     """The network, how it is trained from scratch, and what is pruned (VINNAS, section V-A b and V-B)."""
 
-    genotype: str = setting("", "Genotype file (JSON); empty: the one that the run folder's search found.")
+    genotype: PathText = setting("", "Genotype file (JSON); empty: the one that the run folder's search found.")
     cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
     channels: int = setting(
         16, "Channels of the stem and of the states before the first reduction; each R doubles them."
@@ -195,8 +196,8 @@ class ExportConfig:
 class VerifyConfig:
     """Which exported file is checked, and against what."""
 
-    file: str = setting("", "The exported file, or a SavedModel's version folder; may be given without --file=.")
-    network: str = setting(
+    file: PathText = setting("", "The exported file, or a SavedModel's version folder; may be given without --file=.")
+    network: PathText = setting(
         "", "Keras network to compare with; empty: train/network.keras of the run folder that FILE lies in, if any."
     )
 
@@ -212,7 +213,7 @@ class CompareConfig:
     seeds: int = setting(3, "Seeds: each row is searched and trained with each of them.")
     first_seed: int = setting(0, "The first seed; the others follow it.")
     dataset: str = setting("", "Data set, as for the search; empty: the preset's, else the search's own default.")
-    data_dir: str = setting("", "TFDS data folder; empty: TFDS_DATA_DIR, else TFDS's own default.")
+    data_dir: PathText = setting("", "TFDS data folder; empty: TFDS_DATA_DIR, else TFDS's own default.")
     preset: str = setting("", "Preset of search and training; empty: those named after the data set, where there are.")
     search: str = setting("", 'More flags for every search, such as --search="--epochs=8 --channels=16".')
     train: str = setting("", 'More flags for every training, such as --train="--epochs=20 --held_out=0.1".')

@@ -7,13 +7,13 @@ import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import psutil
 
 from vinnas_tf import image_notes
 from vinnas_tf.config import ConfigError, DataConfig, require
+from vinnas_tf.files import user_path
 from vinnas_tf.folder_layout import require_class_name
 from vinnas_tf.folder_source import open_folder
 from vinnas_tf.picture import Preparation, digest, prepare
@@ -102,7 +102,7 @@ def open_source(config: DataConfig, progress: Progress = _silent) -> Source:
     if config.dataset == "digits":
         return open_digits(config.image_size)
     if config.dataset.startswith("folder:"):
-        folder = Path(config.dataset.removeprefix("folder:")).expanduser()
+        folder = user_path(config.dataset.removeprefix("folder:"))
         try:
             return open_folder(folder, config.image_size, progress)
         except OSError as error:

@@ -100,6 +100,11 @@ def _snr_labels(edges: Sequence[Edge], posterior: Posterior | None, cell_type: s
 def short_number(value: float, digits: int = 3) -> str:
     """The value with few significant digits (thousands in full) and a real minus sign."""
     text = f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.{digits}g}"
+    return with_minus(text)
+
+
+def with_minus(text: str) -> str:
+    """A number, or a name with one, with a real minus sign, which not every terminal can show."""
     return text.replace("-", "−")
 
 
@@ -144,7 +149,7 @@ def _draw_cell(
         else:
             fill = "#E6E6E6" if box.node < space.inputs else "white"
             _box(axes, x, y, box.width, box.height, fill, INK, 0.06)
-            name = space.node_name(box.node)
+            name = with_minus(space.node_name(box.node))
             axes.text(x, y, name, size=9.5, weight="bold", color=INK, ha="center", va="center", zorder=4)
 
 

@@ -1,4 +1,4 @@
-"""Files that a crash never leaves half-written: any content, and the metrics of a run as CSV."""
+"""Files that a crash never leaves half-written: any content, and the metrics of a run as CSV; paths that users name."""
 
 import contextlib
 import csv
@@ -11,6 +11,32 @@ from typing import Any
 from vinnas_tf.config import ConfigError
 
 Value = int | float | None
+
+
+def user_path(text: str) -> Path:
+    """The path that a user wrote; ~ and ~NAME at its start stand for home folders.
+
+    Raises:
+        ConfigError: this machine knows no such home folder.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        home = Path(text).parts[0]
+        raise ConfigError(f"{text}: there is no home folder {home} on this machine; write the path out.") from error
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a UTF-8 file, without a byte order mark; raises ConfigError where it cannot be read."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"can't read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"can't read {path}: it isn't UTF-8 text.") from error
+    if "\0" in text:  # As in UTF-16 without its mark.
+        raise ConfigError(f"can't read {path}: it isn't UTF-8 text.")
+    return text
 
 
 @contextlib.contextmanager

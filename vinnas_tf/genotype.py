@@ -9,12 +9,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from vinnas_tf.config import ConfigError, require
-from vinnas_tf.files import write_atomically
+from vinnas_tf.files import read_text, write_atomically
 from vinnas_tf.primitives import convolutions
 from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 
@@ -125,16 +124,6 @@ class Genotype:
             return cls.from_json(text)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
-
-
-def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a file; raises ConfigError where it cannot be read."""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"can't read {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"can't read {path}: it isn't a text file.") from error
 
 
 def parse_versioned(

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vinnas_tf.config import ConfigError, require
-from vinnas_tf.files import write_atomically
-from vinnas_tf.genotype import CELL_TYPES, Edge, Genotype, parse_versioned, read_text
+from vinnas_tf.files import read_text, write_atomically
+from vinnas_tf.genotype import CELL_TYPES, Edge, Genotype, parse_versioned
 from vinnas_tf.primitives import PRIMITIVES
 from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 

@@ -16,7 +16,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from vinnas_tf.drawing import COLOURS, DPI, FAMILIES, INK, TITLE, png, short_number
+from vinnas_tf.drawing import COLOURS, DPI, FAMILIES, INK, TITLE, png, short_number, with_minus
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.posterior import Posterior
@@ -170,7 +170,7 @@ def _draw_panel(
 
 
 def _edge_name(posterior: Posterior, edge: int) -> str:
-    return " → ".join(posterior.space.node_name(node) for node in posterior.edges[edge])
+    return " → ".join(with_minus(posterior.space.node_name(node)) for node in posterior.edges[edge])
 
 
 def _range(posterior: Posterior, trajectory: Mapping[str, np.ndarray]) -> tuple[float, float]:

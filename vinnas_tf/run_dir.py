@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import vinnas_tf
-from vinnas_tf.config import ConfigError, require, setting
+from vinnas_tf.config import ConfigError, PathText, require, setting
 from vinnas_tf.files import write_atomically, writing
 
 FORMAT = "vinnas_tf run 1"
@@ -57,7 +57,9 @@ _NOT_COMPARED = frozenset({"data_dir", "genotype"})
 class RunConfig:
     """Where a run lives."""
 
-    run_dir: str = setting("", "Run folder; empty: named after what is run, in runs/. The same command resumes it.")
+    run_dir: PathText = setting(
+        "", "Run folder; empty: named after what is run, in runs/. The same command resumes it."
+    )
     overwrite: bool = setting(False, "Start anew in a run folder that is finished or was made with other settings.")
 
 
@@ -101,9 +103,10 @@ class RunDir:
 
         Raises:
             ConfigError: the folder can't be written, is in use by another process, holds something that isn't a run, or
-                (without `overwrite`) holds a run with other settings or data.
+                (without `overwrite`) holds a run with other settings or data; or TensorFlow can't be given its name.
         """
         self.path = Path(path)
+        _refuse_unfit_name(self.path)
         self.stage = stage
         self._late_settings = late_settings
         self._lock: int | None = None
@@ -238,6 +241,17 @@ def _provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "created": _now(),
     }
+
+
+def _refuse_unfit_name(path: Path) -> None:
+    """Raises ConfigError for a name that means other files to TensorFlow, which names them in UTF-8 and by patterns."""
+    found = sorted(set(str(path)) & set("*?[]\\"))
+    require(not found, f"run folder {path} has {' '.join(found)} in its name, a pattern to TensorFlow: name it anew.")
+    try:
+        same = str(path).encode() == os.fsencode(path)
+    except UnicodeEncodeError:
+        same = False
+    require(same, f"run folder {path} has a name that isn't UTF-8 here: name it anew, or set PYTHONUTF8=1.")
 
 
 def _refuse_foreign(path: Path) -> None:

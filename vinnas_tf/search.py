@@ -11,6 +11,7 @@ if __name__ == "__main__":
     import vinnas_tf.startup  # noqa: F401
 
 # isort: split
+import sys
 import textwrap
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from vinnas_tf.console import SEARCH_TABLE, Counter, Watch, describe, duration, 
 from vinnas_tf.data import Dataset, load_train, split_halves
 from vinnas_tf.drawing import draw_cells
 from vinnas_tf.estimate import estimate
-from vinnas_tf.flags import preset_names, read_flags, run_cli
+from vinnas_tf.flags import docstring, preset_names, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.device import on_cpu, share_two_cores
 from vinnas_tf.methods import make_method
@@ -165,7 +166,9 @@ def _train_supergraph(data: DataConfig, config: SearchConfig, dataset: Dataset, 
 
 def main(argv: list[str]) -> None:
     """The command: reads flags, opens the run folder, searches, and says where everything is."""
-    settings = read_flags(argv, DataConfig, SearchConfig, RunConfig, command="search", usage=__doc__)
+    settings = read_flags(
+        argv, DataConfig, SearchConfig, RunConfig, command="search", usage=docstring(sys.modules[__name__])
+    )
     data, config, where = settings[DataConfig], settings[SearchConfig], settings[RunConfig]
     make_method(config)  # An unknown method is told before the data is read.
     share_two_cores()

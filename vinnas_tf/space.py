@@ -45,7 +45,7 @@ class SearchSpace:
         """What a person reads for a node of a cell."""
         if node >= self.inputs:
             return f"state {node}"
-        return "input" if self.inputs == 1 else ("c−2", "c−1")[node]
+        return "input" if self.inputs == 1 else ("c-2", "c-1")[node]
 
 
 # VINNAS, section V-A, with the paper's order of operations: "Each state always accepts 2 inputs processed through 2

@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.read_only_builder import builder_from_files
 
 from vinnas_tf.config import ConfigError, require
+from vinnas_tf.files import user_path
 from vinnas_tf.picture import Preparation
 from vinnas_tf.sources import Part, PartName, Source, with_drawn_test
 
@@ -39,7 +40,7 @@ def open_tfds(name: str, data_dir: str, image_size: int) -> Source:
         ConfigError: TFDS has no such set, it doesn't hold labelled images, or it is neither on disk nor within reach.
     """
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or str(tfds.core.constants.DATA_DIR)
-    builder = _prepared_builder(name, os.path.expanduser(data_dir))
+    builder = _prepared_builder(name, str(user_path(data_dir)))
     image_key, label_key = _image_and_label_keys(name, builder.info)
     splits = builder.info.splits
     require("train" in splits, f"The TFDS set {name} has no training images, only {', '.join(splits)}: choose another.")

@@ -15,6 +15,7 @@ if __name__ == "__main__":
 
 # isort: split
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from vinnas_tf.config import DataConfig, TrainConfig, require
 from vinnas_tf.console import Counter, describe, introduce, warn_of_idle_cells
 from vinnas_tf.data import Dataset, load_train, open_source
 from vinnas_tf.epochs import run_epochs
-from vinnas_tf.flags import Inherited, read_flags, run_cli
+from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.device import share_two_cores
 from vinnas_tf.network import build_network
@@ -108,7 +109,15 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
 
 def main(argv: list[str]) -> None:
     """The command: reads flags, opens the run folder, trains, and says what came out."""
-    settings = read_flags(argv, DataConfig, TrainConfig, RunConfig, command="train", usage=__doc__, inherit=_inherit)
+    settings = read_flags(
+        argv,
+        DataConfig,
+        TrainConfig,
+        RunConfig,
+        command="train",
+        usage=docstring(sys.modules[__name__]),
+        inherit=_inherit,
+    )
     data, config, where = settings[DataConfig], settings[TrainConfig], settings[RunConfig]
     require(
         bool(config.genotype or where.run_dir),

@@ -1,0 +1,57 @@
+"""What --help prints."""
+
+import ast
+import inspect
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from types import ModuleType
+from typing import Any
+
+from absl import flags as absl_flags
+
+
+def docstring(thing: ModuleType | type) -> str:
+    """The docstring of a module or a class, from its source: `python -OO` drops it from the thing itself."""
+    tree = ast.parse(inspect.getsource(thing))
+    node = tree if inspect.ismodule(thing) else tree.body[0]
+    return ast.get_docstring(node) or ""  # type: ignore[arg-type]
+
+
+def spell(value: Any) -> str:
+    """A value as a command line would give it."""
+    return ",".join(value) if isinstance(value, (tuple, list)) else str(value)
+
+
+def help_text(
+    values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, preset: str, presets: Mapping[str, str]
+) -> str:
+    """The usage, the flags grouped by dataclass with the values that a command line gives them, then the presets.
+
+    Args:
+        values: the parsed command line.
+        kinds: the dataclasses.
+        usage: what the text opens with.
+        preset: name of the preset in use; empty for none.
+        presets: what each preset is, by name.
+    """
+    width = min(80, shutil.get_terminal_size().columns)
+
+    def wrap(text: str, indent: str) -> str:
+        return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+    def describe(flag: absl_flags.Flag) -> str:
+        value = spell(flag.value)
+        name = f"--[no]{flag.name} (now {value.lower()})" if flag.boolean else f"--{flag.name}={value}"
+        return f"  {name}\n{wrap(flag.help, '      ')}"
+
+    shown = f" (preset {preset or 'none'})" if "preset" in values else ""
+    blocks = [usage.strip(), wrap(f"Flags, with the values that this command line runs with{shown}:", "")]
+    for kind in kinds:
+        heading = wrap((docstring(kind) or kind.__name__).splitlines()[0], "")
+        blocks.append("\n".join([heading, *(describe(values[field.name]) for field in fields(kind))]))
+    listed = [f"      {wrap(f'{name}: {text}', '        ').strip()}" for name, text in presets.items()]
+    if listed:
+        blocks.append("\n".join(["Where the values come from.", describe(values["preset"]), *listed]))
+    return "\n\n".join(blocks)
