@@ -11,6 +11,7 @@ if __name__ == "__main__":
     import vinnas_tf.startup  # noqa: F401
 
 # isort: split
+import os
 import sys
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> None:
     config = settings[VerifyConfig]
     require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE --dataset=...")
     path = Path(config.file)
-    require(path.exists(), f"{path} is missing: name a .tflite file, or the version folder of a SavedModel.")
+    require(os.path.exists(path), f"{path} is missing: name a .tflite file, or the version folder of a SavedModel.")
     path = path.resolve()
     require_recorded(path)
     kind = precision(path)

@@ -214,7 +214,7 @@ def _parse(argv: Sequence[str], kinds: Sequence[type], with_preset: bool, positi
         hint = f"did you mean {' or '.join(f'--{name}' for name in close)}?" if close else "--help lists all flags."
         raise ConfigError(f"unknown flag --{error.flagname}: {hint}") from error
     except (absl_flags.Error, ValueError) as error:
-        raise ConfigError(f"{error}.") from error
+        raise ConfigError(str(error).removesuffix(".") + ".") from error
     require(not rest, f"unexpected argument {' '.join(rest)!r}: flags are written --name=value.")
     return values
 

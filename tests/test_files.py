@@ -91,7 +91,7 @@ def test_a_tilde_stands_for_a_home_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["~no-such-user/pictures", "~no-such-user"])
 def test_an_unknown_home_folder_is_one_line(text):
-    with pytest.raises(ConfigError, match=f"^{text}: there is no home folder ~no-such-user on this machine; [^\n]*$"):
+    with pytest.raises(ConfigError, match=f"^{text}: there is no home folder ~no-such-user on this machine: [^\n]*$"):
         user_path(text)
 
 
