@@ -6,35 +6,50 @@ that crashes its interpreter thus takes nobody else along.
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vinnas_tf.child import environment
-from vinnas_tf.config import ConfigError
+from vinnas_tf.child import error_of, run_to_end
+from vinnas_tf.config import ConfigError, require
+from vinnas_tf.flags import run_cli
 
 THREADS = (1, 2)
-Runner = Callable[[np.ndarray], np.ndarray]
+INSTALL_ONNX = "pip install tf2onnx onnx onnxruntime (the extra `onnx` of this package)"
 
 _BATCH = 256  # Images a call of a SavedModel, when all test images are run.
 _WARM_UP = 10
 _ROUNDS = 100
 
 
+@dataclass(frozen=True)
+class Runner:
+    """A file that is loaded.
+
+    Attributes:
+        image_shape: [height, width, channels] of the images that it takes.
+        run: from uint8 images [n, h, w, c] to probabilities, float32 [n, classes].
+    """
+
+    image_shape: tuple[int, ...]
+    run: Callable[[np.ndarray], np.ndarray]
+
+
 def load(path: Path, threads: int) -> Runner:
-    """A function from uint8 images [n, h, w, c] to probabilities, float32 [n, classes], that runs a file.
+    """Loads a file with its runtime.
 
     Args:
-        path: a TFLite file, or the folder of a SavedModel.
+        path: a TFLite or ONNX file, or the folder of a SavedModel.
         threads: threads that its operations may use; for SavedModels the process's first call decides.
     """
-    return _load_saved_model(path, threads) if path.is_dir() else _load_tflite(path, threads)
+    if path.is_dir():
+        return _load_saved_model(path, threads)
+    return (_load_onnx if path.suffix == ".onnx" else _load_tflite)(path, threads)
 
 
 def _load_saved_model(folder: Path, threads: int) -> Runner:
@@ -46,8 +61,10 @@ def _load_saved_model(folder: Path, threads: int) -> Runner:
     config = v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
     session = v1.Session(graph=tf.Graph(), config=config)
     signature = v1.saved_model.load(session, ["serve"], str(folder)).signature_def["serving_default"]
-    call = session.make_callable(signature.outputs["probabilities"].name, [signature.inputs["image"].name])
-    return lambda images: call(images.astype(np.float32))
+    image = signature.inputs["image"]
+    call = session.make_callable(signature.outputs["probabilities"].name, [image.name])
+    shape = tuple(side.size for side in image.tensor_shape.dim[1:])
+    return Runner(shape, lambda images: call(images.astype(np.float32)))
 
 
 def _load_tflite(path: Path, threads: int) -> Runner:
@@ -67,18 +84,34 @@ def _load_tflite(path: Path, threads: int) -> Runner:
         answers = np.asarray(rows, np.float32)
         return answers if scale == 0 else (answers - zero) * np.float32(scale)
 
-    return run
+    return Runner(tuple(map(int, image["shape"][1:])), run)
+
+
+def _load_onnx(path: Path, threads: int) -> Runner:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{path} needs onnxruntime to run: {INSTALL_ONNX}.") from error
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (image,) = session.get_inputs()
+    return Runner(
+        tuple(image.shape[1:]),
+        lambda images: session.run(["probabilities"], {image.name: images.astype(np.float32)})[0],
+    )
 
 
 def predict(path: Path, images: np.ndarray) -> np.ndarray:
     """Probabilities, float32 [n, classes], that a file gives for uint8 images [n, h, w, c], run by a fresh process.
 
     Raises:
-        ConfigError: the file can't be loaded or run.
+        ConfigError: the file can't be loaded or run, or takes images of another shape.
     """
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/images.npy", images)
-        _fresh_process(["predict", folder, path], path)
+        _fresh_process(["predict", folder, path])
         return np.load(f"{folder}/probabilities.npy")
 
 
@@ -89,58 +122,68 @@ def time_calls(paths: Sequence[Path], image: np.ndarray) -> list[dict[str, dict[
     them alike.
 
     Args:
-        paths: TFLite files or SavedModels, not both.
+        paths: files of one runtime.
         image: uint8 [h, w, c].
 
     Raises:
-        ConfigError: one of them can't be loaded or run.
+        ConfigError: one of them can't be loaded or run, or takes images of another shape.
     """
     latencies: list[dict[str, dict[str, float]]] = [{} for _ in paths]
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/images.npy", image[None])
         for threads in THREADS:
-            printed = _fresh_process(["time", folder, threads, *paths], paths[0])
-            for latency, milliseconds in zip(latencies, json.loads(printed), strict=True):
+            _fresh_process(["time", folder, *paths, threads])
+            record = json.loads(Path(folder, "milliseconds.json").read_text())
+            for latency, milliseconds in zip(latencies, record, strict=True):
                 median, p95 = np.percentile(milliseconds, [50, 95])
                 latency[str(threads)] = {"median_ms": round(median, 4), "p95_ms": round(p95, 4)}
     return latencies
 
 
-def _fresh_process(arguments: Sequence[Any], path: Path) -> str:
-    """Runs this module; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", __name__, *map(str, arguments)],
-        env=environment(),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
+def _fresh_process(arguments: Sequence[Any]) -> None:
+    """Runs this module; `arguments` are those of `main`."""
+    task, folder, path, *_ = arguments
+    code, lines = run_to_end(__name__, [*map(str, arguments)], Path(folder, "log"))
+    if code == 0:
+        return
+    reason = f"signal {-code}" if code < 0 else (lines or ["no message"])[-1][:200]
+    raise ConfigError(
+        error_of(lines) or f"{path} can't be run ({reason}): it may be cut off or no export; export it anew."
     )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        reason = f"signal {-done.returncode}" if done.returncode < 0 else (lines or ["no message"])[-1][:200]
-        raise ConfigError(f"{path} can't be run ({reason}): it may be cut off or no export; export it anew.")
-    return done.stdout
 
 
 def main(argv: list[str]) -> None:
-    """The fresh process: `predict FOLDER FILE` or `time FOLDER THREADS FILE...`; FOLDER holds images.npy."""
+    """The fresh process: `predict FOLDER FILE` or `time FOLDER FILE... THREADS`; FOLDER holds images.npy."""
     task, folder, *rest = argv
     images = np.load(f"{folder}/images.npy")
     if task == "predict":
-        run = load(Path(rest[0]), max(THREADS))
+        runner = _load_for(images, rest[0], max(THREADS))
         batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
-        np.save(f"{folder}/probabilities.npy", np.concatenate([run(batch) for batch in batches]))
+        np.save(f"{folder}/probabilities.npy", np.concatenate([runner.run(batch) for batch in batches]))
         return
-    runners = [load(Path(path), int(rest[0])) for path in rest[1:]]
+    *paths, threads = rest
+    runners = [_load_for(images, path, int(threads)) for path in paths]
     milliseconds: list[list[float]] = [[] for _ in runners]
     for turn in range(_WARM_UP + _ROUNDS):
-        for run, record in zip(runners, milliseconds, strict=True):
+        for runner, record in zip(runners, milliseconds, strict=True):
             start = time.perf_counter()
-            run(images)
+            runner.run(images)
             if turn >= _WARM_UP:
                 record.append(1e3 * (time.perf_counter() - start))
-    print(json.dumps(milliseconds))
+    Path(folder, "milliseconds.json").write_text(json.dumps(milliseconds))
+
+
+def _load_for(images: np.ndarray, path: str, threads: int) -> Runner:
+    """Loads a file; raises ConfigError where it takes images of another shape."""
+    runner = load(Path(path), threads)
+    taken, given = (" x ".join(map(str, shape)) for shape in (runner.image_shape, images.shape[1:]))
+    require(
+        taken == given,
+        f"{path} takes images of {taken} (height x width x channels), and these are {given}: give the --dataset and "
+        "--image_size that its network was trained with.",
+    )
+    return runner
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_cli(main)

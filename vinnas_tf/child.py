@@ -1,8 +1,8 @@
 """Runs another command of this package in a process of its own, which dies with the one that started it.
 
-`run_command` is for the parent. The child holds the read end of a pipe whose other end only the parent has, so that it
-learns of the death of the parent, however that came, and ends too: no run folder is in use when a command is started
-again.
+`run_to_end` and `run_command` are for the parent. The child holds the read end of a pipe whose other end only the
+parent has, so that it learns of the death of the parent, however that came, and ends too: no run folder is in use when
+a command is started again.
 """
 
 import os
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import vinnas_tf
-from vinnas_tf.config import ConfigError
+from vinnas_tf.config import require
 from vinnas_tf.files import writing
 
 
@@ -25,18 +25,20 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
-def run_command(module: str, flags: Sequence[str], log: Path) -> None:
+def run_to_end(module: str, flags: Sequence[str], log: Path) -> tuple[int, list[str]]:
     """Runs `python -m MODULE FLAGS` to its end and adds what it prints to `log`.
 
-    The child is killed when this process is, or is interrupted; a run folder survives that.
+    The child is killed when this process is, or is interrupted.
 
     Args:
         module: such as "vinnas_tf.search".
         flags: its command line.
         log: file that its stdout and stderr are appended to.
 
+    Returns:
+        Its exit code, below 0 where a signal ended it, and the lines that it printed.
+
     Raises:
-        ConfigError: it failed; with its own "error:" line, or the name of the log where it has none.
         KeyboardInterrupt: it was interrupted.
     """
     with writing(log):
@@ -60,13 +62,27 @@ def run_command(module: str, flags: Sequence[str], log: Path) -> None:
             child.stdin.close()
     if code == 130:
         raise KeyboardInterrupt
-    if code != 0:
-        with open(log, "rb") as printed:
-            printed.seek(begins)
-            lines = printed.read().decode(errors="replace").splitlines()
-        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise ConfigError(errors[-1] if errors else f"{module} ended with {ended}; what it printed is in {log}.")
+    with open(log, "rb") as printed:
+        printed.seek(begins)
+        return code, printed.read().decode(errors="replace").splitlines()
+
+
+def error_of(lines: Sequence[str]) -> str | None:
+    """The last "error:" line of what a command printed, without that word; None where there is none."""
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return errors[-1] if errors else None
+
+
+def run_command(module: str, flags: Sequence[str], log: Path) -> None:
+    """Runs another command of this package as `run_to_end` does; a run folder survives that it is killed.
+
+    Raises:
+        ConfigError: it failed; with its own "error:" line, or the name of the log where it has none.
+        KeyboardInterrupt: it was interrupted.
+    """
+    code, lines = run_to_end(module, flags, log)
+    ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+    require(code == 0, error_of(lines) or f"{module} ended with {ended}; what it printed is in {log}.")
 
 
 def _die_with_the_parent() -> None:
