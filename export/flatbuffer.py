@@ -1,5 +1,7 @@
 """What a TFLite file holds, read from the file itself: operators, inputs and outputs, and how constants are stored.
 
+And the one thing that is changed in a file: the scale of an 8-bit input.
+
 The schema is `schema.fbs` of TensorFlow Lite; LiteRT's package ships its readers.
 """
 
@@ -47,12 +49,29 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Model:
-    """A TFLite file: operators in the order of execution, constants, inputs and outputs."""
+    """A TFLite file.
+
+    Attributes:
+        operators: in the order of execution.
+        constants: its constants.
+        inputs: its inputs.
+        outputs: its outputs.
+        requantized: what an operator QUANTIZE, the only reader of the only input, makes of it, if there is one.
+    """
 
     operators: tuple[str, ...]
     constants: tuple[Tensor, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    requantized: Tensor | None
+
+    @property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """The least and the largest input that it tells from others beyond; None where it has no such bounds."""
+        if self.requantized is None or (self.inputs[0].dtype, self.requantized.dtype) != ("uint8", "int8"):
+            return None
+        (scale,), (zero_point,) = self.requantized.scale, self.requantized.zero_point
+        return scale * (-128 - zero_point), scale * (127 - zero_point)
 
     @property
     def precision(self) -> str:
@@ -75,16 +94,47 @@ def parse(content: bytes) -> Model:
         model = schema.Model.GetRootAs(content, 0)
         graph = model.Subgraphs(0)
         tensors = [_tensor(model, graph.Tensors(index), len(content)) for index in range(graph.TensorsLength())]
-        codes = [model.OperatorCodes(graph.Operators(i).OpcodeIndex()) for i in range(graph.OperatorsLength())]
+        operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]
+        codes = [model.OperatorCodes(operator.OpcodeIndex()) for operator in operators]
+        # A code above 127 stands in the newer of the two fields.
+        names = tuple(_OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] for code in codes)
+        inputs = set(graph.InputsAsNumpy())
+        readers = [index for index, operator in enumerate(operators) if inputs & set(operator.InputsAsNumpy())]
+        requantized = len(inputs) == len(readers) == 1 and names[readers[0]] == "QUANTIZE"
         return Model(
-            # A code above 127 stands in the newer of the two fields.
-            tuple(_OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] for code in codes),
+            names,
             tuple(tensor for tensor in tensors if tensor.stored_bytes),
             tuple(tensors[index] for index in graph.InputsAsNumpy()),
             tuple(tensors[index] for index in graph.OutputsAsNumpy()),
+            tensors[operators[readers[0]].Outputs(0)] if requantized else None,
         )
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, struct.error) as error:
         raise ConfigError(f"it is not a whole TFLite file ({error})") from error
+
+
+def with_raw_input(content: bytes) -> bytes:
+    """The same file, but its uint8 input has scale 1 and zero point 0: a raw pixel is its own quantised value.
+
+    The converter gives the input the range of its images, and lets an operator QUANTIZE make int8 of it with that same
+    range. With the input's own scale changed, that operator brings pixels to the range, and all behind it stays. A file
+    that is not built like that is returned as it is: the proof tells of its scale.
+    """
+    if parse(content).pixel_range is None:
+        return content
+    changed = bytearray(content)
+    graph = schema.Model.GetRootAs(changed, 0).Subgraphs(0)
+    views = [  # Of `changed`: scale and zero point of each tensor that has them.
+        (index, view)
+        for index in range(graph.TensorsLength())
+        if (quantization := graph.Tensors(index).Quantization()) is not None and quantization.ScaleLength()
+        for view in (quantization.ScaleAsNumpy(), quantization.ZeroPointAsNumpy())
+    ]
+    scale, zero_point = (view for index, view in views if index == graph.Inputs(0))
+    shared = any(np.shares_memory(own, view) for own in (scale, zero_point) for _, view in views if view is not own)
+    if shared or len(scale) != 1:
+        return content
+    scale[0], zero_point[0] = 1, 0
+    return bytes(changed)
 
 
 def _tensor(model: Any, tensor: Any, size: int) -> Tensor:

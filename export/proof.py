@@ -1,4 +1,7 @@
-"""The proof of a file: what it answers to every test image, held against the stripped Keras network and a bar."""
+"""The proof of a file: what it answers to every test image, held against the stripped Keras network and a bar.
+
+A file that misses its bar is told with what to try.
+"""
 
 import gzip
 import hashlib
@@ -32,6 +35,16 @@ BARS = {
     "full_int8": Bar(0.98, 0.01),
 }
 
+# What to try where a file of that precision misses its bar.
+_INSTEAD = {
+    "float32": "its runtime computes otherwise than Keras, so use another file",
+    "float16": "its weights need more than 16 bits, so use float32",
+    "dynamic_int8": "its weights need more than 8 bits, so use float16",
+    "full_int8": "its activations need more than 8 bits, so use dynamic_int8 or float16",
+}
+_UNDECIDED = 0.01  # Difference of an image's two largest probabilities below which an answer is a matter of rounding.
+_RAW, _STEPS = ((1.0,), (0,)), ((1 / 256,), (0,))  # Scale and zero point of 8-bit inputs and outputs.
+
 
 def reference_probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """Softmax of the network's logits, float32 [n, classes], for uint8 images [n, h, w, c]."""
@@ -40,17 +53,19 @@ def reference_probabilities(network: keras.Model, images: np.ndarray) -> np.ndar
 
 
 def precision(path: Path) -> str:
-    """Which bar holds for a TFLite file or the folder of a SavedModel.
+    """Which bar holds for a TFLite or ONNX file, or the folder of a SavedModel.
 
     Raises:
-        ConfigError: it is neither, or a part of one only.
+        ConfigError: it is none of them, or a part of a TFLite file or a SavedModel only.
     """
     if path.is_dir():
         require(
             (path / "saved_model.pb").is_file(),
             f"{path} holds no saved_model.pb: give the version folder of a SavedModel, such as saved_model/1, or a "
-            ".tflite file.",
+            ".tflite or .onnx file.",
         )
+        return "float32"
+    if path.suffix == ".onnx":
         return "float32"
     return read_tflite(path).precision
 
@@ -69,18 +84,27 @@ def prove(path: Path, test: ImageSet, reference: np.ndarray | None) -> dict[str,
     """Figures of a file over all test images, run in a fresh process.
 
     Args:
-        path: a TFLite file, or the folder of a SavedModel.
+        path: a TFLite or ONNX file, or the folder of a SavedModel.
         test: the test images.
         reference: probabilities [n, classes] of the stripped network; None where there is nothing to compare with.
 
     Returns:
-        Figures by name, "failures" among them: one text for each part of the bar that the file misses.
+        Figures by name. "failures" among them: one text for each part of the bar that the file misses; where there are
+        any, "advice": the likely reason and what to try. "pixel_range" of a full int8 file: pixels beyond count as its
+        ends.
 
     Raises:
-        ConfigError: the file can't be run.
+        ConfigError: the file can't be run, or is of another image shape or other classes than the test images.
     """
-    bar = BARS[precision(path)]
+    kind = precision(path)
+    bar = BARS[kind]
     probabilities = predict(path, test.images)
+    classes = test.labels.max() + 1 if reference is None else reference.shape[1]
+    require(
+        probabilities.shape[1] == classes or (reference is None and probabilities.shape[1] > classes),
+        f"{path} knows {probabilities.shape[1]} classes, and there are {classes} here: give the --dataset that its "
+        "network was trained with.",
+    )
     require(
         probabilities.max(initial=0, where=np.isfinite(probabilities)) > 0,
         f"{path} gives no probability to any class of any image: export it anew.",
@@ -88,13 +112,18 @@ def prove(path: Path, test: ImageSet, reference: np.ndarray | None) -> dict[str,
     answers = probabilities.argmax(axis=-1)
     accuracy = float((answers == test.labels).mean())
     figures: dict[str, Any] = {"images": len(test), "accuracy": accuracy, **size(path)}
-    if not path.is_dir():
+    failures = [] if np.isfinite(probabilities).all() else ["some probabilities are not finite"]
+    if not path.is_dir() and path.suffix != ".onnx":
+        model = read_tflite(path)
         figures["sparse_tensors"] = [
             {"name": tensor.name, "shape": tensor.shape, "density": round(tensor.density, 4)}
-            for tensor in read_tflite(path).constants
+            for tensor in model.constants
             if tensor.sparse
         ]
-    failures = [] if np.isfinite(probabilities).all() else ["some probabilities are not finite"]
+        if model.pixel_range is not None:
+            figures["pixel_range"] = [round(end, 2) for end in model.pixel_range]
+        if kind == "full_int8":
+            failures += _misquantized(model)
     if reference is not None:
         agreement = float((answers == reference.argmax(axis=-1)).mean())
         drop = float((reference.argmax(axis=-1) == test.labels).mean()) - accuracy
@@ -104,7 +133,33 @@ def prove(path: Path, test: ImageSet, reference: np.ndarray | None) -> dict[str,
             failures.append(f"top-1 agreement {agreement:.2%} is below {bar.agreement:.1%}")
         if drop > bar.accuracy_drop + 1e-12:  # A drop of 0.2 points exactly may come out a hair larger.
             failures.append(f"accuracy drops by {100 * drop:.2f} points, more than {100 * bar.accuracy_drop:.1f}")
+    if failures:
+        undecided = None if reference is None else _undecided(reference[answers != reference.argmax(axis=-1)])
+        instead = "try it without sparse weights, --nosparse" if figures.get("sparse_tensors") else _INSTEAD[kind]
+        figures["advice"] = undecided or instead
     return {**figures, "failures": failures}
+
+
+def _misquantized(model: flatbuffer.Model) -> list[str]:
+    """A text for each end of a full int8 file that is not a raw pixel, or not a probability in steps of 1/256."""
+    ends = (("input", model.inputs[0], _RAW), ("output", model.outputs[0], _STEPS))
+    return [
+        f"its {end} has scale {tensor.scale} and zero point {tensor.zero_point} instead of {scale} and {zero_point}"
+        for end, tensor, (scale, zero_point) in ends
+        if (tensor.dtype, tensor.scale, tensor.zero_point) != ("uint8", scale, zero_point)
+    ]
+
+
+def _undecided(reference: np.ndarray) -> str | None:
+    """A text where the network's probabilities of images with another answer, [n, classes], are mostly ties."""
+    largest = np.sort(reference, axis=-1)
+    ties = int((largest[:, -1] - largest[:, -2] < _UNDECIDED).sum())
+    if 2 * ties <= len(reference):
+        return None
+    return (
+        f"the Keras network itself is undecided on {ties} of the {len(reference)} images with another answer (two "
+        f"classes within {_UNDECIDED}), so train it longer"
+    )
 
 
 def sha256(path: Path) -> str:

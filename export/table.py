@@ -1,5 +1,6 @@
 """What a person sees of an export, in 80 columns."""
 
+import textwrap
 from typing import Any
 
 LEGEND = """\
@@ -36,17 +37,29 @@ def _milliseconds(value: float) -> str:
 
 
 def describe(manifest: dict[str, Any]) -> str:
-    """The table of an export: its files, the baselines, and what failed."""
+    """The table of an export: its files, the baselines, and what there is to say of a file."""
+    files = {name: entry["figures"] for name, entry in manifest["files"].items()}
     lines = [LEGEND, HEADER]
-    lines += [row(name, entry["figures"]) for name, entry in manifest["files"].items()]
-    lines += [row(name, figures) for name, figures in manifest["baselines"].items()]
-    return "\n".join([*lines, *failures(manifest)])
+    lines += [row(name, figures) for name, figures in (files | manifest["baselines"]).items()]
+    lines += [line for name, figures in files.items() for line in remarks(name, figures)]
+    return "\n".join(lines)
 
 
-def failures(manifest: dict[str, Any]) -> list[str]:
-    """A line for each bar that a file missed."""
-    return [
-        f"FAILED {name}: {failure}"
-        for name, entry in manifest["files"].items()
-        for failure in entry["figures"]["failures"]
-    ]
+def remarks(name: str, figures: dict[str, Any]) -> list[str]:
+    """Which pixels a file does not tell apart, and which bars it missed, with what to try; lines of 80 columns."""
+    texts = []
+    _, largest = figures.get("pixel_range", (0, 255))
+    if largest < 255:
+        texts.append(
+            f"NOTE {name}: pixels above {largest:g} count as {largest:g}, the brightest of the training images that it "
+            "was calibrated with. For brighter images use another file."
+        )
+    if figures["failures"]:
+        advice = f": {figures['advice']}" if "advice" in figures else ""
+        texts.append(f"FAILED {name}: {'; '.join(figures['failures'])}{advice}.")
+    return [line for text in texts for line in textwrap.wrap(text, 80, subsequent_indent="  ")]
+
+
+def failed(manifest: dict[str, Any]) -> bool:
+    """Whether a file missed its bar."""
+    return any(entry["figures"]["failures"] for entry in manifest["files"].values())

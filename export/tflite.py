@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf.export import flatbuffer
 from vinnas_tf.stderr import held_back
 
 PRECISIONS = ("float32", "float16", "dynamic_int8", "full_int8")
@@ -57,7 +58,8 @@ def convert(network: keras.Model, precision: str, images: np.ndarray, *, sparse:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.uint8
     with held_back():  # The converter tells of its settings there.
-        return converter.convert()
+        content = converter.convert()
+    return flatbuffer.with_raw_input(content) if precision == "full_int8" else content
 
 
 def _with_short_names(network: keras.Model) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Checks one exported file again, alone: a .tflite file, or the version folder of a SavedModel.
+"""Checks one exported file again, alone: a .tflite or .onnx file, or the version folder of a SavedModel.
 
     python -m vinnas_tf.export.verify runs/m/export/tflite/float32.tflite --dataset=mnist
 
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     config = settings[VerifyConfig]
     require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE --dataset=...")
     path = Path(config.file)
-    require(os.path.exists(path), f"{path} is missing: name a .tflite file, or the version folder of a SavedModel.")
+    require(os.path.exists(path), f"{path} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.")
     path = path.resolve()
     require_recorded(path)
     kind = precision(path)
@@ -47,8 +47,9 @@ def main(argv: list[str]) -> None:
     print(f"{kind}, {len(sparse)} sparse tensors, {figures['images']} test images.")
     if "agreement" not in figures:
         print("There was no Keras network to compare with: see --network.")
+    for line in table.remarks(name, figures):
+        print(line)
     if figures["failures"]:
-        print(f"FAILED {name}: {'; '.join(figures['failures'])}")
         sys.exit(1)
 
 

@@ -1,11 +1,14 @@
 """Figures and bars of a proof."""
 
 import gzip
+import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from vinnas_tf.config import ConfigError
@@ -61,6 +64,66 @@ def test_what_is_below_its_bar_is_told(path, test_part, answers):
     failures = prove(path, ImageSet(test_part.images, labels), reference)["failures"]
     assert len(failures) == 2
     assert "accuracy drops by" in failures[1]
+
+
+def test_what_to_try_depends_on_whether_the_network_is_sure(path, test_part, answers):
+    sure = np.roll(answers, 1, axis=1)
+    assert "--nosparse" in prove(path, test_part, sure)["advice"]
+    undecided = sure.copy()
+    second = np.argsort(answers, axis=1)[:, -1]
+    undecided[np.arange(100), second] = sure.max(axis=1) - 0.001  # The file's answer is nearly as likely.
+    figures = prove(path, test_part, undecided)
+    differ = (answers.argmax(axis=1) != undecided.argmax(axis=1)).sum()
+    assert f"undecided on {differ} of the {differ} images" in figures["advice"]
+    assert "advice" not in prove(path, test_part, answers)
+
+
+@pytest.mark.parametrize("name", ["saved_model/1", "tflite/full_int8.tflite"])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (8, 8, 3)])
+def test_images_of_another_shape_are_told_beside_the_files_own(name, shape, exported):
+    images = ImageSet(np.zeros((2, *shape), np.uint8), np.zeros(2, np.int32))
+    with pytest.raises(ConfigError) as caught:
+        prove(exported.folder / name, images, None)
+    assert f"{name} takes images of 8 x 8 x 1 " in str(caught.value)
+    assert f"these are {' x '.join(map(str, shape))}:" in str(caught.value)
+
+
+def test_a_file_of_other_classes_is_told(path, test_part, answers):
+    with pytest.raises(ConfigError, match="float32.tflite knows 10 classes, and there are 12 here"):
+        prove(path, test_part, np.pad(answers, [(0, 0), (0, 2)]))
+    with pytest.raises(ConfigError, match="float32.tflite knows 10 classes, and there are 12 here"):
+        prove(path, ImageSet(test_part.images, test_part.labels + 2), None)
+
+
+def test_a_full_int8_file_that_takes_no_raw_pixels_fails(exported, test_part, tmp_path):
+    content = bytearray((exported.folder / "tflite" / "full_int8.tflite").read_bytes())
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    graph.Tensors(graph.Inputs(0)).Quantization().ScaleAsNumpy()[0] = 0.5  # As of images in 0..127.
+    (tmp_path / "dark.tflite").write_bytes(content)
+    failures = prove(tmp_path / "dark.tflite", test_part, None)["failures"]
+    assert failures == ["its input has scale (0.5,) and zero point (0,) instead of (1.0,) and (0,)"]
+
+
+def test_a_measurement_dies_with_its_parent(path, tmp_path):
+    """The child holds a named pipe open from its first moment; what it would have measured is never written."""
+    os.mkfifo(tmp_path / "alive")
+    np.save(tmp_path / "images.npy", np.zeros((1000, 8, 8, 1), np.uint8))
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nif 'predict' in sys.orig_argv:\n    pipe = open({str(tmp_path / 'alive')!r}, 'w')\n"
+    )
+    program = "import sys, pathlib, numpy\nfrom vinnas_tf.export.measure import predict\n"
+    program += f"predict(pathlib.Path({str(path)!r}), numpy.load({str(tmp_path / 'images.npy')!r}))\n"
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    places = os.pathsep.join([str(tmp_path), *sys.path])
+    env = {**os.environ, "PYTHONPATH": places, "TMPDIR": str(folder)}
+    parent = subprocess.Popen([sys.executable, "-c", program], env=env)
+    with open(tmp_path / "alive") as pipe:  # Waits until the child has opened it.
+        parent.kill()
+        assert pipe.read() == ""  # Waits until the child is gone.
+    parent.wait()
+    assert list(folder.rglob("images.npy"))
+    assert not list(folder.rglob("probabilities.npy"))
 
 
 def test_without_a_reference_there_is_nothing_to_fail(path, test_part):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import flatbuffers
 import keras
 import numpy as np
 import pytest
@@ -118,6 +119,50 @@ def test_the_signature_is_one_raw_image(precision, exported):
     entry = exported.manifest["files"][f"tflite/{precision}.tflite"]
     assert entry["inputs"][0]["dtype"] == np.dtype(dtype).name
     assert flatbuffer.parse((exported.folder / "tflite" / f"{precision}.tflite").read_bytes()).precision == precision
+
+
+def brighter_half(spread: int) -> keras.Model:
+    """From raw pixels to two logits: which half of the image is brighter, by how many times `spread`."""
+    image = keras.Input((8, 8, 1))
+    blurred = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.Rescaling(1 / spread)(image))
+    halves = keras.layers.Flatten()(keras.layers.AveragePooling2D((8, 4))(blurred))
+    network = keras.Model(image, keras.layers.Dense(2)(halves))
+    network.layers[2].set_weights([np.full((3, 3, 1, 4), 1 / 9), np.zeros(4)])
+    network.layers[-1].set_weights([np.repeat([[1.0, -1.0], [-1.0, 1.0]], 4, axis=0), np.zeros(2)])
+    return network
+
+
+@pytest.mark.parametrize(("least", "largest"), [(0, 20), (0, 120), (0, 255), (200, 255), (0, 0)])
+def test_full_int8_takes_raw_pixels_whatever_the_training_images(least, largest):
+    """Dark, ordinary, bright and black ones: each pixel is fed as it is."""
+    images = np.random.default_rng(0).integers(least, largest + 1, (40, 8, 8, 1)).astype(np.uint8)
+    images[::2, :, :4] = least
+    network = brighter_half(max(largest - least, 1))
+    content = convert(network, "full_int8", images, sparse=False)
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    (image,), (probabilities,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert image["quantization"] == (1.0, 0)
+    assert probabilities["quantization"] == (1 / 256, 0)
+    answers = []
+    for one in images:
+        interpreter.set_tensor(image["index"], one[None])
+        interpreter.invoke()
+        answers.append(interpreter.get_tensor(probabilities["index"])[0] / 256)
+    powers = np.exp(network.predict(images.astype(np.float32), verbose=0))
+    np.testing.assert_allclose(answers, powers / powers.sum(axis=1, keepdims=True), atol=0.05)
+    if largest:
+        assert flatbuffer.parse(content).pixel_range == pytest.approx((0, largest))
+
+
+def test_a_file_without_a_requantised_input_is_left_as_it_is(files):
+    assert flatbuffer.with_raw_input(files["float32"]) == files["float32"]
+    model = graph_of(files["full_int8"])
+    (code,) = [code for code in model.operatorCodes if code.builtinCode == schema.BuiltinOperator.QUANTIZE]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    assert flatbuffer.with_raw_input(bytes(builder.Output())) == bytes(builder.Output())
 
 
 def test_a_full_int8_file_computes_in_8_bits(files):
