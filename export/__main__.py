@@ -1,10 +1,10 @@
-"""Exports the network of a finished training as SavedModel and TFLite, and proves every file.
+"""Exports the network of a finished training as SavedModel, TFLite and ONNX, and proves every file.
 
     python -m vinnas_tf.export --run_dir=runs/m
 
 Writes into the run folder's `export/`: a SavedModel with its weights stored sparse, TFLite files in four precisions,
-and manifest.json. Each file answers all test images in a process of its own and is held against the Keras network. A
-file that misses its bar is reported, and the exit code is 1.
+an ONNX file where --formats names it, and manifest.json. Each file answers all test images in a process of its own and
+is held against the Keras network. A file that misses its bar is reported, and the exit code is 1.
 """
 
 if __name__ == "__main__":
@@ -23,8 +23,10 @@ import numpy as np
 from vinnas_tf.config import ConfigError, ExportConfig, require
 from vinnas_tf.data import ImageSet, load_test, load_train
 from vinnas_tf.export import manifest, table
-from vinnas_tf.export.formats import FORMATS
+from vinnas_tf.export.formats import FORMATS, Task
 from vinnas_tf.export.measure import time_calls
+from vinnas_tf.export.onnx import require_onnx
+from vinnas_tf.export.progress import Progress
 from vinnas_tf.export.proof import prove, reference_probabilities, sha256, size
 from vinnas_tf.export.source import Source, read_source
 from vinnas_tf.files import write_atomically
@@ -63,24 +65,30 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
     (scratch / manifest.NAME).write_text(manifest.dump(described), encoding="utf-8")
     files: dict[str, Any] = {}
     baselines: dict[str, Any] = {}
+    task = Task(source, images, config.sparse, building, scratch)
+    progress = Progress(sum(FORMATS[name].files + 1 for name in config.formats))
     for name in config.formats:
-        print(f"Writes and proves {name} ...", flush=True)
-        family = FORMATS[name](source, images, building, scratch)
-        for path, entry in family.files.items():
-            files[path] = {
-                **entry,
-                "sha256": sha256(building / path),
-                "figures": _prove(building / path, test, reference),
+        working: dict[str, Path] = {}
+        beside: dict[str, Path] = {}
+        for written in FORMATS[name].write(task):
+            if written.entry is None:
+                beside[written.name] = written.path
+                progress.step(f"{written.name} written, to compare with")
+                continue
+            figures = _prove(written.path, test, reference)
+            files[written.name] = {**written.entry, "sha256": sha256(written.path), "figures": figures}
+            if "accuracy" in figures:
+                working[written.name] = written.path
+            progress.step(f"{written.name} written and proven")
+        timed = {**working, **beside}
+        latencies = dict(zip(timed, time_calls(list(timed.values()), test.images[0]), strict=True))
+        progress.step(f"{name} timed")
+        baselines |= {other: {**size(path), "latency": latencies[other]} for other, path in beside.items()}
+        for file in working:
+            files[file]["figures"]["latency"] = latencies[file]
+            files[file]["figures"]["latency_ratio"] = {
+                other: _ratio(latencies[file], latencies[other]) for other in beside
             }
-        working = [path for path in family.files if "accuracy" in files[path]["figures"]]
-        latencies = time_calls([*(building / path for path in working), *family.baselines.values()], test.images[0])
-        for path, latency in zip(working, latencies, strict=False):  # Those of the baselines follow.
-            files[path]["figures"]["latency"] = latency
-        for (baseline, path), latency in zip(family.baselines.items(), latencies[len(working) :], strict=True):
-            baselines[baseline] = {**size(path), "latency": latency}
-            for file in working:
-                figures = files[file]["figures"]
-                figures.setdefault("latency_ratio", {})[baseline] = _ratio(figures["latency"], latency)
     result = {
         **described,
         "test": {"images": len(test), "accuracy": float((reference.argmax(axis=-1) == test.labels).mean())},
@@ -103,6 +111,8 @@ def main(argv: list[str]) -> None:
     settings = read_flags(argv, ExportConfig, RunConfig, command="export", usage=docstring(sys.modules[__name__]))
     config, where = settings[ExportConfig], settings[RunConfig]
     require(bool(where.run_dir), "--run_dir is empty: name the run folder of a finished training.")
+    if "onnx" in config.formats:
+        require_onnx()
     source = read_source(Path(where.run_dir))
     with RunDir(
         where.run_dir,
@@ -117,7 +127,7 @@ def main(argv: list[str]) -> None:
         else:
             result = export(source, config, run)
         print(f"{table.describe(result)}\nWritten to {run.file('')}")
-    if table.failures(result):
+    if table.failed(result):
         sys.exit(1)
 
 

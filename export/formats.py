@@ -1,14 +1,13 @@
 """What the export writes for each word of --formats: the files, and the baselines that they are timed against."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
-from vinnas_tf.export import flatbuffer
+from vinnas_tf.export import flatbuffer, onnx
 from vinnas_tf.export.measure import predict
 from vinnas_tf.export.saved_model import CLASS_NAMES, SIGNATURES, write_saved_model
 from vinnas_tf.export.source import Source
@@ -21,92 +20,140 @@ _CHECKED_IMAGES = 64
 _SPARSE_TOLERANCE = 1e-3
 
 
-@dataclass
-class Family:
-    """Files of one runtime.
+@dataclass(frozen=True)
+class Task:
+    """What is written, and where to.
 
     Attributes:
-        files: by path in the export folder, what the manifest says of the file.
-        baselines: by name, files to be timed beside them; they are not kept.
+        source: the trained network.
+        images: uint8 [n, h, w, c] training images.
+        sparse: store weights sparse where that is smaller.
+        folder: the export folder.
+        scratch: folder for what is not kept.
     """
 
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    baselines: dict[str, Path] = field(default_factory=dict)
+    source: Source
+    images: np.ndarray
+    sparse: bool
+    folder: Path
+    scratch: Path
 
 
-def write_saved_models(source: Source, images: np.ndarray, folder: Path, scratch: Path) -> Family:
+@dataclass(frozen=True)
+class Written:
+    """A file that was written.
+
+    Attributes:
+        name: its path in the export folder, or the name of a baseline.
+        path: where it lies.
+        entry: what the manifest says of it; None for a baseline, which is timed beside the others and not kept.
+    """
+
+    name: str
+    path: Path
+    entry: dict[str, Any] | None = None
+
+
+def write_saved_models(task: Task) -> Iterator[Written]:
     """Writes `saved_model/1`; its baselines store every weight dense, of the stripped and of the unpruned network."""
-    manifest = scratch / "manifest.json"
-    (folder / "saved_model").mkdir()
-    shared = {"class_names": source.class_names, "manifest": manifest}
-    written = write_saved_model(source.network, folder / "saved_model" / "1", **shared)
-    baselines = {"saved_model/dense": source.network, "saved_model/unpruned": source.unpruned}
-    family = Family()
+    source = task.source
+    shared = {"class_names": source.class_names, "manifest": task.scratch / "manifest.json"}
     sizes = {}
-    for number, (name, network) in enumerate(baselines.items()):
-        family.baselines[name] = scratch / f"dense_{number}"
-        sizes[name] = write_saved_model(network, family.baselines[name], **shared, sparse=False).weight_bytes
-    batch = [None, *source.image_shape]
-    family.files["saved_model/1"] = {
+    for number, (name, network) in enumerate(
+        {"saved_model/dense": source.network, "saved_model/unpruned": source.unpruned}.items()
+    ):
+        path = task.scratch / f"dense_{number}"
+        sizes[name] = write_saved_model(network, path, **shared, sparse=False).weight_bytes
+        yield Written(name, path)
+    (task.folder / "saved_model").mkdir()
+    path = task.folder / "saved_model" / "1"
+    written = write_saved_model(source.network, path, **shared, sparse=task.sparse)
+    inputs, outputs = _described_batch(source)
+    entry = {
         "format": "SavedModel",
         "signatures": {
-            name: {
-                "inputs": {"image": {"dtype": dtype.name, "shape": batch, "range": [0, 255]}},
-                "outputs": {
-                    "probabilities": {"dtype": "float32", "shape": [None, len(source.class_names)]},
-                    "label_id": {"dtype": "int32", "shape": [None]},
-                },
-            }
+            name: {"inputs": {"image": {**inputs["image"], "dtype": dtype.name}}, "outputs": outputs}
             for name, dtype in SIGNATURES.items()
         },
         "labels": f"saved_model/1/assets/{CLASS_NAMES}",
         "weight_bytes": written.weight_bytes,
         "weight_bytes_of": sizes,
     }
-    return family
+    yield Written("saved_model/1", path, entry)
 
 
-def write_tflite_files(source: Source, images: np.ndarray, folder: Path, scratch: Path) -> Family:
+def write_tflite_files(task: Task) -> Iterator[Written]:
     """Writes `tflite/PRECISION.tflite` and the labels; the baseline is the unpruned network in float32."""
-    (folder / "tflite").mkdir()
-    (folder / LABELS).write_text("".join(f"{name}\n" for name in source.class_names), encoding="utf-8")
-    family = Family()
+    source = task.source
+    (task.folder / "tflite").mkdir()
+    (task.folder / LABELS).write_text("".join(f"{name}\n" for name in source.class_names), encoding="utf-8")
     for precision in PRECISIONS:
-        content = _smallest(source.network, precision, images, scratch)
-        (folder / "tflite" / f"{precision}.tflite").write_bytes(content)
+        name = f"tflite/{precision}.tflite"
+        content = _smallest(task, precision)
+        (task.folder / name).write_bytes(content)
         model = flatbuffer.parse(content)
-        family.files[f"tflite/{precision}.tflite"] = {
+        entry = {
             "format": "TFLite",
             "precision": precision,
             "inputs": [{**_describe(model.inputs[0]), "range": [0, 255]}],
             "outputs": [_describe(model.outputs[0])],
             "labels": LABELS,
         }
-    family.baselines["tflite/unpruned"] = scratch / "unpruned.tflite"
-    family.baselines["tflite/unpruned"].write_bytes(convert(source.unpruned, "float32", images, sparse=False))
-    return family
+        yield Written(name, task.folder / name, entry)
+    path = task.scratch / "unpruned.tflite"
+    path.write_bytes(convert(source.unpruned, "float32", task.images, sparse=False))
+    yield Written("tflite/unpruned", path)
 
 
-FORMATS: dict[str, Callable[[Source, np.ndarray, Path, Path], Family]] = {
-    "saved_model": write_saved_models,
-    "tflite": write_tflite_files,
+def write_onnx_file(task: Task) -> Iterator[Written]:
+    """Writes `onnx/model.onnx`."""
+    name = "onnx/model.onnx"
+    path = task.folder / name
+    path.parent.mkdir()
+    path.write_bytes(onnx.convert(task.source.network, task.source.class_names))
+    inputs, outputs = _described_batch(task.source)
+    labels = "metadata_props.class_names"
+    yield Written(name, path, {"format": "ONNX", "inputs": inputs, "outputs": outputs, "labels": labels})
+
+
+class Format(NamedTuple):
+    """A word of --formats: what writes its files one by one, and how many those are, baselines among them."""
+
+    write: Callable[[Task], Iterator[Written]]
+    files: int
+
+
+FORMATS = {
+    "saved_model": Format(write_saved_models, 3),
+    "tflite": Format(write_tflite_files, len(PRECISIONS) + 1),
+    "onnx": Format(write_onnx_file, 1),
 }
 
 
-def _smallest(network: keras.Model, precision: str, images: np.ndarray, scratch: Path) -> bytes:
+def _smallest(task: Task, precision: str) -> bytes:
     """The file with dense tensors, or the one with sparse tensors where that is smaller and answers alike."""
-    dense = convert(network, precision, images, sparse=False)
-    if precision not in _SPARSE:
+    dense = convert(task.source.network, precision, task.images, sparse=False)
+    if precision not in _SPARSE or not task.sparse:
         return dense
-    sparse = convert(network, precision, images, sparse=True)
+    sparse = convert(task.source.network, precision, task.images, sparse=True)
     if len(sparse) >= len(dense):
         return dense
     answers = []
     for name, content in (("dense", dense), ("sparse", sparse)):
-        path = scratch / f"{name}.tflite"
+        path = task.scratch / f"{name}.tflite"
         path.write_bytes(content)
-        answers.append(predict(path, images[:_CHECKED_IMAGES]))
+        answers.append(predict(path, task.images[:_CHECKED_IMAGES]))
     return sparse if np.abs(answers[0] - answers[1]).max() <= _SPARSE_TOLERANCE else dense  # NaN is no number to keep.
+
+
+def _described_batch(source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs and outputs of a file that takes a batch, as the manifest has them."""
+    inputs = {"image": {"dtype": "float32", "shape": [None, *source.image_shape], "range": [0, 255]}}
+    outputs = {
+        "probabilities": {"dtype": "float32", "shape": [None, len(source.class_names)]},
+        "label_id": {"dtype": "int32", "shape": [None]},
+    }
+    return inputs, outputs
 
 
 def _describe(tensor: flatbuffer.Tensor) -> dict[str, Any]:

@@ -19,7 +19,7 @@ PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start
 
 AUGMENTATIONS = ("affine", "elastic", "crop", "flip", "erase")
 SELECTION_RULES = ("snr", "magnitude")
-EXPORT_FORMATS = ("saved_model", "tflite")
+EXPORT_FORMATS = ("saved_model", "tflite", "onnx")
 LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING = ESTIMATORS = ("local_reparametrization", "weight_sampling")
 _ESTIMATOR_HELP = (
     "How the noise of Gaussian weights enters a step: local_reparametrization, the published way, samples every "
@@ -181,7 +181,15 @@ class TrainConfig:
 class ExportConfig:
     """What a trained network is exported to."""
 
-    formats: tuple[str, ...] = setting(EXPORT_FORMATS, "Formats to write, any of: " + ", ".join(EXPORT_FORMATS) + ".")
+    formats: tuple[str, ...] = setting(
+        ("saved_model", "tflite"),
+        "Formats to write, any of: " + ", ".join(EXPORT_FORMATS) + "; onnx needs the packages of the extra `onnx`.",
+    )
+    sparse: bool = setting(
+        True,
+        "Store weights sparse in SavedModel and TFLite where that is smaller. --nosparse stores all dense: a usual "
+        "SavedModel, which TFLiteConverter and tf2onnx take.",
+    )
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.formats) - set(EXPORT_FORMATS))

@@ -43,7 +43,7 @@ OUTPUTS = {
         "threshold.png", "threshold.csv", "images.csv", "tensorboard", "checkpoints", "fine_tuning",
         "magnitude_pruning", "magnitude_pruning.json",
     ),
-    "export": ("saved_model", "tflite", "manifest.json"),
+    "export": ("saved_model", "tflite", "onnx", "manifest.json"),
     "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
 }  # fmt: skip
 _FINISHED = "finished"

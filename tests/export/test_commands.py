@@ -1,6 +1,7 @@
 """Both commands as a person meets them: what they write, print and answer, and how they end."""
 
 import json
+import re
 import shutil
 
 import keras
@@ -68,12 +69,24 @@ def test_the_table_fits_80_columns(exported):
     assert any(line.startswith("tflite/full_int8") for line in lines)
 
 
+def test_each_step_tells_how_far_the_export_is(exported):
+    steps = re.findall(r"^ *(\d+)/(\d+)  (\S+) .*about (\d+:\d\d) left$", exported.printed, re.MULTILINE)
+    assert [int(number) for number, *_ in steps] == list(range(1, len(steps) + 1))
+    assert {int(total) for _, total, *_ in steps} == {len(steps)}
+    assert {name for _, _, name, _ in steps} == {
+        *exported.manifest["files"], *exported.manifest["baselines"], "saved_model", "tflite",
+    }  # fmt: skip
+    assert steps[-1][-1] == "0:00"
+
+
 def test_a_finished_export_says_so_and_is_left_alone(exported):
     before = {path: path.stat().st_mtime_ns for path in exported.folder.rglob("*")}
     done = command("vinnas_tf.export", f"--run_dir={exported.run_dir}")
     assert done.returncode == int("FAILED" in exported.printed), done.stderr
     assert "is finished" in done.stdout
-    assert done.stdout.splitlines()[1:] == [line for line in exported.printed.splitlines() if "Writes" not in line]
+    assert done.stdout.splitlines()[1:] == [
+        line for line in exported.printed.splitlines() if not re.search(r"about \d+:\d\d left$", line)
+    ]
     assert {path: path.stat().st_mtime_ns for path in exported.folder.rglob("*")} == before
 
 
@@ -98,6 +111,15 @@ def test_a_file_alone_is_verified_too(exported, tmp_path):
     done = command("vinnas_tf.export.verify", file, "--dataset=digits")
     assert done.returncode == 0, done.stderr
     assert "no Keras network to compare with" in done.stdout
+
+
+def test_a_file_alone_names_its_image_size_beside_that_of_other_images(exported, tmp_path):
+    file = shutil.copy(exported.folder / "tflite" / "float32.tflite", tmp_path)
+    done = command("vinnas_tf.export.verify", file, "--dataset=digits", "--image_size=16")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "takes images of 8 x 8 x 1 " in done.stderr
+    assert "these are 16 x 16 x 1:" in done.stderr
 
 
 def test_a_file_of_another_network_fails(exported, tmp_path):
@@ -140,6 +162,8 @@ def test_a_file_that_fails_its_bar_does_not_keep_the_others_from_being_written(t
     done = command("vinnas_tf.export", f"--run_dir={tmp_path}", "--formats=tflite")
     assert done.returncode == 1, done.stderr
     assert "FAILED tflite/full_int8.tflite: top-1 agreement" in done.stdout
+    assert "so train it longer" in " ".join(done.stdout.split())
+    assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("Written to")) <= 80
     assert {path.name for path in (tmp_path / "export" / "tflite").iterdir()} == {
         "float32.tflite", "float16.tflite", "dynamic_int8.tflite", "full_int8.tflite", "labels.txt",
     }  # fmt: skip

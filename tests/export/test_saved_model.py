@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from concurrent import futures
@@ -12,6 +13,8 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from digits_run import command
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -198,6 +201,18 @@ def test_its_weights_take_a_fifth_of_the_dense_bytes_or_less(exported, meta_grap
     assert entry["weight_bytes_of"]["saved_model/unpruned"] == weights.nbytes
     # The graph has some constants of its own: means of the pixels, shifts of bits.
     assert entry["weight_bytes"] <= stored <= entry["weight_bytes"] + 1024
+
+
+def test_converters_take_one_that_is_stored_dense(exported, trained, expected, tmp_path):
+    run_dir = shutil.copytree(exported.run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("export"))
+    done = command("vinnas_tf.export", f"--run_dir={run_dir}", "--formats=saved_model", "--nosparse", "--overwrite")
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = str(run_dir / "export" / "saved_model" / "1")
+    content = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=["serving_default"]).convert()
+    run = Interpreter(model_content=content).get_signature_runner("serving_default")
+    images = trained.test.images[:50].astype(np.float32)
+    answers = np.concatenate([run(image=image[None])["probabilities"] for image in images])
+    np.testing.assert_allclose(answers, expected[:50], atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_run_folder_is_told_in_one_line(file, spoil, messag
     [
         ([], "--run_dir is empty"),
         (["--run_dir=no/such/folder"], "has no finished train"),
-        (["--run_dir=x", "--formats=onnx"], "--formats knows saved_model, tflite; got onnx"),
+        (["--run_dir=x", "--formats=coreml"], "--formats knows saved_model, tflite, onnx; got coreml"),
         (["--run_dir=x", "--formats="], "--formats must name one format or more"),
         (["--run_dir=x", "--format=tflite"], "did you mean --formats"),
         (["x"], "unexpected argument 'x'"),
