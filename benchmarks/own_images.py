@@ -6,7 +6,7 @@ They are photographs of CIFAR-10's training part, enlarged to sizes between 40 a
 from a folder to a proven file can be walked, and timed, on pictures that anyone can make.
 """
 
-import vinnas_tf.quiet_import  # noqa: F401
+import vinnas_tf.startup  # noqa: F401
 
 # isort: split
 from collections.abc import Sequence

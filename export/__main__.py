@@ -11,6 +11,7 @@ if __name__ == "__main__":
     import vinnas_tf.startup  # noqa: F401
 
 # isort: split
+import dataclasses
 import os
 import shutil
 import sys
@@ -20,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from vinnas_tf.config import ConfigError, ExportConfig, require
-from vinnas_tf.data import ImageSet, load_test, load_train
+from vinnas_tf.config import ConfigError, DataConfig, ExportConfig, require
+from vinnas_tf.console import Counter
+from vinnas_tf.data import ImageSet, fingerprint, load_test, load_train
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.formats import FORMATS, Task
 from vinnas_tf.export.measure import time_calls
@@ -54,8 +56,11 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
     Raises:
         ConfigError: the data can't be read or has changed since the training, or the disk is full.
     """
-    images = _representative(source)
-    test = load_test(source.data)
+    data = dataclasses.replace(source.data, dataset=config.dataset) if config.dataset else source.data
+    images = _representative(source, data)
+    test = load_test(data)
+    if fingerprint([test]) != source.test_fingerprint:
+        print("warning: the test images are not those of the training, whose figures they can't be held against.")
     reference = reference_probabilities(source.network, test.images)
     building, scratch = run.file(".building"), run.file(".scratch")
     for folder in (building, scratch):
@@ -91,7 +96,12 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
             }
     result = {
         **described,
-        "test": {"images": len(test), "accuracy": float((reference.argmax(axis=-1) == test.labels).mean())},
+        "dataset": data.dataset,
+        "test": {
+            "images": len(test),
+            "fingerprint": fingerprint([test]),
+            "accuracy": float((reference.argmax(axis=-1) == test.labels).mean()),
+        },
         "files": files,
         "baselines": baselines,
     }
@@ -131,12 +141,16 @@ def main(argv: list[str]) -> None:
         sys.exit(1)
 
 
-def _representative(source: Source) -> np.ndarray:
+def _representative(source: Source, data: DataConfig) -> np.ndarray:
     """Some training images, uint8 [n, h, w, c], the same ones each time."""
-    dataset = load_train(source.data, source.seed)
+    try:
+        dataset = load_train(data, source.seed, Counter("pictures are checked"))
+    except ConfigError as error:
+        moved = " If they were moved, name their place with --dataset=folder:PATH."
+        raise ConfigError(f"{error}{moved if data.dataset.startswith('folder:') else ''}") from error
     require(
         dataset.fingerprint == source.record["data_fingerprint"],
-        f"the training images of {source.dataset} are not those that the network was trained on (their fingerprint "
+        f"the training images of {data.dataset} are not those that the network was trained on (their fingerprint "
         "differs from config.json's): restore them, or train again with --overwrite.",
     )
     count = min(_REPRESENTATIVE, len(dataset.train))

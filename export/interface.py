@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vinnas_tf.config import ConfigError
-from vinnas_tf.export import manifest
-from vinnas_tf.picture import GROUNDS, WHITE, Preparation
+from vinnas_tf.export import manifest, pixels
+from vinnas_tf.picture import Preparation
 
 LABELS = "labels.txt"
 CLASS_NAMES = "class_names.txt"
@@ -44,7 +44,7 @@ def read_interface(path: Path) -> Interface:
     for place in (path.parent.parent / manifest.NAME, path / _ASSETS / manifest.NAME):
         if place.is_file():
             described = manifest.read(place)
-            return Interface(tuple(described["class_names"]), preparation(described["image"]), described)
+            return Interface(tuple(described["class_names"]), pixels.preparation(described["image"]), described)
     for labels in (path / _ASSETS / CLASS_NAMES, path.parent / LABELS):
         if labels.is_file():
             try:
@@ -52,36 +52,3 @@ def read_interface(path: Path) -> Interface:
             except (OSError, ValueError) as error:
                 raise ConfigError(f"{labels} can't be read as names of classes ({error}).") from error
     return Interface((), None, None)
-
-
-def preparation(image: dict[str, Any]) -> Preparation:
-    """The manifest's entry `image` as a Preparation."""
-    height, width, channels = image["shape"]
-    return Preparation(height, width, channels, image.get("white", WHITE), image.get("ground", GROUNDS[0]))
-
-
-def describe(prepared: Preparation) -> dict[str, Any]:
-    """The manifest's entry `image`: what an app has to do with a picture, in words and as calls of Pillow."""
-    mode = "RGB" if prepared.channels == 3 else "L"
-    ground = (
-        f"Image.alpha_composite(Image.new('RGBA', p.size, '{prepared.ground}'), p.convert('RGBA')) where p has "
-        "transparency"
-    )
-    steps = [
-        "p = ImageOps.exif_transpose(Image.open(file)), of an animation the first frame",
-        f"p = {ground}",
-        f"p = p.convert('{mode}')",
-        f"p = p.resize(({prepared.width}, {prepared.height}), Image.Resampling.BILINEAR)",
-        "pixels = numpy.asarray(p), uint8 in 0..255",
-    ]
-    return {
-        "shape": list(prepared.shape),
-        "range": [0, 255],
-        "channel_order": "R, G, B" if prepared.channels == 3 else "grey (ITU-R 601 luma)",
-        "aspect": "not kept: the whole picture is stretched to the input's width and height; nothing is cropped",
-        "filter": "bilinear, antialiased where it shrinks, on 8-bit pixels, before any normalisation",
-        "white": prepared.white,
-        "ground": prepared.ground,
-        "deep": f"grey pictures with more than 8 bits: round(level * 255 / {prepared.white:g}), at most 255",
-        "pillow": steps,
-    }

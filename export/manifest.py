@@ -4,25 +4,28 @@ import importlib.metadata
 import json
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import vinnas_tf
 from vinnas_tf.config import ConfigError
-from vinnas_tf.export.source import Source
+from vinnas_tf.export import pixels
 from vinnas_tf.run_dir import PACKAGES
+
+if TYPE_CHECKING:  # Whoever reads a manifest needs no Keras.
+    from vinnas_tf.export.source import Source
 
 NAME = "manifest.json"
 FORMAT = "vinnas_tf export 1"
 
 
-def describe(source: Source) -> dict[str, Any]:
+def describe(source: "Source") -> dict[str, Any]:
     """What is known before anything is measured; this part is an asset of the SavedModel too."""
     versions = {package: importlib.metadata.version(package) for package in (*PACKAGES, "ai-edge-litert")}
     return {
         "format": FORMAT,
         "dataset": source.dataset,
         "class_names": list(source.class_names),
-        "image": {"shape": list(source.image_shape), "range": [0, 255]},
+        "image": pixels.describe(source.preparation),
         "genotype": source.genotype,
         "genotype_sha256": source.genotype_sha256,
         "network_sha256": source.network_sha256,

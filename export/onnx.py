@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from vinnas_tf.config import require
-from vinnas_tf.export.measure import INSTALL_ONNX
+from vinnas_tf.export.runtime import INSTALL_ONNX
 from vinnas_tf.stderr import held_back
 
 

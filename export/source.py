@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from vinnas_tf.config import ConfigError, DataConfig, require, restored
+from vinnas_tf.picture import Preparation
 from vinnas_tf.run_dir import stage_record
 
 _TRAIN = "Run python -m vinnas_tf.train with this --run_dir first."
@@ -28,6 +29,8 @@ class Source:
         network_sha256: of the network's file.
         dataset: name of the data set.
         class_names: name of each class, in the order of the logits.
+        preparation: how pictures become the network's input.
+        test_fingerprint: of the test images.
         record: the training's part of config.json: settings, versions, fingerprint of the data.
     """
 
@@ -38,6 +41,8 @@ class Source:
     network_sha256: str
     dataset: str
     class_names: tuple[str, ...]
+    preparation: Preparation
+    test_fingerprint: str
     record: dict[str, Any]
 
     @property
@@ -68,6 +73,7 @@ def read_source(run_dir: Path) -> Source:
         result = json.loads(_read(folder / "result.json"))
         hashes = {file: result[f"{name}_sha256"] for name, file in _HASHED.items()}
         dataset, class_names, image_shape = result["dataset"], tuple(result["class_names"]), result["image_shape"]
+        preparation, test_fingerprint = Preparation(**result["preparation"]), result["test_fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{folder / 'result.json'} is not a training's result ({error!r}). {_TRAIN}") from error
     for file, sha256 in hashes.items():
@@ -84,6 +90,8 @@ def read_source(run_dir: Path) -> Source:
         network_sha256=hashes["network.keras"],
         dataset=dataset,
         class_names=class_names,
+        preparation=preparation,
+        test_fingerprint=test_fingerprint,
         record=record,
     )
     for name, network in (("network.keras", source.network), ("network_dense.keras", source.unpruned)):

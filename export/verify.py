@@ -1,10 +1,12 @@
 """Checks one exported file again, alone: a .tflite or .onnx file, or the version folder of a SavedModel.
 
-    python -m vinnas_tf.export.verify runs/m/export/tflite/float32.tflite --dataset=mnist
+    python -m vinnas_tf.export.verify runs/m/export/tflite/float32.tflite
+    python -m vinnas_tf.export.verify runs/m/export/tflite/float32.tflite --dataset=folder:new_pictures
 
-The file answers all test images in a process of its own. Where the run folder's Keras network lies beside the export,
-or --network names it, the answers are held against it; the exit code is 1 where the file misses its bar. Where the
-manifest lies beside it, the file must be the one that it describes.
+The file answers all test images in a process of its own. A folder of new pictures may be named too: its classes are
+matched by name, and all pictures are taken that the network did not learn from. Where the run folder's Keras network
+lies beside the export, or --network names it, the answers are held against it; the exit code is 1 where the file misses
+its bar. Where the manifest lies beside it, the file must be the one that it describes.
 """
 
 if __name__ == "__main__":
@@ -13,15 +15,18 @@ if __name__ == "__main__":
 # isort: split
 import os
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
 
-from vinnas_tf.config import DataConfig, VerifyConfig, require
-from vinnas_tf.data import ImageSet, load_test
+from vinnas_tf.config import VerifyConfig, require
+from vinnas_tf.data import ImageSet
 from vinnas_tf.export import manifest, table
+from vinnas_tf.export.checked_images import images_to_check
+from vinnas_tf.export.interface import read_interface
 from vinnas_tf.export.measure import time_calls
-from vinnas_tf.export.proof import precision, prove, reference_probabilities, sha256
+from vinnas_tf.export.proof import precision, prove, read_tflite, reference_probabilities, sha256
 from vinnas_tf.export.source import load_network
 from vinnas_tf.flags import docstring, read_flags, run_cli
 
@@ -29,22 +34,28 @@ from vinnas_tf.flags import docstring, read_flags, run_cli
 def main(argv: list[str]) -> None:
     """The command: reads flags, checks the file, prints a table of one row, and exits 1 where the file failed."""
     settings = read_flags(
-        argv, VerifyConfig, DataConfig, command="verify", usage=docstring(sys.modules[__name__]), positional="file"
+        argv, VerifyConfig, command="verify", usage=docstring(sys.modules[__name__]), positional="file"
     )
     config = settings[VerifyConfig]
-    require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE --dataset=...")
+    require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE")
     path = Path(config.file)
-    require(os.path.exists(path), f"{path} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.")
+    require(
+        os.path.exists(path),
+        f"{path} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.",
+    )
     path = path.resolve()
     require_recorded(path)
     kind = precision(path)
-    test = load_test(settings[DataConfig])
+    shape = read_tflite(path).inputs[0].shape[1:] if path.suffix == ".tflite" else None
+    test, remarks = images_to_check(path, shape, config, read_interface(path))
     figures = prove(path, test, _reference(path, config.network, test))
     (figures["latency"],) = time_calls([path], test.images[0])
     name = "/".join(path.parts[-2:])
     print(f"{table.LEGEND}\n{table.HEADER}\n{table.row(name, figures)}")
     sparse = figures.get("sparse_tensors", [])
-    print(f"{kind}, {len(sparse)} sparse tensors, {figures['images']} test images.")
+    print(f"{kind}, {len(sparse)} sparse tensors, {figures['images']:,} images.")
+    for line in remarks:
+        print(textwrap.fill(line, 80, break_on_hyphens=False))
     if "agreement" not in figures:
         print("There was no Keras network to compare with: see --network.")
     for line in table.remarks(name, figures):

@@ -14,6 +14,7 @@ from vinnas_tf.files import write_atomically
 NAME = "images.csv"
 # Parts that a stage learns or chooses by, so that they are no test images for what comes of it.
 _LEARNT = frozenset({"weights", "architecture", "training", "held_out"})
+_TESTED = frozenset({"test"})
 _COLUMNS = ("part", "class", "name", "digest")
 
 
@@ -40,6 +41,15 @@ def learnt(path: Path) -> np.ndarray:
     Raises:
         ConfigError: the file is no such record.
     """
+    return _digests(path, _LEARNT)
+
+
+def tested(path: Path) -> np.ndarray:
+    """Digests, uint64 [n], of the test images of the stage which wrote `path`, as `learnt` gives the others."""
+    return _digests(path, _TESTED)
+
+
+def _digests(path: Path, parts: frozenset[str]) -> np.ndarray:
     try:
         content = path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
@@ -50,6 +60,6 @@ def learnt(path: Path) -> np.ndarray:
         header, *rows = csv.reader(io.StringIO(content))
         if tuple(header) != _COLUMNS:
             raise ValueError(f"it has the columns {header}")
-        return np.array([int(digest, 16) for part, _, _, digest in rows if part in _LEARNT], np.uint64)
+        return np.array([int(digest, 16) for part, _, _, digest in rows if part in parts], np.uint64)
     except (ValueError, csv.Error) as error:
         raise ConfigError(f"{path} is not the record of a stage's images ({error}): run that stage anew.") from error
