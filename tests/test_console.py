@@ -1,8 +1,13 @@
 """The table that a person watches: 80 columns, whatever the values."""
 
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
 
-from vinnas_tf.console import SEARCH_TABLE, TRAIN_TABLE, Table, describe, duration, warn_of_idle_cells
+from vinnas_tf.console import SEARCH_TABLE, TRAIN_TABLE, Table, Watch, counted, describe, duration, warn_of_idle_cells
 from vinnas_tf.files import Value
 from vinnas_tf.genotype import Edge, Genotype
 
@@ -48,3 +53,47 @@ def test_a_cell_in_which_nothing_learns_is_told(
     told = "warning: nothing learns in the normal cell of vinnas-no-kl-alphas, seed 3.\n"
     assert len(told) <= 80
     assert capsys.readouterr().out == (told if warned else "")
+
+
+def test_what_is_counted_is_told_in_a_log_and_comes_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(counted("Prunes at 3 thresholds", [3, 2, 1])) == [3, 2, 1]
+    assert capsys.readouterr().out == "Prunes at 3 thresholds ...\n"  # Too fast for a second line.
+
+
+PROGRAM = """
+from vinnas_tf.console import counted
+for item in counted("Evaluates 3 networks on 10,000 held-out images", "abc"):
+    pass
+"""
+
+
+def test_on_a_terminal_one_line_counts_up_and_tells_the_time_left() -> None:
+    """A real one, of 80 columns."""
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", PROGRAM], stdout=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert shown.count("\n") == 1
+    states = [state.rstrip() for state in shown.replace("\r\n", "").split("\r")]
+    assert states == [
+        "Evaluates 3 networks on 10,000 held-out images ...",
+        "Evaluates 3 networks on 10,000 held-out images: 1 of 3, 0:00 left",
+        "Evaluates 3 networks on 10,000 held-out images: 2 of 3, 0:00 left",
+        "Evaluates 3 networks on 10,000 held-out images: done",
+    ]
+
+
+@pytest.mark.parametrize(("steps", "timed"), [(1, 0), (3, 2), (40, 10)])
+def test_the_estimate_comes_after_the_first_steps_and_before_the_titles(
+    steps: int, timed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row: dict[str, Value] = {"epoch": 1}
+    watch = Watch(TRAIN_TABLE, 2, steps, lambda: row, ahead=lambda seconds: f"Rough estimate: {seconds >= 0}")
+    watch.on_train_begin()
+    watch.on_epoch_begin(0)
+    for batch in range(steps):
+        assert ("Rough" in capsys.readouterr().out) == (batch == timed + 1)
+        watch.on_train_batch_end(batch)
+    watch.on_epoch_end(0)
+    assert capsys.readouterr().out.count("Rough") == (timed == steps - 1)

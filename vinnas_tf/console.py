@@ -4,9 +4,9 @@ import dataclasses
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
@@ -15,6 +15,11 @@ from vinnas_tf.files import Value
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.image_notes import counts
 from vinnas_tf.space import SPACES
+
+Item = TypeVar("Item")
+
+_TIMED_STEPS = 10
+_SECONDS_BETWEEN_LINES = 30.0  # Of a log.
 
 
 def _amount(value: float) -> str:
@@ -126,32 +131,28 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Counter:
-    """Tells how many of a number of things are done: live on a terminal, elsewhere at each tenth of many.
+def counted(what: str, items: Sequence[Item]) -> Iterator[Item]:
+    """Yields `items`, and tells what is done with them, how many of how many are done, and the time left.
 
-    Call it with how many are done, of how many.
+    On a terminal this is one line that changes; in a log a line at the start and one every half a minute.
 
     Args:
-        what: the things, such as "pictures are checked".
+        what: one line without its end, such as "Prunes at 15 thresholds".
+        items: take about as long, each.
     """
-
-    _FEW = 1000  # So few are no news in a log.
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.live = sys.stdout is not None and sys.stdout.isatty()
-        self.started = time.monotonic()
-
-    def __call__(self, done: int, of: int) -> None:
-        """Tells that `done` are done."""
-        left = (time.monotonic() - self.started) / done * (of - done)
-        text = f"{done:,} of {of:,} {self.what}, {duration(left)} left"
-        if self.live and done < of:
-            print(f"\r{text:<79}", end="", flush=True)
-        elif self.live:
-            print("\r" + " " * 79 + "\r", end="", flush=True)
-        elif of >= self._FEW and done % (of // 10) == 0:
-            print(text, flush=True)
+    live = sys.stdout.isatty()
+    end = "" if live else "\n"
+    begun = told = time.monotonic()
+    print(f"{what} ...", end=end, flush=True)
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if done and (live or now - told >= _SECONDS_BETWEEN_LINES):
+            text = f"{what}: {done} of {len(items)}, {duration((now - begun) / done * (len(items) - done))} left"
+            print(f"\r{text:<79}" if live else text, end=end, flush=True)
+            told = now
+        yield item
+    if live:
+        print(f"\r{what + ': done':<79}", flush=True)
 
 
 class Watch(keras.callbacks.Callback):
@@ -164,6 +165,7 @@ class Watch(keras.callbacks.Callback):
         latest: the row of the epoch that has just ended.
         warm_up: epochs without alpha steps; they are faster, and are not taken to foretell the others.
         warning: a line to print when the choices have collapsed, else None.
+        ahead: makes a rough estimate of the seconds of a step, to be printed once the first steps were timed; or None.
     """
 
     def __init__(
@@ -174,6 +176,7 @@ class Watch(keras.callbacks.Callback):
         latest: Callable[[], dict[str, Value]],
         warm_up: int = 0,
         warning: Callable[[], str | None] = lambda: None,
+        ahead: Callable[[float], str] | None = None,
     ) -> None:
         super().__init__()
         self.table = table
@@ -182,22 +185,32 @@ class Watch(keras.callbacks.Callback):
         self.warm_up = warm_up
         self.latest = latest
         self.warning = warning
+        self.ahead = ahead
         self.live = sys.stdout.isatty()
         self.seconds: dict[bool, list[float]] = {False: [], True: []}
         self.warned = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Prints the legend and the titles."""
-        print(f"{self.table.legend}\n{self.table.header()}", flush=True)
+        """Prints the legend."""
+        print(self.table.legend, flush=True)
+        if self.ahead is None:
+            print(self.table.header(), flush=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Notes the epoch."""
         self.epoch = epoch
+        self.begun = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Shows the step on a terminal."""
         if batch == 0:
             self.first_step = time.monotonic()
+        if self.ahead is not None and batch == min(_TIMED_STEPS, self.steps - 1):
+            # A process's first step is left out, for it holds the tracing; where there is no other it must do.
+            seconds = (time.monotonic() - self.first_step) / batch if batch else time.monotonic() - self.begun
+            self._clear()
+            print(textwrap.fill(self.ahead(seconds), 80), self.table.header(), sep="\n", flush=True)
+            self.ahead = None
         if self.live and batch > 0:
             in_epoch = (time.monotonic() - self.first_step) / batch * (self.steps - batch - 1)
             text = f"{self.epoch + 1:>3}/{self.epochs:<3} step {batch + 1}/{self.steps}"
@@ -209,13 +222,16 @@ class Watch(keras.callbacks.Callback):
         # A process's first step is left out, for it holds the tracing; the others stand in for it.
         rest = time.monotonic() - self.first_step
         self.seconds[epoch >= self.warm_up].append(rest * self.steps / max(self.steps - 1, 1))
-        if self.live:
-            print("\r" + " " * 79 + "\r", end="")
+        self._clear()
         print(self.table.line(self.latest(), self.epochs, self.seconds_left(epoch + 1)), flush=True)
         warning = self.warning()
         if warning is not None and not self.warned:
             print(textwrap.fill(f"warning: {warning}", 80), flush=True)
         self.warned = warning is not None
+
+    def _clear(self) -> None:
+        if self.live:
+            print("\r" + " " * 79 + "\r", end="")
 
     def seconds_left(self, done: int) -> float:
         """Estimate from this process's epochs; before an epoch with alpha steps was seen it counts as two without."""
