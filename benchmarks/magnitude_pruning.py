@@ -7,9 +7,9 @@ same initial means, on the same images, in the same order, for as many epochs. (
 fine-tuning go on in the same way: one order of images, one cosine of the learning rate
 over all.) In each layer the share of zeros rises over the epochs in which gamma 1 did,
 until as many weights are left as the variational training kept there: the library's one
-share for all layers would be a weaker peer. Batch statistics are chosen on held-out
-images, as in a training. Prints both networks' test accuracy and non-zero parameters,
-and writes them to train/magnitude_pruning.json. The same command resumes. Needs
+share for all layers would be a weaker peer. Batch statistics are taken as in a training.
+Prints both networks' test accuracy and non-zero parameters, and writes them to
+train/magnitude_pruning.json. The same command resumes. Needs
 pip install '.[benchmark]'.
 """
 
@@ -33,7 +33,7 @@ from benchmarks.command import make_parser, path_option
 from vinnas_tf.batches import training_batches
 from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
 from vinnas_tf.data import load_test, load_train
-from vinnas_tf.evaluation import choose_batch_statistics, evaluate
+from vinnas_tf.evaluation import evaluate, set_batch_statistics
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.convolution import same_padding
@@ -169,8 +169,9 @@ def compare(run_dir: Path) -> dict[str, Any]:
     )
     images = TrainingImages.of(dataset.train, config.held_out, config.seed)
     genotype = Genotype.load(run_dir / "train" / "genotype.json")
+    classes = len(dataset.class_names)
     plain = dataclasses.replace(config, variational=False)
-    network = make_network(plain, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
+    network = make_network(plain, genotype, dataset.train.images.shape[1:], classes)
     steps = len(images.learnt_from) // config.batch_size
     all_epochs = config.epochs + config.fine_tuning_epochs
     tf_keras, tfmot = legacy_keras()
@@ -208,7 +209,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
         seed=config.seed,
         first_epoch=int(epochs),
         epochs=all_epochs,
-    ).map(lambda x, y: (x, tf.one_hot(y, len(dataset.class_names))))
+    ).map(lambda x, y: (x, tf.one_hot(y, classes)))
     peer.fit(
         batches,
         steps_per_epoch=steps,
@@ -222,9 +223,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
     )
     give_back(tfmot.sparsity.keras.strip_pruning(peer), network)
 
-    recomputed = choose_batch_statistics(
-        network, images.batches(images.for_statistics), images.batches(images.to_choose_by)
-    )
+    set_batch_statistics(network, images.for_statistics(data.augment, config.seed))
     counts = total(count_parameters(network))
     return {
         "seed": config.seed,
@@ -233,13 +232,11 @@ def compare(run_dir: Path) -> dict[str, Any]:
             "test_accuracy": result["test"]["stripped"]["accuracy"],
             "weights_nonzero": result["weights_nonzero"],
             "params_nonzero": result["params_nonzero"],
-            "recomputed_statistics": result["recomputed_statistics"]["training"],
         },
         "magnitude": {
             "test_accuracy": evaluate(network, images.batches(load_test(data))).accuracy,
             "weights_nonzero": counts.kernel_nonzero,
             "params_nonzero": counts.params_nonzero,
-            "recomputed_statistics": recomputed,
         },
     }
 

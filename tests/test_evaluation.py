@@ -1,12 +1,14 @@
 """Figures of a network against scikit-learn and NumPy; batch statistics against the activations themselves."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, recall_score
 
-from vinnas_tf.evaluation import choose_batch_statistics, evaluate, measure, recompute_batch_statistics
+from vinnas_tf.evaluation import evaluate, measure, set_batch_statistics
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.network import build_network, point_network
 
@@ -37,16 +39,44 @@ def test_predictions_that_are_as_often_right_as_they_say_have_no_calibration_err
     assert found.ece < 4 * np.sqrt(15 * 0.25 / confidence.size)
 
 
-def test_a_network_is_evaluated_on_every_image_whatever_the_batch() -> None:
+def test_confusion_and_recall_equal_scikit_learns() -> None:
+    generator = np.random.default_rng(5)
+    probabilities = generator.dirichlet(np.full(6, 0.5), size=200)
+    labels = generator.choice([0, 1, 2, 4, 5], size=200)  # No image of class 3, which is predicted nevertheless.
+    found = measure(np.log(probabilities), labels)
+    predicted = probabilities.argmax(axis=1)
+    np.testing.assert_array_equal(found.confusion, confusion_matrix(labels, predicted, labels=range(6)))
+    present = [0, 1, 2, 4, 5]
+    expected = recall_score(labels, predicted, labels=present, average=None)
+    assert found.recall[3] is None
+    assert [found.recall[k] for k in present] == pytest.approx(expected)
+    assert json.loads(json.dumps(found.figures()))["recall"][3] is None
+
+
+@pytest.mark.parametrize("images", [40, 400])
+@pytest.mark.parametrize("wrong", [0, 1, 10])
+def test_the_standard_error_is_the_spread_over_draws_and_at_least_one_image(images: int, wrong: int) -> None:
+    labels = np.zeros(images, int)
+    log_probabilities = np.log(np.full((images, 2), 0.5) + np.array([0.1, -0.1]))
+    log_probabilities[:wrong] = log_probabilities[:wrong, ::-1]
+    found = measure(log_probabilities, labels).standard_error
+    draws = np.random.default_rng(0).choice(np.arange(images) >= wrong, size=(4000, images)).mean(axis=1)
+    assert found == pytest.approx(max(draws.std(), 1 / images), rel=0.05)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 500])
+def test_figures_depend_on_no_order_and_no_size_of_batches(batch: int) -> None:
     generator = np.random.default_rng(3)
     images = generator.normal(size=(23, 8, 8, 1)).astype("float32")
     labels = generator.integers(5, size=23)
     network = build_network(GENOTYPE, cells="R", channels=4, image_shape=(8, 8, 1), classes=5)
+    order = generator.permutation(23)
     whole = evaluate(network, tf.data.Dataset.from_tensor_slices((images, labels)).batch(23))
-    parts = evaluate(network, tf.data.Dataset.from_tensor_slices((images, labels)).batch(7))
+    parts = evaluate(network, tf.data.Dataset.from_tensor_slices((images[order], labels[order])).batch(batch))
     assert whole.images == parts.images == 23
     assert whole.accuracy == parts.accuracy == np.mean(np.argmax(network(images), axis=1) == labels)
-    assert whole.nll == pytest.approx(parts.nll, rel=1e-5)
+    assert whole.recall == parts.recall
+    assert (whole.nll, whole.ece) == pytest.approx((parts.nll, parts.ece), rel=1e-4)
 
 
 def test_batch_statistics_are_those_of_the_network_without_noise() -> None:
@@ -57,7 +87,7 @@ def test_batch_statistics_are_those_of_the_network_without_noise() -> None:
             layer.log_variance.assign(tf.zeros_like(layer.log_variance))  # Loud noise, which must not be seen.
     point = point_network(network)
     images = [generator.normal(size=(size, 8, 8, 1)).astype("float32") for size in (16, 16, 4)]
-    recompute_batch_statistics(point, [(batch, None) for batch in images])
+    set_batch_statistics(point, [(batch, None) for batch in images])
     stem = point.get_layer("stem_conv")
     before = [tf.nn.conv2d(batch, stem.mean.value, 1, "SAME").numpy() for batch in images]
     normalization = point.get_layer("stem_bn")
@@ -70,24 +100,3 @@ def test_batch_statistics_are_those_of_the_network_without_noise() -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
             assert layer.momentum == 0.99
             assert np.all(layer.moving_variance.numpy() < 5)
-
-
-@pytest.mark.parametrize(("shift", "expected"), [(5.0, True), (0.0, False)])
-def test_the_better_batch_statistics_are_left_in_place(shift: float, expected: bool) -> None:
-    """Images of the first class are dark, of the second bright; `shift` spoils the statistics that came of training."""
-    labels = np.arange(64) % 2
-    images = (labels[:, None, None, None] * 2.0 - 1.0 + np.zeros((64, 8, 8, 1))).astype("float32")
-    inputs = keras.Input((8, 8, 1))
-    normalized = keras.layers.BatchNormalization()(inputs)
-    logits = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(normalized))
-    model = keras.Model(inputs, logits)
-    model.layers[-1].kernel.assign([[-1.0, 1.0]])
-    normalization = model.layers[1]
-    normalization.moving_mean.assign([shift])
-    normalization.moving_variance.assign([0.1])  # Surer of itself than with the variance of these images, which is 1.
-    judged = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
-    before = [variable.numpy() for variable in normalization.non_trainable_variables]
-    assert choose_batch_statistics(model, judged, judged) is expected
-    after = [variable.numpy() for variable in normalization.non_trainable_variables]
-    np.testing.assert_allclose(after, [[0.0], [1.0]] if expected else before, atol=1e-6)
-    assert evaluate(model, judged).accuracy == 1.0

@@ -9,9 +9,18 @@ import keras
 import numpy as np
 import pytest
 
+from vinnas_tf.evaluation import Evaluation, measure
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.network import build_network, gaussian_layers
-from vinnas_tf.pruning import ParameterCount, count_parameters, prune, threshold_curve, total
+from vinnas_tf.pruning import (
+    ParameterCount,
+    ThresholdPoint,
+    count_parameters,
+    prune,
+    sparsest_within_error,
+    threshold_curve,
+    total,
+)
 from vinnas_tf.stripping import strip
 
 GENOTYPE = Genotype(1, reduction=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "avg_pool_3x3")))
@@ -131,15 +140,17 @@ def test_curve_measures_each_threshold_and_gives_the_weights_back() -> None:
     before = model.get_weights()
     seen = []
 
-    def evaluate(network: keras.Model) -> float:
+    def evaluate(network: keras.Model) -> Evaluation:
         kernels = [layer.mean.numpy() for layer in gaussian_layers(network)]
         seen.append(sum(np.count_nonzero(kernel) for kernel in kernels))
-        return 1 / (1 + seen[-1])
+        return measure(np.log([[0.6, 0.4]] * 1000), (np.arange(1000) < seen[-1]).astype(int))
 
-    points = threshold_curve(model, [0.0, 20.0, 3.0], evaluate)
+    points = threshold_curve(model, [20.0, 3.0, 0.0], evaluate)
     assert [point.threshold for point in points] == [20.0, 3.0, 0.0]
     assert [point.params_nonzero for point in points] == [count + 75 for count in seen]
-    assert [point.accuracy for point in points] == [1 / (1 + count) for count in seen]
+    assert [point.accuracy for point in points] == [1 - count / 1000 for count in seen]
+    errors = [np.sqrt(count / 1000 * (1 - count / 1000) / 1000) for count in seen]
+    assert [point.standard_error for point in points] == pytest.approx(errors)
     assert seen[0] == 260 > seen[1] > seen[2] > 0
     for weight, value in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, value)
@@ -149,9 +160,35 @@ def test_curve_gives_the_weights_back_when_the_evaluation_fails() -> None:
     model = trained()
     before = total(count_parameters(model))
 
-    def fail(_: keras.Model) -> float:
+    def fail(_: keras.Model) -> Evaluation:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         threshold_curve(model, [0.0], fail)
     assert total(count_parameters(model)) == before
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "images", "expected"),
+    [
+        ([0.980, 0.985, 0.981, 0.979, 0.900], 400, 2.0),  # The best's standard error is 0.0061.
+        ([0.980, 0.985, 0.976, 0.979, 0.900], 400, 2.0),  # Falls and rises again.
+        ([0.980, 0.985, 0.976, 0.970, 0.900], 40_000, 4.0),
+        ([1.0, 1.0, 0.975, 0.95, 0.9], 40, 3.0),  # One image of 40 decides nothing, although all are right.
+        ([0.5, 0.5, 0.5, 0.5, 0.5], 100, 1.0),
+    ],
+)
+def test_the_sparsest_threshold_within_one_standard_error(
+    accuracies: list[float], images: int, expected: float
+) -> None:
+    points = []
+    for threshold, accuracy, left in zip([5.0, 4.0, 3.0, 2.0, 1.0], accuracies, [900, 700, 400, 200, 50], strict=True):
+        labels = (np.arange(images) >= round(accuracy * images)).astype(int)
+        error = measure(np.log([[0.6, 0.4]] * images), labels).standard_error
+        points.append(ThresholdPoint(threshold, accuracy, error, left))
+    assert sparsest_within_error(points).threshold == expected
+
+
+def test_of_equally_sparse_thresholds_the_highest_is_chosen() -> None:
+    points = [ThresholdPoint(threshold, 0.9, 0.01, 100) for threshold in (8.0, 7.0, 6.0)]
+    assert sparsest_within_error(points).threshold == 8.0

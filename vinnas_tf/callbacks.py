@@ -12,12 +12,14 @@ from vinnas_tf.batches import Normalization, evaluation_batches
 from vinnas_tf.collapse import choice_shares, mixing_entropy
 from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig
 from vinnas_tf.data import ImageSet
+from vinnas_tf.evaluation import evaluate, set_batch_statistics
 from vinnas_tf.files import Value, write_metrics
 from vinnas_tf.layers.drop_path import DropPath
-from vinnas_tf.network import gaussian_layers
+from vinnas_tf.network import copy_weights, gaussian_layers, point_network
 from vinnas_tf.record import SearchRecord
 from vinnas_tf.search_model import SearchModel
 from vinnas_tf.train_model import TrainModel
+from vinnas_tf.training_images import TrainingImages
 from vinnas_tf.variational import log_noise_ratio
 
 # What the statistics of a search's normalisations are measured on.
@@ -152,6 +154,35 @@ class TrainSchedule(keras.callbacks.Callback):
         for layer in self.model.network.layers:
             if isinstance(layer, DropPath):
                 layer.rate.assign(config.drop_path * epoch / config.epochs)
+
+
+class HeldOutImages(keras.callbacks.Callback):
+    """Measures the network of each epoch on held-out images, just as the trained one is measured at the end.
+
+    Args:
+        images: those to train on, which batch statistics are of, and those held out.
+        augment: of the former.
+        seed: of the draw and augmentation of the former.
+    """
+
+    model: TrainModel
+
+    def __init__(self, images: TrainingImages, augment: tuple[str, ...], seed: int) -> None:
+        super().__init__()
+        self.watched = images.batches(images.held_out)
+        self.statistics = images.for_statistics(augment, seed)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Makes the network to measure."""
+        self.point = point_network(self.model.network)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds "val_loss" and "val_accuracy" to the logs, for the callbacks behind this one."""
+        assert logs is not None
+        copy_weights(self.model.network, self.point)
+        set_batch_statistics(self.point, self.statistics)
+        found = evaluate(self.point, self.watched)
+        logs |= {"val_loss": found.nll, "val_accuracy": found.accuracy}
 
 
 class TrainRecorder(keras.callbacks.Callback):

@@ -1,7 +1,9 @@
 """What a trained network is worth: the statistics it is evaluated with, its accuracy, and how far to trust it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +12,7 @@ import tensorflow as tf
 _CALIBRATION_BINS = 15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """Figures of one network on one set of images.
 
@@ -19,13 +21,45 @@ class Evaluation:
         nll: mean negative log-likelihood of the right class, in nats.
         ece: expected calibration error (Guo et al. 2017, eq. 3): the mean distance between confidence and accuracy over
             15 equal bins of confidence, weighted by their counts.
-        images: how many images.
+        confusion: images of each class, in rows, that were taken for each class, in columns; int [classes, classes].
     """
 
     accuracy: float
     nll: float
     ece: float
-    images: int
+    confusion: np.ndarray
+
+    @property
+    def images(self) -> int:
+        """How many images."""
+        return int(self.confusion.sum())
+
+    @property
+    def recall(self) -> list[float | None]:
+        """Of each class, the share of its images that were taken for it; None for a class without images."""
+        counts = self.confusion.sum(axis=1)
+        return [
+            float(right / count) if count else None
+            for right, count in zip(self.confusion.diagonal(), counts, strict=True)
+        ]
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the accuracy, as another draw of as many images would show it; one image at the least.
+
+        The binomial's is smaller than that where next to all images are right, and zero where all are.
+        """
+        return max(math.sqrt(self.accuracy * (1 - self.accuracy) / self.images), 1 / self.images)
+
+    def figures(self) -> dict[str, Any]:
+        """What result.json holds."""
+        return {
+            "accuracy": self.accuracy,
+            "nll": self.nll,
+            "ece": self.ece,
+            "images": self.images,
+            "recall": self.recall,
+        }
 
 
 def evaluate(model: keras.Model, batches: tf.data.Dataset) -> Evaluation:
@@ -43,15 +77,18 @@ def evaluate(model: keras.Model, batches: tf.data.Dataset) -> Evaluation:
 
 def measure(log_probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
     """The figures of predictions [n, classes] for labels [n]."""
+    classes = log_probabilities.shape[1]
     confidence = np.exp(log_probabilities.max(axis=1).astype(np.float64))
-    right = log_probabilities.argmax(axis=1) == labels
+    predicted = log_probabilities.argmax(axis=1)
+    right = predicted == labels
     bins = np.clip(np.ceil(confidence * _CALIBRATION_BINS).astype(int) - 1, 0, _CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=right - confidence, minlength=_CALIBRATION_BINS)
+    confusion = np.bincount(labels.astype(int) * classes + predicted, minlength=classes**2)
     return Evaluation(
         accuracy=float(right.mean()),
         nll=float(-log_probabilities[np.arange(len(labels)), labels].mean(dtype=np.float64)),
         ece=float(np.abs(gaps).sum() / len(labels)),
-        images=len(labels),
+        confusion=confusion.reshape(classes, classes),
     )
 
 
@@ -70,11 +107,10 @@ def update_evaluation(
     return {name: metric.result() for name, metric in metrics.items()}
 
 
-def recompute_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> None:
+def set_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> None:
     """Sets batch normalisation's running statistics to the mean over `batches`, by their images, in place.
 
-    In training they follow activations with noise, and kernels that pruning has changed since; a network without noise
-    needs its own.
+    Those of training lag behind, follow activations with noise, and kernels that pruning has changed since.
 
     Args:
         model: a network without noise, as `point_network` makes it.
@@ -93,26 +129,3 @@ def recompute_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Te
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
-
-
-def choose_batch_statistics(model: keras.Model, recomputed_on: tf.data.Dataset, judged_on: tf.data.Dataset) -> bool:
-    """Leaves `model` the better of its running statistics and of those recomputed; whether it is the latter.
-
-    Those of training are of activations under noise and augmentation; those without are not what later layers saw in
-    training. The more accurate ones are taken, and of equally accurate ones those of the higher likelihood.
-
-    Args:
-        model: a network without noise, as `point_network` makes it.
-        recomputed_on: batches of training images.
-        judged_on: batches of images kept from training; where none were, the same as `recomputed_on`.
-    """
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    of_training = [(variable, variable.numpy()) for layer in layers for variable in layer.non_trainable_variables]
-    before = evaluate(model, judged_on)
-    recompute_batch_statistics(model, recomputed_on)
-    after = evaluate(model, judged_on)
-    if (after.accuracy, -after.nll) > (before.accuracy, -before.nll):
-        return True
-    for variable, value in of_training:
-        variable.assign(value)
-    return False

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from vinnas_tf.evaluation import Evaluation
 from vinnas_tf.network import evaluation_network, gaussian_layers
 from vinnas_tf.variational import PRUNING_THRESHOLD, log_noise_ratio
 
@@ -13,6 +14,7 @@ from vinnas_tf.variational import PRUNING_THRESHOLD, log_noise_ratio
 # of batch normalisation say nothing that its scale and shift could not.
 KERNELS = ("mean", "kernel")
 _OTHERS = ("bias", "gamma", "beta")
+_ROUNDING = 1e-9  # Accuracies are quotients of whole numbers.
 
 
 @dataclass(frozen=True)
@@ -81,34 +83,59 @@ def total(counts: dict[str, ParameterCount]) -> ParameterCount:
 
 @dataclass(frozen=True)
 class ThresholdPoint:
-    """What pruning at `threshold` leaves."""
+    """What pruning at `threshold` leaves.
+
+    Attributes:
+        threshold: value of log lambda.
+        accuracy: share of right answers.
+        standard_error: of this accuracy, as `Evaluation` defines it: how far other images would move it. As a curve's
+            accuracies are of the same images, they move together, and their differences less.
+        params_nonzero: parameters that are not zero.
+    """
 
     threshold: float
     accuracy: float
+    standard_error: float
     params_nonzero: int
 
 
 def threshold_curve(
-    model: keras.Model, thresholds: Iterable[float], evaluate: Callable[[keras.Model], float]
+    model: keras.Model, thresholds: Iterable[float], evaluate: Callable[[keras.Model], Evaluation]
 ) -> list[ThresholdPoint]:
-    """Accuracy and non-zero parameters against the threshold, from the highest threshold to the lowest.
+    """Accuracy and non-zero parameters against the threshold.
 
     Args:
         model: a trained network; it is pruned on the way and has its weights back afterwards.
-        thresholds: values of log lambda.
-        evaluate: returns the accuracy of the network that it is given, on held-out data.
+        thresholds: values of log lambda, falling: a lower threshold prunes all that a higher one does.
+        evaluate: returns the figures of the network that it is given, on held-out data.
     """
     means = [(layer.mean, layer.mean.numpy()) for layer in gaussian_layers(model)]
     points = []
     try:
-        for threshold in sorted(thresholds, reverse=True):  # A lower threshold prunes all that a higher one does.
+        for threshold in thresholds:
             prune(model, threshold)
-            accuracy = evaluate(model)
-            points.append(ThresholdPoint(threshold, accuracy, total(count_parameters(model)).params_nonzero))
+            found = evaluate(model)
+            left = total(count_parameters(model)).params_nonzero
+            points.append(ThresholdPoint(threshold, found.accuracy, found.standard_error, left))
     finally:
         for variable, value in means:
             variable.assign(value)
     return points
+
+
+def sparsest_within_error(points: Iterable[ThresholdPoint]) -> ThresholdPoint:
+    """The point with the fewest parameters whose accuracy is within one standard error of the best one's.
+
+    The one-standard-error rule of Breiman et al. (1984), so that a few images more or less do not decide. Of points
+    with as many parameters it is the one with the highest threshold.
+    """
+    points = list(points)
+    best = max(points, key=lambda point: point.accuracy)
+    least = best.accuracy - best.standard_error - _ROUNDING
+    return min(
+        (point for point in points if point.accuracy >= least),
+        key=lambda point: (point.params_nonzero, -point.threshold),
+    )
 
 
 def _count(arrays: list[np.ndarray]) -> tuple[int, int]:

@@ -37,21 +37,30 @@ def draw_sparsity(counts: Mapping[str, ParameterCount], path: str | os.PathLike[
     write_atomically(path, png(figure))
 
 
-def draw_threshold(points: Sequence[ThresholdPoint], chosen: float, images: str, path: str | os.PathLike[str]) -> None:
-    """Draws accuracy and non-zero parameters against the threshold.
+def draw_threshold(
+    points: Sequence[ThresholdPoint],
+    used: float,
+    recommended: ThresholdPoint | None,
+    images: str,
+    path: str | os.PathLike[str],
+) -> None:
+    """Draws accuracy, with a bar of one standard error up and down, and non-zero parameters against the threshold.
 
     Args:
         points: the curve.
-        chosen: the threshold in use.
+        used: the threshold in use.
+        recommended: what `sparsest_within_error` chose, to be marked; None where nothing is recommended.
         images: what the accuracy was measured on, such as "held-out images".
         path: of the picture.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     thresholds = [point.threshold for point in points]
-    axes.plot(thresholds, [100 * point.accuracy for point in points], "o-", color=_ACCURACY, markersize=4)
-    best = 100 * max(point.accuracy for point in points)
-    axes.set_ylim(best - _SHOWN_LOSS, best + _SHOWN_LOSS / 20)  # Lower down nobody would go.
+    accuracies, errors = ([100 * getattr(point, name) for point in points] for name in ("accuracy", "standard_error"))
+    axes.errorbar(thresholds, accuracies, errors, fmt="o-", color=_ACCURACY, markersize=4, elinewidth=0.8, capsize=2)
+    best, error = max(zip(accuracies, errors, strict=True))
+    shown = max(_SHOWN_LOSS, 4 * error)
+    axes.set_ylim(best - shown, best + max(1.2 * error, shown / 20))  # Lower down nobody would go.
     axes.set_xlabel("threshold: weights with log λ at or above it are pruned")
     axes.set_ylabel(f"accuracy on {images}, %", color=_ACCURACY)
     axes.tick_params(axis="y", colors=_ACCURACY)
@@ -60,7 +69,14 @@ def draw_threshold(points: Sequence[ThresholdPoint], chosen: float, images: str,
     counts.set_yscale("log")
     counts.set_ylabel("non-zero parameters", color=_KEPT)
     counts.tick_params(axis="y", which="both", colors=_KEPT)
-    axes.axvline(chosen, color="grey", linewidth=1, linestyle=":")
-    axes.text(chosen, 0.02, f" {chosen:g} in use", transform=axes.get_xaxis_transform(), color="grey", fontsize=8)
+    axes.axvline(used, color="grey", linewidth=1, linestyle=":")
+    axes.text(used, 0.02, f" {used:g} in use", transform=axes.get_xaxis_transform(), color="grey", fontsize=8)
+    if recommended is not None:
+        axes.axhline(best - error, color=_ACCURACY, linewidth=0.8, linestyle="--", alpha=0.5)
+        axes.plot(
+            recommended.threshold, 100 * recommended.accuracy, "o", color="none", markeredgecolor=_ACCURACY,
+            markersize=11, label=f"{recommended.threshold:g}: the sparsest within one standard error of the best",
+        )  # fmt: skip
+        figure.legend(loc="outside lower center", fontsize=8, frameon=False)
     axes.set_title("What another --log_noise_ratio_threshold would give", fontsize=10)
     write_atomically(path, png(figure))

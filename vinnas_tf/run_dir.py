@@ -40,7 +40,8 @@ OUTPUTS = {
     ),
     "train": (
         "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",
-        "threshold.png", "threshold.csv", "images.csv", "tensorboard", "checkpoints", "fine_tuning",
+        "threshold.png", "threshold.csv", "confusion.png", "confusion.csv", "images.csv", "tensorboard", "checkpoints",
+        "fine_tuning",
         "magnitude_pruning", "magnitude_pruning.json",
     ),
     "export": ("saved_model", "tflite", "onnx", "manifest.json"),

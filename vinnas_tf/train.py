@@ -34,7 +34,8 @@ from vinnas_tf.kernels.device import share_two_cores
 from vinnas_tf.network import build_network
 from vinnas_tf.run_dir import RunConfig, RunDir, default_run_dir, stage_record
 from vinnas_tf.train_model import TrainModel
-from vinnas_tf.train_result import finish, summary
+from vinnas_tf.train_report import summary
+from vinnas_tf.train_result import finish, steps_to_finish
 from vinnas_tf.training_images import TrainingImages
 from vinnas_tf.variational import PosteriorAdam
 
@@ -101,6 +102,7 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
         run.file(""),
         epochs=config.epochs,
         seed=config.seed,
+        steps_after=steps_to_finish(images, config, len(open_source(data, "test").labels)),
         schedules=[TrainSchedule(config)],
     )
     genotype.save(run.file("genotype.json"))

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vinnas_tf.evaluation import hits, update_evaluation
-from vinnas_tf.network import evaluation_network, weight_kl_divergence
+from vinnas_tf.evaluation import hits
+from vinnas_tf.network import weight_kl_divergence
 from vinnas_tf.pruning import KERNELS
 
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -15,7 +15,7 @@ Batch = tuple[tf.Tensor, tf.Tensor]
 class TrainModel(keras.Model):
     """Trains a network on CE + auxiliary CE + gamma 1 / N KL(w): objective (8) of VINNAS without alphas.
 
-    `gamma` is set by a callback. `evaluate` uses the mean weights.
+    `gamma` is set by a callback.
 
     Args:
         network: what `build_network` made, with or without an auxiliary tower, or `point_network` of it.
@@ -37,7 +37,6 @@ class TrainModel(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.network = network
-        self.evaluated = evaluation_network(network)
         self.examples = examples
         self.auxiliary_weight = auxiliary_weight
         self.keep_zeros = keep_zeros
@@ -45,7 +44,6 @@ class TrainModel(keras.Model):
         self.smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
         names = ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
-        self._evaluation = {name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")}
         self.built = True
 
     def compile(self, optimizer: keras.Optimizer) -> None:
@@ -55,12 +53,8 @@ class TrainModel(keras.Model):
 
     @property
     def metrics(self) -> list[keras.Metric]:
-        """All running means; Keras resets them at the start of an epoch and of an evaluation."""
-        return [*self._means.values(), *self._evaluation.values()]
-
-    def call(self, images: tf.Tensor) -> tf.Tensor:
-        """Logits with the mean weights."""
-        return self.evaluated(images, training=False)
+        """All running means; Keras resets them at the start of an epoch."""
+        return list(self._means.values())
 
     def train_step(self, data: Batch) -> dict[str, tf.Tensor]:
         """One step of the optimizer."""
@@ -87,9 +81,3 @@ class TrainModel(keras.Model):
         for metric, value in zip(self._means.values(), figures, strict=True):
             metric.update_state(value)
         return {name: metric.result() for name, metric in self._means.items()}
-
-    def test_step(self, data: Batch) -> dict[str, tf.Tensor]:
-        """Cross-entropy, without smoothing, and accuracy of one batch, with the mean weights."""
-        images, labels = data
-        logits = self(images)
-        return update_evaluation(self._evaluation, labels, logits)

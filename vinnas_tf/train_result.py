@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,36 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.config import DataConfig, TrainConfig
+from vinnas_tf.confusion_plot import draw_confusion, write_confusion
+from vinnas_tf.console import counted
 from vinnas_tf.data import load_test
-from vinnas_tf.epochs import run_epochs
-from vinnas_tf.evaluation import choose_batch_statistics, evaluate, recompute_batch_statistics
+from vinnas_tf.epochs import evaluation_steps, run_epochs
+from vinnas_tf.evaluation import Evaluation, evaluate, set_batch_statistics
 from vinnas_tf.files import read_metrics, write_atomically, write_metrics
 from vinnas_tf.flop import count_flops
 from vinnas_tf.network import copy_weights, point_network
-from vinnas_tf.pruning import ParameterCount, ThresholdPoint, count_parameters, prune, threshold_curve, total
+from vinnas_tf.pruning import (
+    ParameterCount,
+    ThresholdPoint,
+    count_parameters,
+    prune,
+    sparsest_within_error,
+    threshold_curve,
+    total,
+)
 from vinnas_tf.pruning_plot import draw_sparsity, draw_threshold
 from vinnas_tf.run_dir import RunDir
 from vinnas_tf.stripping import strip
 from vinnas_tf.train_model import TrainModel
+from vinnas_tf.train_report import threshold_advice
 from vinnas_tf.training_images import TrainingImages
 
 _THRESHOLDS = tuple(range(-6, 9))
 # Fine-tuning starts at this share of training's first learning rate, and falls along a cosine too.
 _FINE_TUNING_RATE = 0.1
+_NO_ADVICE = """\
+No image is held out: threshold.csv has the accuracy on training images, which is
+too good, and no threshold is recommended."""
 
 
 def finish(
@@ -52,28 +66,24 @@ def finish(
     Returns:
         The content of result.json.
     """
-    statistics, watched = images.batches(images.for_statistics), images.batches(images.to_choose_by)
+    statistics, watched = images.for_statistics(data.augment, config.seed), images.batches(images.to_choose_by)
     dense, pruned = point_network(network), point_network(network)
-    copy_weights(network, dense)
-    # Once, for all that comes of this training: or a change of statistics would look like an effect of pruning.
-    recomputed = {"training": choose_batch_statistics(dense, statistics, watched)}
+    set_batch_statistics(dense, statistics)
 
-    def copy_with_statistics(source: keras.Model, point: keras.Model) -> None:
-        copy_weights(source, point)
-        if recomputed["training"]:
-            recompute_batch_statistics(point, statistics)
+    def evaluate_pruned(model: keras.Model) -> Evaluation:
+        copy_weights(model, pruned)
+        set_batch_statistics(pruned, statistics)
+        return evaluate(pruned, watched)
 
-    def held_out_accuracy(model: keras.Model) -> float:
-        copy_with_statistics(model, pruned)
-        return evaluate(pruned, watched).accuracy
-
-    curve: list[ThresholdPoint] = []
     if config.variational:
-        thresholds = {*_THRESHOLDS, config.log_noise_ratio_threshold}
-        print(f"Prunes at {len(thresholds)} thresholds, on {len(images.to_choose_by):,} images ...", flush=True)
-        curve = threshold_curve(network, thresholds, held_out_accuracy)
+        thresholds = sorted({*_THRESHOLDS, config.log_noise_ratio_threshold}, reverse=True)
+        part = "held-out" if len(images.held_out) else "training"
+        described = f"{len(images.to_choose_by):,} {part} images"
+        title = f"Prunes at {len(thresholds)} thresholds, on {described}"
+        curve = threshold_curve(network, counted(title, thresholds), evaluate_pruned)
+        _tell_curve(curve, config, described, bool(len(images.held_out)), run)
         prune(network, config.log_noise_ratio_threshold)
-    copy_with_statistics(network, pruned)
+    evaluate_pruned(network)
     networks = {"dense": strip(dense, images.normalization.layer()), "pruned": pruned}
     seconds = _seconds(run.file(""))
     last = pruned
@@ -81,30 +91,31 @@ def finish(
         # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
         folder = run.file("fine_tuning") / f"{config.log_noise_ratio_threshold:g}_{config.fine_tuning_epochs}"
         last = networks["fine_tuned"] = point_network(network)
-        last.set_weights(pruned.get_weights())
         _fine_tune(last, images, data, config, folder)
-        recomputed["fine_tuning"] = choose_batch_statistics(last, statistics, watched)
+        set_batch_statistics(last, statistics)
         seconds += _seconds(folder)
     networks["stripped"] = strip(last, images.normalization.layer())
-    print("Evaluates on the test images ...", flush=True)
     parts = {"held_out": images.held_out, "test": load_test(data)}
-    evaluations = {
-        part: {
-            name: asdict(evaluate(model, images.batches(some, normalized=name in ("pruned", "fine_tuned"))))
-            for name, model in networks.items()
-        }
-        for part, some in parts.items()
-        if len(some)
-    }
+    evaluations: dict[str, dict[str, Evaluation]] = {}
+    for part, some in parts.items():
+        if len(some):
+            title = f"Evaluates {len(networks)} networks on {len(some):,} {part.replace('_', '-')} images"
+            evaluations[part] = {
+                name: evaluate(model, images.batches(some, normalized=name in ("pruned", "fine_tuned")))
+                for name, model in counted(title, list(networks.items()))
+            }
     result = {
         "dataset": data.dataset,
         "class_names": class_names,
         "image_shape": images.learnt_from.images.shape[1:],
         "seed": config.seed,
         "train_images": len(images.learnt_from),
+        "class_counts": {
+            part: np.bincount(some.labels, minlength=len(class_names)).tolist()
+            for part, some in {"train": images.learnt_from, **parts}.items()
+        },
         "log_noise_ratio_threshold": config.log_noise_ratio_threshold if config.variational else None,
-        **evaluations,
-        "recomputed_statistics": recomputed,
+        **{part: {name: found.figures() for name, found in row.items()} for part, row in evaluations.items()},
         **_costs(dense, last, networks["stripped"]),
         "stripping_error": _largest_difference(
             (last, watched), (networks["stripped"], images.batches(images.to_choose_by, normalized=False))
@@ -115,34 +126,31 @@ def finish(
         "train_seconds": round(seconds, 1),
     }
     draw_sparsity(count_parameters(last), run.file("sparsity.png"))
-    if curve:
-        write_metrics(run.file("threshold.csv"), [asdict(point) for point in curve])
-        part = "held-out" if len(images.held_out) else "training"
-        described = f"{len(images.to_choose_by):,} {part} images"
-        draw_threshold(curve, config.log_noise_ratio_threshold, described, run.file("threshold.png"))
+    confusion = evaluations["test"]["stripped"].confusion
+    write_confusion(confusion, class_names, run.file("confusion.csv"))
+    draw_confusion(confusion, class_names, f"{len(parts['test']):,} test images", run.file("confusion.png"))
     write_atomically(run.file("result.json"), json.dumps(result, indent=2) + "\n")
     run.mark_finished()
     return result
 
 
-def summary(result: Mapping[str, Any]) -> str:
-    """What a person wants to know of result.json, in 80 columns."""
-    columns = list(result["test"])
-    width = 56 // len(columns)
-    rows: list[tuple[str, list[str]]] = []
-    for part, title in (("held_out", "held-out accuracy"), ("test", "test accuracy")):
-        if part in result:
-            rows.append((title, [f"{result[part][name]['accuracy']:.2%}" for name in columns]))
-    test = result["test"]
-    rows.append(("test NLL, nats", [f"{test[name]['nll']:.4f}" for name in columns]))
-    rows.append(("test calibration error", [f"{test[name]['ece']:.4f}" for name in columns]))
-    params = (result["params_dense"], result["params_nonzero"], result["params_stored"])
-    between = [""] * (len(columns) - 3)
-    rows.append(("parameters", [f"{params[0]:,}", *between, f"{params[1]:,} not 0", f"{params[2]:,} stored"]))
-    flops = result["flops"]
-    rows.append(("MFLOPs an image", [f"{flops['dense'] / 1e6:.2f}", *between, "", f"{flops['stripped'] / 1e6:.2f}"]))
-    lines = [" " * 24 + "".join(f"{name.replace('_', '-'):>{width}}" for name in columns)]
-    return "\n".join(lines + [f"{title:<24}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in rows])
+def _tell_curve(curve: Sequence[ThresholdPoint], config: TrainConfig, images: str, held_out: bool, run: RunDir) -> None:
+    """Writes the threshold's curve, and says what it recommends; on training images, nothing."""
+    used = config.log_noise_ratio_threshold
+    write_metrics(run.file("threshold.csv"), [asdict(point) for point in curve])
+    recommended = sparsest_within_error(curve) if held_out else None
+    draw_threshold(curve, used, recommended, images, run.file("threshold.png"))
+    print(threshold_advice(curve, used, bool(config.fine_tuning_epochs)) if held_out else _NO_ADVICE, flush=True)
+
+
+def steps_to_finish(images: TrainingImages, config: TrainConfig, test_images: int) -> float:
+    """Roughly how many steps of training take as long as `finish`."""
+    thresholds = len(_THRESHOLDS) if config.variational else 0
+    networks = 4 if config.fine_tuning_epochs else 3
+    evaluated = thresholds * (images.of_statistics + len(images.to_choose_by))
+    evaluated += networks * (len(images.held_out) + test_images)
+    steps = len(images.learnt_from) // config.batch_size
+    return config.fine_tuning_epochs * steps + evaluation_steps(evaluated, config)
 
 
 def _costs(dense: keras.Model, pruned: keras.Model, stripped: keras.Model) -> dict[str, Any]:
@@ -206,7 +214,10 @@ def _fine_tune(
     """Trains what pruning left, without noise, in place; resumes where it was interrupted."""
     epochs = config.fine_tuning_epochs
     model = TrainModel(
-        network, examples=len(images.learnt_from), label_smoothing=config.label_smoothing, keep_zeros=True
+        network,
+        examples=len(images.learnt_from),
+        label_smoothing=config.label_smoothing,
+        keep_zeros=True,
     )
     steps = len(images.learnt_from) // config.batch_size
     rate = keras.optimizers.schedules.CosineDecay(_FINE_TUNING_RATE * config.learning_rate, epochs * steps)

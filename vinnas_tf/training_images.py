@@ -1,16 +1,17 @@
 """The images of one training, and what each part of them is for."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.batches import Normalization, evaluation_batches
+from vinnas_tf.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.data import ImageSet, hold_out
 
 _BATCH = 500
-_STATISTICS_IMAGES = 5000
+_MOST_IMAGES = 5000
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,34 @@ class TrainingImages:
         return cls(rest, kept, Normalization.of(rest))
 
     @cached_property
-    def for_statistics(self) -> ImageSet:
-        """Those to learn from that batch normalisation's statistics are recomputed on, 5,000 at most, evenly spread."""
-        count = min(_STATISTICS_IMAGES, len(self.learnt_from))
-        return self.learnt_from.take(np.linspace(0, len(self.learnt_from) - 1, count).astype(int))
+    def to_choose_by(self) -> ImageSet:
+        """What choices after training are made on: held-out images; without any, training images, evenly spread."""
+        if len(self.held_out):
+            return self.held_out
+        places = np.linspace(0, len(self.learnt_from) - 1, min(_MOST_IMAGES, len(self.learnt_from)))
+        return self.learnt_from.take(places.astype(int))
 
     @property
-    def to_choose_by(self) -> ImageSet:
-        """The images that choices after training are made on: those held out, or `for_statistics` if there are none."""
-        return self.held_out if len(self.held_out) else self.for_statistics
+    def of_statistics(self) -> int:
+        """About how many images `for_statistics` has."""
+        return min(_MOST_IMAGES, len(self.learnt_from))
+
+    def for_statistics(self, augment: tuple[str, ...], seed: int) -> tf.data.Dataset:
+        """Batches for `set_batch_statistics`: images to learn from, shuffled and augmented as in training.
+
+        They are 5,000 at most, in batches of one size. These are large, unlike those of training, so that a batch's own
+        statistics, which deeper layers follow here, are close to those that they will follow.
+        """
+        batches = math.ceil(self.of_statistics / _BATCH)
+        return training_batches(
+            self.learnt_from,
+            batch_size=self.of_statistics // batches,
+            normalization=self.normalization,
+            augment=augment,
+            seed=seed,
+            first_epoch=0,
+            epochs=1,
+        ).take(batches)
 
     def batches(self, images: ImageSet, normalized: bool = True) -> tf.data.Dataset:
         """Batches to evaluate on; not `normalized` for a network that does that itself."""

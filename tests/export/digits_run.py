@@ -12,7 +12,7 @@ import numpy as np
 
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.data import Dataset, ImageSet, Normalization, load_test, load_train
-from vinnas_tf.evaluation import recompute_batch_statistics
+from vinnas_tf.evaluation import set_batch_statistics
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.network import build_network
 from vinnas_tf.run_dir import RunDir
@@ -72,13 +72,13 @@ def train_and_prune() -> Trained:
     fit = {"batch_size": 64, "verbose": 0}
     batches = [(images, dataset.train.labels)]
     network.fit(images, dataset.train.labels, epochs=4, **fit)
-    recompute_batch_statistics(network, batches)
+    set_batch_statistics(network, batches)
     dense = strip(network, normalization.layer())
     for sparsity in np.linspace(0.5, SPARSITY, 6):
         keep_largest(network, sparsity)
         network.fit(images, dataset.train.labels, epochs=2, callbacks=[KeepZeros()], **fit)
     network.fit(images, dataset.train.labels, epochs=12, callbacks=[KeepZeros()], **fit)
-    recompute_batch_statistics(network, batches)
+    set_batch_statistics(network, batches)
     return Trained(dense, strip(network, normalization.layer()), dataset, test)
 
 

@@ -1,5 +1,6 @@
 """The train command as a person meets it: a real run, killed and resumed; its files read back without our code."""
 
+import csv
 import hashlib
 import io
 import json
@@ -139,6 +140,44 @@ def test_counts_recounted_from_the_saved_files(finished: tuple[Path, str]) -> No
     assert sum(layer["params_nonzero"] for layer in result["layers"].values()) == result["params_nonzero"]
 
 
+def test_the_last_epoch_shows_what_the_table_shows(finished: tuple[Path, str]) -> None:
+    for metrics, network in (("metrics.csv", "dense"), ("fine_tuning/3_2/metrics.csv", "fine_tuned")):
+        rows = np.genfromtxt(finished[0] / "train" / metrics, delimiter=",", names=True)
+        expected = result_of(finished[0])["held_out"][network]
+        assert rows["held_out_accuracy"][-1] == pytest.approx(expected["accuracy"], abs=1 / 300)
+        assert rows["held_out_loss"][-1] == pytest.approx(expected["nll"], rel=1e-3)
+
+
+def test_classes_are_counted_and_confused_in_every_part(finished: tuple[Path, str]) -> None:
+    result, folder = result_of(finished[0]), finished[0] / "train"
+    with open(folder / "confusion.csv", encoding="utf-8", newline="") as file:
+        (_, *columns), *rows = csv.reader(file)
+    assert columns == [row[0] for row in rows] == result["class_names"]
+    confusion = np.array([row[1:] for row in rows], int)
+    stripped = result["test"]["stripped"]
+    assert confusion.trace() / confusion.sum() == pytest.approx(stripped["accuracy"])
+    np.testing.assert_allclose(confusion.diagonal() / confusion.sum(axis=1), stripped["recall"])
+    counts = result["class_counts"]
+    np.testing.assert_array_equal(counts["test"], np.bincount(load_test(DataConfig(dataset="digits")).labels))
+    assert sum(counts["train"]) == result["train_images"]
+    assert sum(counts["held_out"]) == result["held_out"]["dense"]["images"]
+    for name, recall in zip(result["class_names"], stripped["recall"], strict=True):
+        assert any(line.split()[:1] == [name] and f"{recall:.2%}" in line for line in finished[1].splitlines())
+
+
+def test_the_time_is_estimated_and_what_follows_the_epochs_is_told(finished: tuple[Path, str]) -> None:
+    lines = finished[1].splitlines()
+    told = [
+        next(number for number, line in enumerate(lines) if line.startswith(begin))
+        for begin in (
+            "Starts: ", "Rough estimate, ", "  1/5 ", "  5/5 ", "Prunes at 15 thresholds, on 144 held-out images",
+            "threshold 3 in use", "Fine-tunes", "Evaluates 4 networks on 144 held-out images",
+            "Evaluates 4 networks on 359 test images",
+        )
+    ]  # fmt: skip
+    assert told == sorted(told)
+
+
 def test_stripping_is_exact_and_says_so(finished: tuple[Path, str]) -> None:
     result = result_of(finished[0])
     assert result["stripping_error"] <= 1e-5
@@ -176,7 +215,10 @@ def test_the_curve_goes_through_the_threshold_in_use(finished: tuple[Path, str])
     assert np.all(np.diff(rows["params_nonzero"]) <= 0)
     (at_three,) = rows["params_nonzero"][rows["threshold"] == 3]
     assert int(at_three) == result_of(finished[0])["params_nonzero"]
-    for picture in ("threshold.png", "sparsity.png"):
+    images = result_of(finished[0])["held_out"]["dense"]["images"]
+    binomial = np.sqrt(rows["accuracy"] * (1 - rows["accuracy"]) / images)
+    np.testing.assert_allclose(rows["standard_error"], np.maximum(binomial, 1 / images))
+    for picture in ("threshold.png", "sparsity.png", "confusion.png"):
         assert min(Image.open(finished[0] / "train" / picture).size) > 200
 
 
@@ -184,7 +226,8 @@ def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -
     lines = [line for line in finished[1].splitlines() if "/whole" not in line and "genotype=" not in line]
     assert max(len(line) for line in lines) <= 80
     result = result_of(finished[0])
-    assert f"{result['params_nonzero']:,} not 0" in finished[1]
+    (line,) = (line for line in lines if line.startswith("parameters not 0"))
+    assert line.split()[-2:] == [f"{result[name]:,}" for name in ("params_nonzero", "params_stored_nonzero")]
 
 
 def test_killed_in_training_and_in_fine_tuning_it_ends_as_if_it_had_not_been(
@@ -271,6 +314,8 @@ def test_a_training_as_the_papers_presets_ask_for_it(genotype: Path, tmp_path: P
     (at_three,) = rows[rows["threshold"] == 3]
     assert int(at_three["params_nonzero"]) == result["params_nonzero"]
     assert at_three["accuracy"] > 0.5  # Of training images.
+    assert "no threshold is recommended" in " ".join(trained.stdout.split())
+    assert "in use" not in trained.stdout
 
 
 def test_another_genotype_in_the_same_folder_is_refused(finished: tuple[Path, str], tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""Parts of the training images."""
+
+import numpy as np
+import pytest
+
+from vinnas_tf.data import ImageSet, Normalization
+from vinnas_tf.training_images import TrainingImages
+
+
+def of_labels(labels: np.ndarray, held_out: int = 0) -> TrainingImages:
+    """Images of one grey each, so that each is known by its pixels."""
+    images = ImageSet(np.tile(np.arange(len(labels))[:, None, None, None] % 256, (1, 2, 2, 1)).astype(np.uint8), labels)
+    learnt_from, kept = images.take(np.arange(held_out, len(labels))), images.take(np.arange(held_out))
+    return TrainingImages(learnt_from, kept, Normalization((0.0,), (1.0,)))
+
+
+@pytest.mark.parametrize(("count", "used"), [(3, 3), (700, 700), (1201, 1200), (5300, 5000)])
+def test_statistics_are_of_images_drawn_from_all_in_batches_of_one_size(count: int, used: int) -> None:
+    labels = np.sort(np.random.default_rng(0).integers(2, size=count)).astype(np.int32)  # As a folder has them.
+    batches = list(of_labels(labels).for_statistics((), seed=1))
+    sizes = {len(images) for images, _ in batches}
+    assert len(sizes) == 1
+    assert max(sizes) <= 500
+    assert sum(len(images) for images, _ in batches) == used
+    for _, drawn in batches:
+        assert count < 100 or abs(np.mean(drawn) - labels.mean()) < 0.1  # None is of one class alone.
+
+
+def test_choices_are_made_on_held_out_images_or_on_evenly_spread_ones() -> None:
+    labels = np.arange(6000, dtype=np.int32)
+    np.testing.assert_array_equal(of_labels(labels, held_out=7).to_choose_by.labels, range(7))
+    spread = of_labels(labels).to_choose_by.labels
+    assert len(spread) == 5000
+    assert (spread[0], spread[-1]) == (0, 5999)
+    assert set(np.diff(spread)) == {1, 2}
