@@ -170,6 +170,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
     images = TrainingImages.of(dataset.train, config.held_out, config.seed)
     genotype = Genotype.load(run_dir / "train" / "genotype.json")
     classes = len(dataset.class_names)
+    weights = tf.constant(images.class_weights(config, classes), tf.float32)
     plain = dataclasses.replace(config, variational=False)
     network = make_network(plain, genotype, dataset.train.images.shape[1:], classes)
     steps = len(images.learnt_from) // config.batch_size
@@ -209,7 +210,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
         seed=config.seed,
         first_epoch=int(epochs),
         epochs=all_epochs,
-    ).map(lambda x, y: (x, tf.one_hot(y, classes)))
+    ).map(lambda x, y: (x, tf.one_hot(y, classes), tf.gather(weights, y)))
     peer.fit(
         batches,
         steps_per_epoch=steps,

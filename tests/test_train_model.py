@@ -112,3 +112,21 @@ def test_fine_tuning_moves_what_is_left_and_no_zero() -> None:
             assert np.all(layer.mean.numpy()[zero] == 0), layer.name
             assert np.all(layer.mean.numpy()[~zero] != before[layer.name][~zero]), layer.name
     assert sum(int((kernel == 0).sum()) for kernel in before.values()) > 20
+
+
+def test_class_weights_weigh_each_image_in_both_cross_entropies() -> None:
+    """The biases of both classifiers move by the weighted mean of softmax minus targets, which NumPy can tell."""
+    weights = np.array([0.2, 1.0, 3.0, 0.7])
+    net = network(auxiliary=True, variational=False)
+    model = make(net, rate=1.0, auxiliary_weight=TOWER, class_weights=weights)
+    outputs = [np.asarray(logits, np.float64) for logits in net(IMAGES, training=True)]
+    biases = [net.get_layer(name).bias for name in ("classifier", "auxiliary_classifier")]
+    before = [bias.numpy() for bias in biases]
+    logs = model.train_step((tf.constant(IMAGES), tf.constant(LABELS)))
+    targets = np.eye(4)[LABELS] * (1 - SMOOTHING) + SMOOTHING / 4
+    log_p = [logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)) for logits in outputs]
+    cross_entropy = -(weights[LABELS] * (targets * log_p[0]).sum(axis=1)).mean()
+    assert float(logs["cross_entropy"]) == pytest.approx(cross_entropy, rel=1e-5)
+    for bias, start, p, share in zip(biases, before, np.exp(log_p), (1.0, TOWER), strict=True):
+        gradient = share * (weights[LABELS][:, None] * (p - targets)).mean(axis=0)
+        np.testing.assert_allclose(start - bias.numpy(), gradient, atol=1e-5)

@@ -1,8 +1,10 @@
-"""Parts of the training images."""
+"""Parts of the training images, and weights of classes against scikit-learn."""
 
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
+from vinnas_tf.config import TrainConfig
 from vinnas_tf.data import ImageSet, Normalization
 from vinnas_tf.training_images import TrainingImages
 
@@ -12,6 +14,19 @@ def of_labels(labels: np.ndarray, held_out: int = 0) -> TrainingImages:
     images = ImageSet(np.tile(np.arange(len(labels))[:, None, None, None] % 256, (1, 2, 2, 1)).astype(np.uint8), labels)
     learnt_from, kept = images.take(np.arange(held_out, len(labels))), images.take(np.arange(held_out))
     return TrainingImages(learnt_from, kept, Normalization((0.0,), (1.0,)))
+
+
+def test_balanced_weights_are_scikit_learns() -> None:
+    labels = np.random.default_rng(0).choice(4, p=[0.7, 0.2, 0.07, 0.03], size=500).astype(np.int32)
+    weights = of_labels(labels).class_weights(TrainConfig(class_weights="balanced"), 4)
+    np.testing.assert_allclose(weights, compute_class_weight("balanced", classes=np.arange(4), y=labels))
+    np.testing.assert_array_equal(of_labels(labels).class_weights(TrainConfig(), 4), np.ones(4))
+
+
+def test_a_class_without_training_images_weighs_nothing() -> None:
+    labels = np.array([0, 0, 0, 2], np.int32)
+    weights = of_labels(labels).class_weights(TrainConfig(class_weights="balanced"), 3)
+    np.testing.assert_allclose(weights, [4 / (2 * 3), 0, 4 / (2 * 1)])
 
 
 @pytest.mark.parametrize(("count", "used"), [(3, 3), (700, 700), (1201, 1200), (5300, 5000)])

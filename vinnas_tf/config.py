@@ -20,6 +20,8 @@ PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start
 AUGMENTATIONS = ("affine", "elastic", "crop", "flip", "erase")
 SELECTION_RULES = ("snr", "magnitude")
 EXPORT_FORMATS = ("saved_model", "tflite", "onnx")
+NO_CLASS_WEIGHTS = "none"
+CLASS_WEIGHTS = (NO_CLASS_WEIGHTS, "balanced")
 LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING = ESTIMATORS = ("local_reparametrization", "weight_sampling")
 _ESTIMATOR_HELP = (
     "How the noise of Gaussian weights enters a step: local_reparametrization, the published way, samples every "
@@ -146,6 +148,11 @@ class TrainConfig:
     gamma_start_epoch: int = setting(2, "Epoch from which gamma 1 rises linearly from zero.")
     gamma_end_epoch: int = setting(25, "Epoch from which gamma 1 has its end value.")
     label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
+    class_weights: str = setting(
+        "none",
+        "Weights of the cross-entropy in training and fine-tuning (the search has none): none, or balanced, images / "
+        "(classes * images of its class) for each image, for skewed sets.",
+    )
     drop_path: float = setting(0.0, "Probability of dropping an operation for an image; rises to this linearly.")
     auxiliary_weight: float = setting(0.0, "Weight of an auxiliary tower's cross-entropy; 0 leaves the tower out.")
     held_out: float = setting(
@@ -172,6 +179,10 @@ class TrainConfig:
             self.gamma_end_epoch < self.epochs or self.gamma_weights == 0 or not self.variational,
             f"--gamma_end_epoch must be below --epochs={self.epochs}, or gamma 1 never reaches its end value; "
             f"got {self.gamma_end_epoch}.",
+        )
+        require(
+            self.class_weights in CLASS_WEIGHTS,
+            f"--class_weights must be {' or '.join(CLASS_WEIGHTS)}, got {self.class_weights!r}.",
         )
         _require_share(self, "label_smoothing", "drop_path", "held_out")
         _require_seed(self.seed)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from vinnas_tf.callbacks import TrainSchedule
 from vinnas_tf.config import DataConfig, TrainConfig, require
@@ -64,13 +65,16 @@ def make_network(config: TrainConfig, genotype: Genotype, image_shape: tuple[int
     )
 
 
-def make_model(network: keras.Model, config: TrainConfig, examples: int) -> TrainModel:
-    """A compiled model that trains `network` in place on `examples` images."""
+def make_model(
+    network: keras.Model, config: TrainConfig, examples: int, class_weights: np.ndarray | None = None
+) -> TrainModel:
+    """A compiled model that trains `network` in place on `examples` images, those of each class weighted."""
     model = TrainModel(
         network,
         examples=examples,
         label_smoothing=config.label_smoothing,
         auxiliary_weight=config.auxiliary_weight,
+        class_weights=class_weights,
     )
     steps = config.epochs * max(examples // config.batch_size, 1)
     model.compile(
@@ -95,7 +99,7 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
     images = TrainingImages.of(dataset.train, config.held_out, config.seed)
     network = make_network(config, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
     run_epochs(
-        make_model(network, config, len(images.learnt_from)),
+        make_model(network, config, len(images.learnt_from), images.class_weights(config, len(dataset.class_names))),
         images,
         data,
         config,

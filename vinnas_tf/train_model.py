@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.evaluation import hits
@@ -22,6 +23,7 @@ class TrainModel(keras.Model):
         examples: N of objective (8), the number of training images.
         label_smoothing: of both cross-entropies.
         auxiliary_weight: weight of the auxiliary tower's cross-entropy.
+        class_weights: of both cross-entropies, for the images of each class; None weighs all alike.
         keep_zeros: weights of kernels that are zero stay zero: fine-tuning of a pruned network.
     """
 
@@ -32,6 +34,7 @@ class TrainModel(keras.Model):
         examples: int,
         label_smoothing: float,
         auxiliary_weight: float = 0.0,
+        class_weights: np.ndarray | None = None,
         keep_zeros: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -39,6 +42,8 @@ class TrainModel(keras.Model):
         self.network = network
         self.examples = examples
         self.auxiliary_weight = auxiliary_weight
+        classes = tf.nest.flatten(network.output)[0].shape[-1]
+        self.class_weights = tf.constant(np.ones(classes) if class_weights is None else class_weights, tf.float32)
         self.keep_zeros = keep_zeros
         self.gamma = self.add_weight(name="gamma_kl_weights", shape=(), initializer="zeros", trainable=False)
         self.smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
@@ -67,10 +72,11 @@ class TrainModel(keras.Model):
             tape.watch(values)
             logits, *auxiliary = tf.nest.flatten(self.network(images, training=True))
             targets = tf.one_hot(labels, logits.shape[-1])
-            cross_entropy = self.smoothed(targets, logits)
+            weights = tf.gather(self.class_weights, labels)
+            cross_entropy = self.smoothed(targets, logits, weights)
             loss = cross_entropy
             for tower in auxiliary:
-                loss += self.auxiliary_weight * self.smoothed(targets, tower)
+                loss += self.auxiliary_weight * self.smoothed(targets, tower, weights)
             divergence = weight_kl_divergence(self.network)
             weighted = self.gamma.value / self.examples * divergence
             loss += weighted

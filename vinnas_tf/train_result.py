@@ -217,6 +217,7 @@ def _fine_tune(
         network,
         examples=len(images.learnt_from),
         label_smoothing=config.label_smoothing,
+        class_weights=images.class_weights(config, network.output.shape[-1]),
         keep_zeros=True,
     )
     steps = len(images.learnt_from) // config.batch_size

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.batches import Normalization, evaluation_batches, training_batches
+from vinnas_tf.config import NO_CLASS_WEIGHTS, TrainConfig
 from vinnas_tf.data import ImageSet, hold_out
 
 _BATCH = 500
@@ -63,6 +64,18 @@ class TrainingImages:
             first_epoch=0,
             epochs=1,
         ).take(batches)
+
+    def class_weights(self, config: TrainConfig, classes: int) -> np.ndarray:
+        """The weight of each class in the cross-entropy, [classes].
+
+        With --class_weights=balanced it is N / (K N_k) for a class with N_k of the N images to learn from, as
+        scikit-learn has it, K being the number of classes that have any. Its mean over the images is 1. A class without
+        images has 0.
+        """
+        if config.class_weights == NO_CLASS_WEIGHTS:
+            return np.ones(classes)
+        counts = np.bincount(self.learnt_from.labels, minlength=classes)
+        return np.where(counts, counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0.0)
 
     def batches(self, images: ImageSet, normalized: bool = True) -> tf.data.Dataset:
         """Batches to evaluate on; not `normalized` for a network that does that itself."""

@@ -353,6 +353,7 @@ def test_unfit_test_images_are_told_before_the_training(
         (["--genotype=missing.json"], "can't read missing.json"),
         (["--genotype={genotype}", "--cells=RRRRR"], "halves images 5 times"),
         (["--genotype={genotype}", "--gamma_end_epoch=9"], "--gamma_end_epoch must be below --epochs=5"),
+        (["--genotype={genotype}", "--class_weights=square"], "--class_weights must be none or balanced, got 'square'"),
         (["--genotype={genotype}", "--batch_size=5000"], "--batch_size=5000 is more than"),
         (["--genotype={genotype}", "--learning_rate=1e30"], "the loss is not finite in epoch"),
     ],
