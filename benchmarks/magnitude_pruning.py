@@ -167,7 +167,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
         dataset.fingerprint == record["data_fingerprint"],
         f"the images of {run_dir} have changed since it was trained: train again.",
     )
-    images = TrainingImages.of(dataset.train, config.held_out, config.seed)
+    images = TrainingImages.of(dataset, config.held_out, config.seed)
     genotype = Genotype.load(run_dir / "train" / "genotype.json")
     classes = len(dataset.class_names)
     weights = tf.constant(images.class_weights(config, classes), tf.float32)

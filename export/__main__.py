@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from vinnas_tf.config import ConfigError, DataConfig, ExportConfig, require
-from vinnas_tf.console import Counter
+from vinnas_tf.console import counted
 from vinnas_tf.data import ImageSet, fingerprint, load_test, load_train
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.formats import FORMATS, Task
@@ -144,7 +144,7 @@ def main(argv: list[str]) -> None:
 def _representative(source: Source, data: DataConfig) -> np.ndarray:
     """Some training images, uint8 [n, h, w, c], the same ones each time."""
     try:
-        dataset = load_train(data, source.seed, Counter("pictures are checked"))
+        dataset = load_train(data, source.seed, counted)
     except ConfigError as error:
         moved = " If they were moved, name their place with --dataset=folder:PATH."
         raise ConfigError(f"{error}{moved if data.dataset.startswith('folder:') else ''}") from error

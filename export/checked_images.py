@@ -8,7 +8,7 @@ import numpy as np
 
 from vinnas_tf import image_record
 from vinnas_tf.config import DataConfig, VerifyConfig, require
-from vinnas_tf.console import Counter
+from vinnas_tf.console import counted
 from vinnas_tf.data import ImageSet, fingerprint, load_part, load_test, load_train, open_source
 from vinnas_tf.export.interface import Interface
 from vinnas_tf.files import user_path
@@ -71,7 +71,7 @@ def _without_manifest(
 ) -> tuple[ImageSet, list[str]]:
     side = config.image_size or (shape[0] if shape and config.dataset.startswith("folder:") else 0)
     data = DataConfig(dataset=config.dataset, data_dir=config.data_dir, image_size=side)
-    own = open_source(data, Counter("pictures are checked")).class_names
+    own = open_source(data, counted).class_names
     require(
         class_names in ((), own),
         f"{config.dataset} has the classes {', '.join(own)}, and the file has {', '.join(class_names)}.",
@@ -87,7 +87,7 @@ def _of_folder(
 ) -> tuple[ImageSet, list[str]]:
     """All pictures of a folder that the network did not learn from, their classes matched by name."""
     folder = user_path(dataset.removeprefix("folder:"))
-    part = open_pictures(folder, class_names, preparation, Counter("pictures are checked"))
+    part = open_pictures(folder, class_names, preparation, counted)
     images = load_part(DataConfig(dataset=dataset), preparation, part)
     record = path.parent.parent.parent / "train" / image_record.NAME
     if not record.is_file():

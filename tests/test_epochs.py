@@ -69,7 +69,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple:
         cells="R", channels=8, epochs=4, batch_size=32, held_out=0.2, gamma_start_epoch=0, gamma_end_epoch=2
     )
     dataset = load_train(data, config.seed)
-    images = TrainingImages.of(dataset.train, config.held_out, config.seed)
+    images = TrainingImages.of(dataset, config.held_out, config.seed)
     network = make_network(config, GENOTYPE, (8, 8, 1), 10)
     model = make_model(network, config, len(images.learnt_from))
     copies = Copies()

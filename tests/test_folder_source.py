@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from vinnas_tf.config import ConfigError, DataConfig
 from vinnas_tf.data import load_part, load_test, load_train
 from vinnas_tf.folder_source import open_pictures
 from vinnas_tf.picture import Preparation
+from vinnas_tf.picture_index import unwatched
 
 RED, BLUE, SIZE = (200, 30, 10), (20, 40, 220), (10, 8)  # Pillow's sizes are (width, height).
 
@@ -154,27 +156,27 @@ def test_a_broken_file_of_any_part_is_found_at_once(parts):
 
 
 def test_a_second_start_decodes_nothing_that_is_known(parts, monkeypatch):
-    counted = []
+    checked = []
 
-    def progress(done, of):
-        counted.append((done, of))
+    def watch(what, paths):
+        checked.extend(paths)
+        return iter(paths)
 
-    load_train(config(parts), 0, progress)
-    assert counted[-1] == (14, 14)
-    counted.clear()
-    load_train(config(parts), 0, progress)
-    assert counted == []
+    load_train(config(parts), 0, watch)
+    assert len(checked) == 14
+    checked.clear()
+    load_train(config(parts), 0, watch)
+    assert checked == []
     write(parts / "train/cat", 1, BLUE)  # The same name and size, changed.
-    changed = load_train(config(parts), 0, progress)
-    assert counted == [(1, 1)] and ((changed.train.images[..., 2] > 200).all(axis=(1, 2))).sum() == 5
-    for memory in (os.path.join(os.environ["XDG_CACHE_HOME"], "vinnas_tf", "pictures"),):
-        for name in os.listdir(memory):
-            with open(os.path.join(memory, name), "r+b") as file:  # Damaged, it is not believed.
-                file.seek(-20, os.SEEK_END)
-                file.write(b"0")
-    counted.clear()
-    assert load_train(config(parts), 0, progress).fingerprint == changed.fingerprint
-    assert counted[-1] == (14, 14)
+    changed = load_train(config(parts), 0, watch)
+    assert (
+        checked == [parts / "train/cat/000.png"] and ((changed.train.images[..., 2] > 200).all(axis=(1, 2))).sum() == 5
+    )
+    for memory in Path(os.environ["XDG_CACHE_HOME"], "vinnas_tf/pictures").iterdir():
+        memory.write_text(memory.read_text().replace('"flat_on": []', '"flat_on": [ ]'))  # Damaged.
+    checked.clear()
+    assert load_train(config(parts), 0, watch).fingerprint == changed.fingerprint
+    assert len(checked) == 14
 
 
 def test_what_is_left_out_is_told(parts):
@@ -293,10 +295,10 @@ def test_all_pictures_of_some_classes_are_read_for_a_network_that_knows_them(par
         for file in (parts / name).glob("cat/*"):
             file.unlink()
     preparation = Preparation(4, 4, 1)
-    part = open_pictures(parts / "test", ("bird", "dog", "cat"), preparation, lambda done, of: None)
+    part = open_pictures(parts / "test", ("bird", "dog", "cat"), preparation, unwatched)
     images = load_part(DataConfig(), preparation, part)
     assert images.images.shape == (3, 4, 4, 1) and images.labels.tolist() == [1, 1, 1]
-    text = message(open_pictures, parts / "test", ("bird", "cat"), preparation, lambda done, of: None)
+    text = message(open_pictures, parts / "test", ("bird", "cat"), preparation, unwatched)
     assert "dog is a class without training images; the classes are bird, cat" in text
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 
 from vinnas_tf.data import Dataset
 from vinnas_tf.files import Value
@@ -122,6 +123,23 @@ def warn_of_idle_cells(genotype: Genotype, found_by: str = "") -> None:
     for cell_type in genotype.cells_without_weights:
         by = f" of {found_by}" if found_by else ""
         print(f"warning: nothing learns in the {cell_type} cell{by}.", flush=True)
+
+
+def warn_of_learnt(test: np.ndarray, learnt: np.ndarray) -> int:
+    """Tells of test images that this or an earlier stage learnt from, and returns how many they are.
+
+    Args:
+        test: digests of the test images.
+        learnt: digests of images that were learnt from.
+    """
+    met = int(np.isin(test, learnt).sum())
+    if met:
+        text = (
+            f"warning: {met:,} of {len(test):,} test images are among those that the search or the training learns "
+            "from, pixel for pixel: the test figures are too good by up to that share."
+        )
+        print(textwrap.fill(text, 80), flush=True)
+    return met
 
 
 def duration(seconds: float) -> str:

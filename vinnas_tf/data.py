@@ -17,15 +17,11 @@ from vinnas_tf.files import user_path
 from vinnas_tf.folder_layout import require_class_name
 from vinnas_tf.folder_source import open_folder
 from vinnas_tf.picture import Preparation, digest, prepare
-from vinnas_tf.picture_index import Progress
+from vinnas_tf.picture_index import Watch, unwatched
 from vinnas_tf.sources import Part, Source, open_digits
 from vinnas_tf.splits import draw_share, stratified_split
 
 _COPIES = 3  # The loaded images, the two halves cut from them, and TensorFlow's copy of these.
-
-
-def _silent(done: int, of: int) -> None:
-    """Nobody watches."""
 
 
 @dataclass(frozen=True, init=False)
@@ -89,12 +85,12 @@ class Dataset:
     notes: tuple[str, ...]
 
 
-def open_source(config: DataConfig, progress: Progress = _silent) -> Source:
+def open_source(config: DataConfig, watch: Watch = unwatched) -> Source:
     """The data set that `config.dataset` names, its pixels unread; pictures of a folder are decoded once, and checked.
 
     Args:
         config: which images, and their size.
-        progress: told how many pictures of a folder are checked, of how many.
+        watch: goes through the pictures of a folder that are not known yet.
 
     Raises:
         ConfigError: there is no such data set, it isn't one of labelled images, or a picture can't be decoded.
@@ -104,7 +100,7 @@ def open_source(config: DataConfig, progress: Progress = _silent) -> Source:
     if config.dataset.startswith("folder:"):
         folder = user_path(config.dataset.removeprefix("folder:"))
         try:
-            return open_folder(folder, config.image_size, progress)
+            return open_folder(folder, config.image_size, watch)
         except OSError as error:
             raise ConfigError(f"{folder} can't be read ({error}): mend that, or choose another folder.") from error
     from vinnas_tf.tfds_source import open_tfds  # TFDS takes a second to import; other sources don't need it.
@@ -112,7 +108,7 @@ def open_source(config: DataConfig, progress: Progress = _silent) -> Source:
     return open_tfds(config.dataset, config.data_dir, config.image_size)
 
 
-def load_train(config: DataConfig, seed: int, progress: Progress = _silent) -> Dataset:
+def load_train(config: DataConfig, seed: int, watch: Watch = unwatched) -> Dataset:
     """Loads the training images, or the fraction of them that `config` asks for.
 
     A set without a test part of its own (digits, a folder of class folders, some TFDS sets) has a fifth of each class
@@ -121,13 +117,13 @@ def load_train(config: DataConfig, seed: int, progress: Progress = _silent) -> D
     Args:
         config: which images, and their size.
         seed: of the draw when `config.data_fraction` is below 1, stratified by class.
-        progress: as `open_source` takes it.
+        watch: as `open_source` takes it.
 
     Raises:
         ConfigError: no such data set, no network to fetch it, unreadable or unfit images, too few of a class, or more
             pixels than memory.
     """
-    source = open_source(config, progress)
+    source = open_source(config, watch)
     part, validation = source.open("train"), source.open("validation")
     assert part is not None  # Every set has one.
     chosen = np.arange(len(part.labels))
@@ -150,13 +146,13 @@ def load_train(config: DataConfig, seed: int, progress: Progress = _silent) -> D
     )
 
 
-def load_test(config: DataConfig, progress: Progress = _silent) -> ImageSet:
+def load_test(config: DataConfig, watch: Watch = unwatched) -> ImageSet:
     """Loads all test images, in the shape of the training images.
 
     Raises:
         ConfigError: as `load_train`, or the test images differ in size from the training images.
     """
-    source = open_source(config, progress)
+    source = open_source(config, watch)
     part = source.open("test")
     assert part is not None  # Every set has one.
     return load_part(config, source.preparation, part)

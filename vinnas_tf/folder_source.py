@@ -10,7 +10,7 @@ from vinnas_tf import image_notes
 from vinnas_tf.config import require
 from vinnas_tf.folder_layout import Layout, read_layout
 from vinnas_tf.picture import Preparation, decode
-from vinnas_tf.picture_index import Facts, Progress, ground, in_parallel, inspect, white_level
+from vinnas_tf.picture_index import Facts, Watch, ground, in_parallel, inspect, white_level
 from vinnas_tf.sources import TEST_SEED, TEST_SHARE, Part, Source
 from vinnas_tf.splits import LEAST_PER_CLASS, draw_share
 
@@ -44,7 +44,7 @@ class _Pictures:
         return Part(self.labels, self.names, read, self.digests)
 
 
-def open_folder(folder: Path, image_size: int, progress: Progress) -> Source:
+def open_folder(folder: Path, image_size: int, watch: Watch) -> Source:
     """The data set in `folder`, laid out as `read_layout` says.
 
     Without a test folder a fifth of each class is the test part, drawn by a hash of each file's path inside its class.
@@ -56,7 +56,7 @@ def open_folder(folder: Path, image_size: int, progress: Progress) -> Source:
             and `image_size` is 0.
     """
     layout = read_layout(folder)
-    parts = _inspected(folder, layout, progress)
+    parts = _inspected(folder, layout, watch)
     _require_enough(parts["train"], layout)
     if "test" not in parts:
         test = draw_share(parts["train"].labels, parts["train"].names, TEST_SHARE, TEST_SEED, "test")
@@ -86,14 +86,14 @@ def open_folder(folder: Path, image_size: int, progress: Progress) -> Source:
     return Source(layout.class_names, preparation, opened.get, tuple(notes))
 
 
-def open_pictures(folder: Path, class_names: tuple[str, ...], preparation: Preparation, progress: Progress) -> Part:
+def open_pictures(folder: Path, class_names: tuple[str, ...], preparation: Preparation, watch: Watch) -> Part:
     """All pictures in `folder`, whatever the part, for a network that knows these classes.
 
     Raises:
         ConfigError: there are none, one can't be decoded, or one is of a class that the network does not know.
     """
     layout = read_layout(folder, class_names)
-    parts = _inspected(folder, layout, progress).values()
+    parts = _inspected(folder, layout, watch).values()
     pictures = _Pictures(
         [path for part in parts for path in part.paths],
         [name for part in parts for name in part.names],
@@ -104,10 +104,10 @@ def open_pictures(folder: Path, class_names: tuple[str, ...], preparation: Prepa
     return pictures.part()
 
 
-def _inspected(folder: Path, layout: Layout, progress: Progress) -> dict[str, _Pictures]:
+def _inspected(folder: Path, layout: Layout, watch: Watch) -> dict[str, _Pictures]:
     files = layout.parts.values()
     paths = [path for part in files for path in part.paths]
-    facts = iter(inspect(folder, paths, progress))
+    facts = iter(inspect(folder, paths, watch))
     number = {name: label for label, name in enumerate(layout.class_names)}
     return {
         name: _Pictures(

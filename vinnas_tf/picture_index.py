@@ -19,8 +19,9 @@ from vinnas_tf.config import ConfigError
 from vinnas_tf.files import write_atomically
 from vinnas_tf.picture import GROUNDS, WHITE, decode, digest, lay_on
 
-Progress = Callable[[int, int], None]  # Told how many are done, of how many.
 Result = TypeVar("Result")
+# Yields the paths that it is given, and may tell somebody what is done with them and how many are done.
+Watch = Callable[[str, Sequence[Path]], Iterator[Path]]
 
 _FORMAT = 1
 _THREADS = max(2, os.cpu_count() or 1)  # Pillow decodes without holding Python's lock.
@@ -54,13 +55,18 @@ class Facts:
     digest: str
 
 
-def inspect(root: Path, paths: Sequence[Path], progress: Progress) -> list[Facts]:
+def unwatched(what: str, paths: Sequence[Path]) -> Iterator[Path]:
+    """Yields the paths, and tells nobody."""
+    return iter(paths)
+
+
+def inspect(root: Path, paths: Sequence[Path], watch: Watch) -> list[Facts]:
     """The facts of picture files, decoding those that are not known yet.
 
     Args:
         root: the folder that they lie in.
         paths: of the files.
-        progress: told how many files are decoded, where any have to be.
+        watch: goes through those that have to be decoded.
 
     Raises:
         ConfigError: one or more of them can't be decoded.
@@ -71,12 +77,13 @@ def inspect(root: Path, paths: Sequence[Path], progress: Progress) -> list[Facts
     new = [path for path in paths if path not in known]
     broken = []
     try:
-        for done, (path, found) in enumerate(zip(new, in_parallel(_try, new), strict=True), start=1):
+        found_of_new = in_parallel(_try, new)
+        for path in watch(f"Checks {len(new):,} pictures", new) if new else ():
+            found = next(found_of_new)
             if isinstance(found, ConfigError):
                 broken.append(str(found))
             else:
                 known[path] = found
-            progress(done, len(new))
     finally:
         if new:
             memory.save({path: (stamps[path], facts) for path, facts in known.items()})

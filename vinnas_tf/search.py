@@ -25,7 +25,7 @@ from vinnas_tf.callbacks import MeasureStatistics, Recorder, Schedule
 from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.collapse import collapse_warning
 from vinnas_tf.config import DataConfig, SearchConfig, require
-from vinnas_tf.console import SEARCH_TABLE, Counter, Watch, describe, duration, introduce
+from vinnas_tf.console import SEARCH_TABLE, Watch, counted, describe, duration, introduce
 from vinnas_tf.data import Dataset, load_train, split_halves
 from vinnas_tf.drawing import draw_cells
 from vinnas_tf.estimate import estimate
@@ -172,7 +172,7 @@ def main(argv: list[str]) -> None:
     data, config, where = settings[DataConfig], settings[SearchConfig], settings[RunConfig]
     make_method(config)  # An unknown method is told before the data is read.
     share_two_cores()
-    dataset = load_train(data, config.seed, Counter("pictures are checked"))
+    dataset = load_train(data, config.seed, counted)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, config.method, config.seed)
     with RunDir(
         path,

@@ -16,6 +16,7 @@ if __name__ == "__main__":
 # isort: split
 import hashlib
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from vinnas_tf import image_record
 from vinnas_tf.callbacks import TrainSchedule
 from vinnas_tf.config import DataConfig, TrainConfig, require
-from vinnas_tf.console import Counter, describe, introduce, warn_of_idle_cells
+from vinnas_tf.console import counted, describe, introduce, warn_of_idle_cells, warn_of_learnt
 from vinnas_tf.data import Dataset, load_train, open_source
 from vinnas_tf.epochs import run_epochs
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
@@ -86,8 +88,26 @@ def make_model(
     return model
 
 
-def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Dataset, run: RunDir) -> dict:
+def train(
+    data: DataConfig,
+    config: TrainConfig,
+    genotype: Genotype,
+    dataset: Dataset,
+    run: RunDir,
+    *,
+    test_images: int,
+    learnt_before: np.ndarray,
+) -> dict:
     """Trains, prunes and measures, or goes on doing so; writes all that the run folder's `train/` holds.
+
+    Args:
+        data: how images are prepared.
+        config: the network, and how it is trained.
+        genotype: the found cells.
+        dataset: the training images; some of them are held out here.
+        run: the opened run folder.
+        test_images: how many there are, for the estimate of the time.
+        learnt_before: digests of the images that the genotype's search learnt from, as far as that is known.
 
     Returns:
         The content of result.json.
@@ -96,7 +116,11 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
         ConfigError: the genotype or the images do not fit the settings, or the loss stopped being finite.
     """
     keras.utils.set_random_seed(config.seed)
-    images = TrainingImages.of(dataset.train, config.held_out, config.seed)
+    images = TrainingImages.of(dataset, config.held_out, config.seed)
+    if images.note:
+        print(textwrap.fill(images.note, 80), flush=True)
+    parts = {"training": images.learnt_from, "held_out": images.held_out}
+    image_record.write(run.file(image_record.NAME), parts, dataset.class_names)
     network = make_network(config, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
     run_epochs(
         make_model(network, config, len(images.learnt_from), images.class_weights(config, len(dataset.class_names))),
@@ -106,11 +130,11 @@ def train(data: DataConfig, config: TrainConfig, genotype: Genotype, dataset: Da
         run.file(""),
         epochs=config.epochs,
         seed=config.seed,
-        steps_after=steps_to_finish(images, config, len(open_source(data, "test").labels)),
+        steps_after=steps_to_finish(images, config, test_images),
         schedules=[TrainSchedule(config)],
     )
     genotype.save(run.file("genotype.json"))
-    return finish(network, images, data, config, dataset.class_names, run)
+    return finish(network, images, data, config, dataset, run, learnt_before)
 
 
 def main(argv: list[str]) -> None:
@@ -135,7 +159,7 @@ def main(argv: list[str]) -> None:
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
     share_two_cores()
-    dataset = load_train(data, config.seed, Counter("pictures are checked"))
+    dataset = load_train(data, config.seed, counted)
     with RunDir(
         path,
         stage="train",
@@ -148,11 +172,23 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")
             return
-        open_source(data).open("test")  # Tells now, and not after the training, what is wrong with it.
+        test = open_source(data).open("test")  # Tells now, and not after the training, what is wrong with it.
+        assert test is not None  # Every set has one.
+        learnt_before = image_record.learnt(source.with_name(image_record.NAME))
         title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
         print(title, describe(genotype), sep="\n", flush=True)
         warn_of_idle_cells(genotype)
-        result = train(data, config, genotype, dataset, run)
+        if test.digests is not None:  # Else they are looked at in the end.
+            warn_of_learnt(test.digests, learnt_before)
+        result = train(
+            data,
+            config,
+            genotype,
+            dataset,
+            run,
+            test_images=len(test.labels),
+            learnt_before=learnt_before,
+        )
         print(f"{summary(result)}\nWritten to {run.file('')}")
 
 

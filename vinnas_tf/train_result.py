@@ -12,10 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf import image_record
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.confusion_plot import draw_confusion, write_confusion
-from vinnas_tf.console import counted
-from vinnas_tf.data import load_test
+from vinnas_tf.console import counted, warn_of_learnt
+from vinnas_tf.data import Dataset, fingerprint, load_test
 from vinnas_tf.epochs import evaluation_steps, run_epochs
 from vinnas_tf.evaluation import Evaluation, evaluate, set_batch_statistics
 from vinnas_tf.files import read_metrics, write_atomically, write_metrics
@@ -50,8 +51,9 @@ def finish(
     images: TrainingImages,
     data: DataConfig,
     config: TrainConfig,
-    class_names: Sequence[str],
+    dataset: Dataset,
     run: RunDir,
+    learnt_before: np.ndarray,
 ) -> dict[str, Any]:
     """Prunes, strips, measures and writes; in a training, the only place that reads test images.
 
@@ -60,8 +62,9 @@ def finish(
         images: those that it was trained on, and those to choose by.
         data: where the test images are.
         config: threshold and fine-tuning.
-        class_names: name of each class.
+        dataset: names of the classes, and how images were prepared.
         run: the opened run folder.
+        learnt_before: digests of images that an earlier stage learnt from.
 
     Returns:
         The content of result.json.
@@ -95,7 +98,11 @@ def finish(
         set_batch_statistics(last, statistics)
         seconds += _seconds(folder)
     networks["stripped"] = strip(last, images.normalization.layer())
-    parts = {"held_out": images.held_out, "test": load_test(data)}
+    class_names, test = dataset.class_names, load_test(data)
+    parts = {"held_out": images.held_out, "test": test}
+    image_record.write(run.file(image_record.NAME), {"training": images.learnt_from, **parts}, class_names)
+    known = np.concatenate([images.learnt_from.digests, images.held_out.digests, learnt_before])
+    learnt = warn_of_learnt(test.digests, known)
     evaluations: dict[str, dict[str, Evaluation]] = {}
     for part, some in parts.items():
         if len(some):
@@ -108,6 +115,9 @@ def finish(
         "dataset": data.dataset,
         "class_names": class_names,
         "image_shape": images.learnt_from.images.shape[1:],
+        "preparation": asdict(dataset.preparation),
+        "test_fingerprint": fingerprint([test]),
+        "test_images_learnt_from": learnt,
         "seed": config.seed,
         "train_images": len(images.learnt_from),
         "class_counts": {

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from vinnas_tf.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.config import NO_CLASS_WEIGHTS, TrainConfig
-from vinnas_tf.data import ImageSet, hold_out
+from vinnas_tf.data import Dataset, ImageSet, hold_out
 
 _BATCH = 500
 _MOST_IMAGES = 5000
@@ -23,17 +23,24 @@ class TrainingImages:
         learnt_from: the images to train on.
         held_out: images kept from training; may be empty.
         normalization: statistics of `learnt_from`.
+        note: what a person should know about the held-out images; may be empty.
     """
 
     learnt_from: ImageSet
     held_out: ImageSet
     normalization: Normalization
+    note: str = ""
 
     @classmethod
-    def of(cls, images: ImageSet, held_out: float, seed: int) -> "TrainingImages":
-        """Holds out a share of `images`, stratified by class and drawn with `seed`."""
-        rest, kept = hold_out(images, held_out, seed)
-        return cls(rest, kept, Normalization.of(rest))
+    def of(cls, dataset: Dataset, held_out: float, seed: int) -> "TrainingImages":
+        """Holds out the data set's own validation images, or else a share of each class, drawn with `seed`."""
+        if dataset.validation is not None:
+            note = f"Held out: the {len(dataset.validation):,} validation images, whatever --held_out says."
+            return cls(dataset.train, dataset.validation, Normalization.of(dataset.train), note)
+        rest, kept = hold_out(dataset.train, held_out, seed)
+        copies = len(dataset.train) - len(rest) - len(kept)
+        note = f"{copies:,} images to hold out are training images too, pixel for pixel: they are left out."
+        return cls(rest, kept, Normalization.of(rest), note if copies else "")
 
     @cached_property
     def to_choose_by(self) -> ImageSet:
