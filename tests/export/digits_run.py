@@ -1,5 +1,6 @@
 """A run folder as the train command leaves it, from a small network that was trained on the digits and pruned."""
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -10,8 +11,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from vinnas_tf import image_record
+from vinnas_tf.batches import Normalization
 from vinnas_tf.config import DataConfig, TrainConfig
-from vinnas_tf.data import Dataset, ImageSet, Normalization, load_test, load_train
+from vinnas_tf.data import Dataset, ImageSet, fingerprint, load_test, load_train
 from vinnas_tf.evaluation import set_batch_statistics
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.network import build_network
@@ -99,12 +102,16 @@ def write_run(path: Path, trained: Trained) -> None:
             "dataset": "digits",
             "class_names": trained.dataset.class_names,
             "image_shape": [8, 8, 1],
+            "preparation": dataclasses.asdict(trained.dataset.preparation),
+            "test_fingerprint": fingerprint([trained.test]),
             **{
                 f"{name}_sha256": hashlib.sha256(run.file(file).read_bytes()).hexdigest()
                 for name, file in files.items()
             },
         }
         run.file("result.json").write_text(json.dumps(result))
+        parts = {"training": trained.dataset.train, "test": trained.test}
+        image_record.write(run.file(image_record.NAME), parts, trained.dataset.class_names)
         run.mark_finished()
 
 

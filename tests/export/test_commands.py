@@ -119,7 +119,7 @@ def test_a_file_alone_names_its_image_size_beside_that_of_other_images(exported,
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert "takes images of 8 x 8 x 1 " in done.stderr
-    assert "these are 16 x 16 x 1:" in done.stderr
+    assert "--image_size=16 is another size" in done.stderr
 
 
 def test_a_file_of_another_network_fails(exported, tmp_path):
