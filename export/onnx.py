@@ -62,7 +62,7 @@ def _number(graph: Any) -> None:
     """Numbers nodes and tensors by their place: the converter's names and its order of constants differ each time."""
     names = {tensor.name: tensor.name for tensor in (*graph.input, *graph.output)}
     names[""] = ""  # An optional input that is left out.
-    graph.name = "vinnas"
+    graph.name, graph.doc_string = "vinnas", ""
     for place, node in enumerate(graph.node):
         node.name = str(place)
         for ends in (node.input, node.output):
