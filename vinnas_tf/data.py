@@ -3,8 +3,10 @@
 Search and training learn from what `load_train` gives. `load_test` is for the final evaluation.
 """
 
+import dataclasses
 import hashlib
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -83,6 +85,14 @@ class Dataset:
     preparation: Preparation
     fingerprint: str
     notes: tuple[str, ...]
+
+
+def with_full_path(config: DataConfig) -> DataConfig:
+    """The same data set, a folder by its full path, so that a later stage finds it from another working folder."""
+    if not config.dataset.startswith("folder:"):
+        return config
+    folder = os.path.abspath(user_path(config.dataset.removeprefix("folder:")))
+    return dataclasses.replace(config, dataset=f"folder:{folder}")
 
 
 def open_source(config: DataConfig, watch: Watch = unwatched) -> Source:

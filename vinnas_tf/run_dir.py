@@ -51,7 +51,7 @@ _FINISHED = "finished"
 _LOCK = ".lock"
 _TRASH = ".trash"
 # Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
-_NOT_COMPARED = frozenset({"data_dir", "genotype"})
+_PLACES = frozenset({"data_dir", "genotype"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,5 +293,7 @@ def _refuse(path: Path, changes: Sequence[str], remedy: str) -> None:
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Returns 'field old -> new' for each setting, and the data, that differ."""
     old, new = ({**record["settings"], "data_fingerprint": record["data_fingerprint"][:12]} for record in (before, now))
-    names = [name for name in {**new, **old} if name not in _NOT_COMPARED and old.get(name) != new.get(name)]
+    # The same images in another place are the same data set.
+    places = _PLACES | {"dataset"} if before["data_fingerprint"] == now["data_fingerprint"] else _PLACES
+    names = [name for name in {**new, **old} if name not in places and old.get(name) != new.get(name)]
     return [f"{name} {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}" for name in names]

@@ -26,7 +26,7 @@ from vinnas_tf.checkpoint import EpochCheckpoint
 from vinnas_tf.collapse import collapse_warning
 from vinnas_tf.config import DataConfig, SearchConfig, require
 from vinnas_tf.console import SEARCH_TABLE, Watch, counted, describe, duration, introduce
-from vinnas_tf.data import Dataset, load_train, split_halves
+from vinnas_tf.data import Dataset, load_train, split_halves, with_full_path
 from vinnas_tf.drawing import draw_cells
 from vinnas_tf.estimate import estimate
 from vinnas_tf.flags import docstring, preset_names, read_flags, run_cli
@@ -172,8 +172,9 @@ def main(argv: list[str]) -> None:
     data, config, where = settings[DataConfig], settings[SearchConfig], settings[RunConfig]
     make_method(config)  # An unknown method is told before the data is read.
     share_two_cores()
-    dataset = load_train(data, config.seed, counted)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, config.method, config.seed)
+    data = with_full_path(data)
+    dataset = load_train(data, config.seed, counted)
     with RunDir(
         path,
         stage="search",

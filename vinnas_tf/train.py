@@ -29,7 +29,7 @@ from vinnas_tf import image_record
 from vinnas_tf.callbacks import TrainSchedule
 from vinnas_tf.config import DataConfig, TrainConfig, require
 from vinnas_tf.console import counted, describe, introduce, warn_of_idle_cells, warn_of_learnt
-from vinnas_tf.data import Dataset, load_train, open_source
+from vinnas_tf.data import Dataset, load_train, open_source, with_full_path
 from vinnas_tf.epochs import run_epochs
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
 from vinnas_tf.genotype import Genotype
@@ -159,6 +159,7 @@ def main(argv: list[str]) -> None:
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
     share_two_cores()
+    data = with_full_path(data)
     dataset = load_train(data, config.seed, counted)
     with RunDir(
         path,
