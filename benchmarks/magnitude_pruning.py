@@ -33,7 +33,7 @@ from benchmarks.command import make_parser, path_option
 from vinnas_tf.batches import training_batches
 from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
 from vinnas_tf.data import load_test, load_train
-from vinnas_tf.evaluation import evaluate, set_batch_statistics
+from vinnas_tf.evaluation import evaluate, set_best_statistics
 from vinnas_tf.files import write_atomically
 from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.convolution import same_padding
@@ -224,7 +224,8 @@ def compare(run_dir: Path) -> dict[str, Any]:
     )
     give_back(tfmot.sparsity.keras.strip_pruning(peer), network)
 
-    set_batch_statistics(network, images.for_statistics(data.augment, config.seed))
+    candidates = images.for_statistics(data.augment, config.seed)
+    set_best_statistics(network, candidates, images.batches(images.to_choose_by))
     counts = total(count_parameters(network))
     return {
         "seed": config.seed,

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, recall_score
 
-from vinnas_tf.evaluation import evaluate, measure, set_batch_statistics
+from vinnas_tf.evaluation import evaluate, measure, set_batch_statistics, set_best_statistics
 from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.network import build_network, point_network
 
@@ -100,3 +100,22 @@ def test_batch_statistics_are_those_of_the_network_without_noise() -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
             assert layer.momentum == 0.99
             assert np.all(layer.moving_variance.numpy() < 5)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_statistics_of_the_highest_likelihood_are_left_in_place(order: int) -> None:
+    """Images of the first class are dark, of the second bright; of one candidate all are brighter."""
+    labels = np.arange(64) % 2
+    images = (labels[:, None, None, None] * 2.0 - 1.0 + np.zeros((64, 8, 8, 1))).astype("float32")
+    inputs = keras.Input((8, 8, 1))
+    normalized = keras.layers.BatchNormalization()(inputs)
+    logits = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(normalized))
+    model = keras.Model(inputs, logits)
+    model.layers[-1].kernel.assign([[-1.0, 1.0]])
+    good, bad = (tf.data.Dataset.from_tensor_slices((images + shift, labels)).batch(16) for shift in (0.0, 0.5))
+    chosen, found = set_best_statistics(model, [good, bad][::order], good)
+    assert chosen is good
+    np.testing.assert_allclose(model.layers[1].moving_mean, [0.0], atol=1e-6)
+    np.testing.assert_allclose(model.layers[1].moving_variance, [1.0], atol=1e-6)
+    assert found.nll == evaluate(model, good).nll
+    assert found.nll == pytest.approx(np.log1p(np.exp(-2 / np.sqrt(1 + 1e-3))), rel=1e-5)

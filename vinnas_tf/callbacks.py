@@ -12,7 +12,7 @@ from vinnas_tf.batches import Normalization, evaluation_batches
 from vinnas_tf.collapse import choice_shares, mixing_entropy
 from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig
 from vinnas_tf.data import ImageSet
-from vinnas_tf.evaluation import evaluate, set_batch_statistics
+from vinnas_tf.evaluation import set_best_statistics
 from vinnas_tf.files import Value, write_metrics
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network import copy_weights, gaussian_layers, point_network
@@ -180,8 +180,7 @@ class HeldOutImages(keras.callbacks.Callback):
         """Adds "val_loss" and "val_accuracy" to the logs, for the callbacks behind this one."""
         assert logs is not None
         copy_weights(self.model.network, self.point)
-        set_batch_statistics(self.point, self.statistics)
-        found = evaluate(self.point, self.watched)
+        _, found = set_best_statistics(self.point, self.statistics, self.watched)
         logs |= {"val_loss": found.nll, "val_accuracy": found.accuracy}
 
 

@@ -73,7 +73,7 @@ def run_epochs(
     print(f"Resumes after epoch {done}: {parameters}" if done else f"Starts: {parameters}", flush=True)
 
     def estimate(seconds: float) -> str:
-        watching = evaluation_steps(len(images.held_out) + images.of_statistics, config) if held_out else 0.0
+        watching = evaluation_steps(2 * (len(images.held_out) + images.of_statistics), config) if held_out else 0.0
         after = seconds * steps_after
         whole = seconds * (epochs - done) * (steps + watching) + after
         rest = f", {duration(after)} of it after the last epoch" if after else ""

@@ -1,7 +1,7 @@
 """What a trained network is worth: the statistics it is evaluated with, its accuracy, and how far to trust it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,3 +129,26 @@ def set_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Tensor, 
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+
+
+def set_best_statistics(
+    model: keras.Model, candidates: Sequence[tf.data.Dataset], judged_on: tf.data.Dataset
+) -> tuple[tf.data.Dataset, Evaluation]:
+    """Sets the batch statistics under which `model` is the likeliest, in place.
+
+    Args:
+        model: as for `set_batch_statistics`.
+        candidates: each as for `set_batch_statistics`.
+        judged_on: batches of images kept from training, as the network takes them, and labels.
+
+    Returns:
+        The batches whose statistics were set, and the figures on `judged_on` that came of them.
+    """
+    found = []
+    for batches in candidates:
+        set_batch_statistics(model, batches)
+        found.append(evaluate(model, judged_on))
+    best = min(range(len(found)), key=lambda number: found[number].nll)
+    if best != len(found) - 1:
+        set_batch_statistics(model, candidates[best])
+    return candidates[best], found[best]

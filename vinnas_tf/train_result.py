@@ -18,7 +18,7 @@ from vinnas_tf.confusion_plot import draw_confusion, write_confusion
 from vinnas_tf.console import counted, warn_of_learnt
 from vinnas_tf.data import Dataset, fingerprint, load_test
 from vinnas_tf.epochs import evaluation_steps, run_epochs
-from vinnas_tf.evaluation import Evaluation, evaluate, set_batch_statistics
+from vinnas_tf.evaluation import Evaluation, evaluate, set_batch_statistics, set_best_statistics
 from vinnas_tf.files import read_metrics, write_atomically, write_metrics
 from vinnas_tf.flop import count_flops
 from vinnas_tf.network import copy_weights, point_network
@@ -69,9 +69,10 @@ def finish(
     Returns:
         The content of result.json.
     """
-    statistics, watched = images.for_statistics(data.augment, config.seed), images.batches(images.to_choose_by)
+    candidates, watched = images.for_statistics(data.augment, config.seed), images.batches(images.to_choose_by)
     dense, pruned = point_network(network), point_network(network)
-    set_batch_statistics(dense, statistics)
+    # Once, for all that comes of this training: or a change of statistics would look like an effect of pruning.
+    statistics, _ = set_best_statistics(dense, candidates, watched)
 
     def evaluate_pruned(model: keras.Model) -> Evaluation:
         copy_weights(model, pruned)
@@ -95,7 +96,7 @@ def finish(
         folder = run.file("fine_tuning") / f"{config.log_noise_ratio_threshold:g}_{config.fine_tuning_epochs}"
         last = networks["fine_tuned"] = point_network(network)
         _fine_tune(last, images, data, config, folder)
-        set_batch_statistics(last, statistics)
+        set_best_statistics(last, candidates, watched)
         seconds += _seconds(folder)
     networks["stripped"] = strip(last, images.normalization.layer())
     class_names, test = dataset.class_names, load_test(data)

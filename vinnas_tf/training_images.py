@@ -12,7 +12,8 @@ from vinnas_tf.config import NO_CLASS_WEIGHTS, TrainConfig
 from vinnas_tf.data import Dataset, ImageSet, hold_out
 
 _BATCH = 500
-_MOST_IMAGES = 5000
+_STATISTICS_IMAGES = 2500
+_CHOICE_IMAGES = 5000
 
 
 @dataclass(frozen=True)
@@ -47,30 +48,35 @@ class TrainingImages:
         """What choices after training are made on: held-out images; without any, training images, evenly spread."""
         if len(self.held_out):
             return self.held_out
-        places = np.linspace(0, len(self.learnt_from) - 1, min(_MOST_IMAGES, len(self.learnt_from)))
+        places = np.linspace(0, len(self.learnt_from) - 1, min(_CHOICE_IMAGES, len(self.learnt_from)))
         return self.learnt_from.take(places.astype(int))
 
     @property
     def of_statistics(self) -> int:
-        """About how many images `for_statistics` has."""
-        return min(_MOST_IMAGES, len(self.learnt_from))
+        """About how many images a candidate of `for_statistics` has."""
+        return min(_STATISTICS_IMAGES, len(self.learnt_from))
 
-    def for_statistics(self, augment: tuple[str, ...], seed: int) -> tf.data.Dataset:
-        """Batches for `set_batch_statistics`: images to learn from, shuffled and augmented as in training.
+    def for_statistics(self, augment: tuple[str, ...], seed: int) -> list[tf.data.Dataset]:
+        """Candidates for `set_best_statistics`: images to learn from, as they are, and augmented as in training.
 
-        They are 5,000 at most, in batches of one size. These are large, unlike those of training, so that a batch's own
-        statistics, which deeper layers follow here, are close to those that they will follow.
+        Which is better depends: later layers have seen augmented images, and are to see images as they are. Without
+        augmentation there is one candidate. Each has 2,500 shuffled images at most, in batches of one size. These are
+        large, unlike those of training, so that a batch's own statistics, which later layers follow here, are close to
+        those that they will follow.
         """
         batches = math.ceil(self.of_statistics / _BATCH)
-        return training_batches(
-            self.learnt_from,
-            batch_size=self.of_statistics // batches,
-            normalization=self.normalization,
-            augment=augment,
-            seed=seed,
-            first_epoch=0,
-            epochs=1,
-        ).take(batches)
+        return [
+            training_batches(
+                self.learnt_from,
+                batch_size=self.of_statistics // batches,
+                normalization=self.normalization,
+                augment=how,
+                seed=seed,
+                first_epoch=0,
+                epochs=1,
+            ).take(batches)
+            for how in dict.fromkeys(((), augment))
+        ]
 
     def class_weights(self, config: TrainConfig, classes: int) -> np.ndarray:
         """The weight of each class in the cross-entropy, [classes].
