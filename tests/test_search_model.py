@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vinnas_tf.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.callbacks import MeasureStatistics
 from vinnas_tf.config import DataConfig, SearchConfig
-from vinnas_tf.data import ImageSet, Normalization, evaluation_batches, load_train, split_halves, training_batches
+from vinnas_tf.data import ImageSet, load_train, split_halves
 from vinnas_tf.search import make_model
 from vinnas_tf.search_model import SearchModel
 

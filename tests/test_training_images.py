@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from vinnas_tf.batches import Normalization
 from vinnas_tf.config import TrainConfig
-from vinnas_tf.data import ImageSet, Normalization
+from vinnas_tf.data import Dataset, ImageSet
+from vinnas_tf.picture import Preparation
 from vinnas_tf.training_images import TrainingImages
 
 
@@ -57,3 +59,22 @@ def test_with_augmentation_there_are_statistics_of_images_as_they_are_and_as_tra
     raw = images.learnt_from.images / np.float32(255)
     np.testing.assert_allclose(np.sort(plain.mean(axis=(1, 2, 3))), np.sort(raw.mean(axis=(1, 2, 3))), atol=1e-6)
     assert not np.allclose(np.sort(plain.ravel()), np.sort(augmented.ravel()))
+
+
+def test_the_sets_own_validation_images_are_held_out() -> None:
+    images = of_labels(np.zeros(40, np.int32)).learnt_from
+    train, validation = images.take(np.arange(30)), images.take(np.arange(30, 40))
+    dataset = Dataset("folder:x", ("cat", "dog"), train, validation, Preparation(2, 2, 1), "", ())
+    parts = TrainingImages.of(dataset, held_out=0.5, seed=0)
+    assert parts.learnt_from is train and parts.held_out is validation
+    assert "the 10 validation images" in parts.note
+
+
+def test_copies_that_are_not_held_out_are_told() -> None:
+    once = of_labels(np.zeros(60, np.int32)).learnt_from
+    twice = ImageSet(np.concatenate([once.images] * 2), np.concatenate([once.labels] * 2))
+    dataset = Dataset("folder:x", ("cat", "dog"), twice, None, Preparation(2, 2, 1), "", ())
+    parts = TrainingImages.of(dataset, held_out=0.3, seed=0)
+    left = 120 - len(parts.learnt_from) - len(parts.held_out)
+    assert left > 0 and parts.note.startswith(f"{left} images to hold out are training images too")
+    assert not set(parts.learnt_from.digests) & set(parts.held_out.digests)
