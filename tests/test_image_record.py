@@ -23,11 +23,7 @@ PARTS = {"training": (0, 4), "held_out": (4, 5), "test": (5, 9)}
 @pytest.fixture
 def record(tmp_path):
     images = ImageSet(PIXELS, np.arange(9, dtype=np.int32) % 2, NAMES)
-    parts = {
-        "training": images.take(np.arange(4)),
-        "held_out": images.take(np.array([4])),
-        "test": images.take(np.arange(5, 9)),
-    }
+    parts = {part: images.take(np.arange(*ends)) for part, ends in PARTS.items()}
     image_record.write(tmp_path / image_record.NAME, parts, ("cat", "dog, big"))
     return tmp_path / image_record.NAME
 
@@ -48,10 +44,7 @@ def test_what_was_learnt_from_is_told_from_test_images(record):
     assert image_record.learnt(record.with_name("nowhere.csv")).size == 0
 
 
-@pytest.mark.parametrize(
-    "rows",
-    ["", "part,name\n", "part,class,name,digest\ntraining,cat,a,no number\n", "part,class,name,digest\na,b\n"],
-)
+@pytest.mark.parametrize("rows", ["", "part,name\n", f"{HEADER}training,cat,a,no number\n", f"{HEADER}a,b\n"])
 def test_a_damaged_record_is_refused(rows, record):
     record.write_text(rows)
     with pytest.raises(ConfigError, match=r"images\.csv is not the record of a stage's images"):
