@@ -51,6 +51,12 @@ def test_a_picture_is_turned_upright(orientation, tmp_path):
     assert (decode(tmp_path / "a.png").pixels == PIXELS).all()
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_data_does_not_lose_the_picture(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert (decode(tmp_path / "a.png").pixels == PIXELS).all()
+
+
 @pytest.mark.parametrize("suffix", ["png", "webp", "bmp", "tiff", "ppm", "tga", "gif"])
 def test_formats_without_loss_give_the_same_pixels(suffix, tmp_path):
     pixels = PIXELS // 64 * 64  # Few colours, for a palette.

@@ -1,5 +1,6 @@
 """A picture file as a person sees it, and as a network takes it. Needs Pillow and NumPy alone."""
 
+import contextlib
 import functools
 import hashlib
 from dataclasses import dataclass
@@ -128,7 +129,8 @@ def digest(pixels: np.ndarray) -> int:
 def _decode(image: Image.Image) -> Decoded:
     animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"  # A phone's second view.
     upper_byte = isinstance(image, ImageFile.ImageFile) and any(";16" in str(tile.args) for tile in image.tile)
-    image = ImageOps.exif_transpose(image)
+    with contextlib.suppress(Exception):  # Viewers show a picture whose EXIF data is damaged as it is stored.
+        image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ValueError("its levels are floating-point numbers; save it with 8 or 16 bits")
     if image.mode.startswith("I"):

@@ -41,6 +41,7 @@ def _ignore_what_python_ignores() -> None:
     warnings.resetwarnings()
     for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
         warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("ignore", module="PIL")  # Of remarks in a picture's file that do not matter to its pixels.
 
 
 _open_standard_streams()
