@@ -240,7 +240,7 @@ def test_an_image_depends_on_its_own_seed_alone(images):
     backwards = augment(tf.constant(images[:64][::-1]), keys[::-1]).numpy()[::-1]
     alone = augment(tf.constant(images[40:41]), keys[40:41]).numpy()[0]
     assert together.tobytes() == np.ascontiguousarray(backwards).tobytes()
-    assert together[40].tobytes() == alone.tobytes()
+    np.testing.assert_allclose(together[40], alone, atol=1e-3)  # Of 255 levels; a batch of another size may round anew.
 
 
 @pytest.mark.parametrize(

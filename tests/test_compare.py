@@ -75,7 +75,7 @@ def test_a_mistake_is_told_before_anything_runs(settings, message, tmp_path):
 
 def test_unfit_test_images_are_told_before_the_first_search(unfit_test_images, tmp_path):
     flags = [f"--dataset=folder:{unfit_test_images}", "--preset=smoke", f"--run_dir={tmp_path / 'run'}"]
-    with pytest.raises(ConfigError, match="are 9 x 9 pixels, training images 8 x 8: pass --image_size=8."):
+    with pytest.raises(ConfigError, match="is 8 x 8, .* is 9 x 9 pixels; pass --image_size=8 "):
         main(flags)
     assert not list((tmp_path / "run").rglob("*-seed*"))
 

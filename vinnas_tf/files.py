@@ -23,7 +23,7 @@ def user_path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         home = Path(text).parts[0]
-        raise ConfigError(f"there is no home folder {home} on this machine: write the path out.") from error
+        raise ConfigError(f"{text}: there is no home folder {home} on this machine: write the path out.") from error
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

@@ -342,7 +342,7 @@ def test_unfit_test_images_are_told_before_the_training(
     flags = [f"--dataset=folder:{unfit_test_images}", "--batch_size=2", "--held_out=0"]
     result = run(tmp_path / "run", f"--genotype={genotype}", *flags)
     assert result.returncode == 2
-    assert "are 9 x 9 pixels, training images 8 x 8: pass --image_size=8." in result.stderr
+    assert "is 8 x 8" in result.stderr and "is 9 x 9 pixels; pass --image_size=8 " in result.stderr
     assert "Starts: " not in result.stdout
 
 
