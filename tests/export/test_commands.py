@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from digits_run import Trained, command, write_run
 
+from vinnas_tf.data import fingerprint
 from vinnas_tf.export.proof import sha256
 from vinnas_tf.export.source import read_source
 
@@ -28,7 +29,8 @@ def test_the_export_writes_all_that_it_promises(exported, trained):
     assert list(manifest["files"]) == list(BARS)
     logits = trained.sparse.predict(trained.test.images.astype(np.float32), verbose=0)
     accuracy = np.mean(logits.argmax(axis=1) == trained.test.labels)
-    assert manifest["test"] == {"images": len(trained.test), "accuracy": accuracy}
+    expected = {"images": len(trained.test), "fingerprint": fingerprint([trained.test]), "accuracy": accuracy}
+    assert manifest["test"] == expected
     for name, entry in manifest["files"].items():
         assert entry["sha256"] == sha256(exported.folder / name)
         assert (exported.folder / entry["labels"]).read_text().split() == manifest["class_names"]
@@ -60,7 +62,7 @@ def test_the_manifest_says_where_the_files_come_from(exported, trained):
     assert manifest["run"] == source.record
     assert manifest["run"]["settings"]["dataset"] == "digits"
     assert {"tensorflow", "keras", "ai-edge-litert", "vinnas_tf"} <= manifest["versions"].keys()
-    assert manifest["image"] == {"shape": [8, 8, 1], "range": [0, 255]}
+    assert manifest["image"]["shape"] == [8, 8, 1] and manifest["image"]["range"] == [0, 255]
 
 
 def test_the_table_fits_80_columns(exported):

@@ -29,8 +29,13 @@ def test_a_terminal_shows_the_step_that_runs():
     reader, writer = os.openpty()
     with open(writer, "w") as terminal, contextlib.redirect_stdout(terminal):
         run(3)
-        shown = os.read(reader, 10_000).decode()
-    os.close(reader)
+    shown = ""
+    with (
+        open(reader, "rb", buffering=0) as screen,
+        contextlib.suppress(OSError),
+    ):  # Raised at the end of a closed terminal.
+        while part := screen.read(10_000):
+            shown += part.decode()
     assert re.findall(r"(\d)/3  \.\.\.", shown) == ["1", "2", "3"]
     assert len(re.findall(r"about \d+:\d\d left\r\n", shown)) == 3
     assert max(len(part) for part in re.split(r"[\r\n]", shown)) <= 80

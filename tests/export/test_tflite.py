@@ -184,7 +184,7 @@ def test_another_process_writes_the_same_bytes(precision, files, exported, train
 
     source = read_source(exported.run_dir)
     sparse = precision == "float32"
-    assert convert(source.network, precision, _representative(source), sparse=sparse) == files[precision]
+    assert convert(source.network, precision, _representative(source, source.data), sparse=sparse) == files[precision]
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100, 0.5, 0.9])
