@@ -143,10 +143,15 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _class_name(folder: Path) -> str:
-    """The folder's name in the one spelling that all file systems agree on, refused where no text file can hold it."""
-    name = unicodedata.normalize("NFC", folder.name)
+    """The folder's name, refused where no text file can hold it."""
+    name = _in_one_spelling(folder.name)
     require_class_name(name, str(folder.parent))
     return name
+
+
+def _in_one_spelling(name: str) -> str:
+    """A file's name as every locale and file system has it: in UTF-8, its accents part of their letters."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "surrogateescape"))
 
 
 def require_class_name(name: str, where: str) -> None:
@@ -183,7 +188,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
         if real not in seen:
             for file in sorted(files):
                 path = Path(place, file)
-                yield path, unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+                yield path, _in_one_spelling(path.relative_to(folder).as_posix())
         seen.add(real)
 
 
