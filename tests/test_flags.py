@@ -16,7 +16,7 @@ from vinnas_tf.run_dir import RunConfig
 
 PRESETS = (
     "cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_laptop", "fashion_mnist_v1",
-    "mnist", "nasbench201", "smoke",
+    "mnist", "nasbench201", "own_images", "smoke",
 )  # fmt: skip
 TRAIN_PRESETS = tuple(sorted((*PRESETS, "mnist_laptop")))
 
@@ -120,7 +120,7 @@ def test_preset(preset):
     settings = read_search(f"--preset={preset}")
     data, search = settings[DataConfig], settings[SearchConfig]
     assert settings.preset == preset
-    assert preset in ("smoke", "nasbench201") or preset.startswith(data.dataset)
+    assert preset in ("smoke", "nasbench201", "own_images") or preset.startswith(data.dataset)
     if preset in PUBLISHED:
         found = (data.dataset, search.cells, search.states, data.data_fraction, search.epochs, search.batch_size)
         assert (*found, data.augment) == PUBLISHED[preset]
@@ -146,7 +146,7 @@ RETRAINED = {
 def test_train_preset(preset):
     settings = read_train(f"--preset={preset}")
     data, train = settings[DataConfig], settings[TrainConfig]
-    assert preset in ("smoke", "nasbench201") or preset.startswith(data.dataset)
+    assert preset in ("smoke", "nasbench201", "own_images") or preset.startswith(data.dataset)
     if preset in RETRAINED:
         cells, epochs, augment, factor = RETRAINED[preset]
         assert (train.cells, train.epochs, data.augment) == (cells, epochs, augment)
