@@ -167,11 +167,12 @@ def test_classes_are_counted_and_confused_in_every_part(finished: tuple[Path, st
 
 def test_the_time_is_estimated_and_what_follows_the_epochs_is_told(finished: tuple[Path, str]) -> None:
     lines = finished[1].splitlines()
+    held_out = result_of(finished[0])["held_out"]["dense"]["images"]
     told = [
         next(number for number, line in enumerate(lines) if line.startswith(begin))
         for begin in (
-            "Starts: ", "Rough estimate, ", "  1/5 ", "  5/5 ", "Prunes at 15 thresholds, on 144 held-out images",
-            "threshold 3 in use", "Fine-tunes", "Evaluates 4 networks on 144 held-out images",
+            "Starts: ", "Rough estimate, ", "  1/5 ", "  5/5 ", f"Prunes at 15 thresholds, on {held_out} held-out images",
+            "threshold 3 in use", "Fine-tunes", f"Evaluates 4 networks on {held_out} held-out images",
             "Evaluates 4 networks on 359 test images",
         )
     ]  # fmt: skip
