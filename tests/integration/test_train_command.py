@@ -171,7 +171,8 @@ def test_the_time_is_estimated_and_what_follows_the_epochs_is_told(finished: tup
     told = [
         next(number for number, line in enumerate(lines) if line.startswith(begin))
         for begin in (
-            "Starts: ", "Rough estimate, ", "  1/5 ", "  5/5 ", f"Prunes at 15 thresholds, on {held_out} held-out images",
+            "Starts: ", "Rough estimate, ", "  1/5 ", "  5/5 ",
+            f"Prunes at 15 thresholds, on {held_out} held-out images",
             "threshold 3 in use", "Fine-tunes", f"Evaluates 4 networks on {held_out} held-out images",
             "Evaluates 4 networks on 359 test images",
         )
