@@ -115,7 +115,7 @@ def test_a_validation_folder_is_kept_apart(parts):
     assert len(dataset.train) == 8 and len(dataset.validation) == 4
     files = {np.asarray(Image.open(file)).tobytes() for file in (parts / "Validation").glob("*/*.png")}
     assert pictures(dataset.validation) == files
-    assert "Validation images: cat 2, dog 2." in dataset.notes
+    assert "Validation images: cat=2, dog=2." in dataset.notes
 
 
 def test_train_and_validation_alone_draw_the_test_part(parts):

@@ -12,13 +12,13 @@ _EXTREMES = 3
 
 
 def counts(class_names: Sequence[str], labels: np.ndarray) -> str:
-    """How many images each class has: `cat 80, dog 92`; of many classes the fewest and the most."""
+    """How many images each class has: `cat=80, dog=92`; of many classes the fewest and the most."""
     numbers = np.bincount(labels, minlength=len(class_names))
     if len(class_names) <= _LISTED:
-        return ", ".join(f"{name} {number:,}" for name, number in zip(class_names, numbers, strict=True))
+        return ", ".join(f"{name}={number:,}" for name, number in zip(class_names, numbers, strict=True))
     order = np.argsort(numbers, kind="stable")
     fewest, most = (
-        ", ".join(f"{class_names[i]} {numbers[i]:,}" for i in of)
+        ", ".join(f"{class_names[i]}={numbers[i]:,}" for i in of)
         for of in (order[:_EXTREMES].tolist(), order[-1:].tolist())
     )
     return f"{numbers.mean():,.0f} of each class on average; fewest: {fewest}; most: {most}"
