@@ -137,6 +137,16 @@ def test_a_copy_stays_in_training(parts):
     assert "1 pictures lie in more than one class" in notes(parts)
 
 
+def test_a_folder_of_copies_has_a_test_part_of_its_own(tmp_path):
+    for name, colour in (("cat", RED), ("dog", BLUE)):
+        write(tmp_path / name, 5, colour)
+        for file in (tmp_path / name).iterdir():
+            Image.open(file).save(tmp_path / name / f"copy of {file.stem}.bmp")
+    train, test = load_train(config(tmp_path), 0).train, load_test(config(tmp_path))
+    assert set(test.labels) == set(train.labels) == {0, 1}
+    assert not pictures(train) & pictures(test)
+
+
 def test_a_test_part_of_copies_is_refused(parts):
     for file in (parts / "test").glob("*/*.png"):
         file.write_bytes((parts / "train/cat/000.png").read_bytes())
