@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from vinnas_tf import image_record
 from vinnas_tf.config import ConfigError, DataConfig, ExportConfig, require
-from vinnas_tf.console import counted
+from vinnas_tf.console import counted, warn_of_learnt
 from vinnas_tf.data import ImageSet, fingerprint, load_test, load_train
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.formats import FORMATS, Task
@@ -61,6 +62,8 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
     test = load_test(data)
     if fingerprint([test]) != source.test_fingerprint:
         print("warning: the test images are not those of the training, whose figures they can't be held against.")
+    records = [run.path / stage / image_record.NAME for stage in ("search", "train")]
+    learnt_from = warn_of_learnt(test.digests, np.concatenate([image_record.learnt(path) for path in records]))
     reference = reference_probabilities(source.network, test.images)
     building, scratch = run.file(".building"), run.file(".scratch")
     for folder in (building, scratch):
@@ -100,6 +103,7 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
         "test": {
             "images": len(test),
             "fingerprint": fingerprint([test]),
+            "learnt_from": learnt_from,
             "accuracy": float((reference.argmax(axis=-1) == test.labels).mean()),
         },
         "files": files,

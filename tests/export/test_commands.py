@@ -29,8 +29,8 @@ def test_the_export_writes_all_that_it_promises(exported, trained):
     assert list(manifest["files"]) == list(BARS)
     logits = trained.sparse.predict(trained.test.images.astype(np.float32), verbose=0)
     accuracy = np.mean(logits.argmax(axis=1) == trained.test.labels)
-    expected = {"images": len(trained.test), "fingerprint": fingerprint([trained.test]), "accuracy": accuracy}
-    assert manifest["test"] == expected
+    of_test = {"images": len(trained.test), "fingerprint": fingerprint([trained.test]), "learnt_from": 0}
+    assert manifest["test"] == {**of_test, "accuracy": accuracy}
     for name, entry in manifest["files"].items():
         assert entry["sha256"] == sha256(exported.folder / name)
         assert (exported.folder / entry["labels"]).read_text().split() == manifest["class_names"]
