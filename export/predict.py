@@ -16,6 +16,8 @@ from vinnas_tf.config import ConfigError, require
 from vinnas_tf.export.interface import read_interface
 from vinnas_tf.export.runtime import load
 from vinnas_tf.picture import Preparation, decode, prepare
+from vinnas_tf.stderr import held_back
+from vinnas_tf.streams import open_standard_streams
 
 _SHOWN = 3
 
@@ -33,7 +35,8 @@ def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
     require(file.exists(), f"{file} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.")
     interface = read_interface(file.resolve())
     try:
-        runner = load(file, threads=1)
+        with held_back():  # Runtimes tell of their parts there.
+            runner = load(file, threads=1)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{file} can't be run ({' '.join(str(error).split())[:200]}): export it anew.") from error
     height, width, channels = runner.image_shape
@@ -74,4 +77,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    open_standard_streams()
     sys.exit(main(sys.argv[1:]))

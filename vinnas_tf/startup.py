@@ -6,12 +6,11 @@ nothing. Processes that the command starts inherit all that. Library modules don
 keeps the environment.
 """
 
-import io
 import os
-import sys
 import warnings
 
 from vinnas_tf.stderr import held_back
+from vinnas_tf.streams import open_standard_streams
 
 # Keras looks for its configuration file in this folder, and finds nothing.
 _SET = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull, "MPLBACKEND": "agg"}
@@ -19,21 +18,6 @@ _SET = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull, "MPLBACKEND": "
 _UNSET = (
     "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED", "PYTHONWARNINGS", "TF_USE_LEGACY_KERAS",
 )  # fmt: skip
-
-
-def _open_standard_streams() -> None:
-    """Puts the null device where a standard stream is closed, and lets every text be printed in any encoding."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:  # Or the next file opened gets the number, and what C++ prints is written into it.
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # The lowest number that is free, so this one.
-    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)
-    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _ignore_what_python_ignores() -> None:
@@ -44,7 +28,7 @@ def _ignore_what_python_ignores() -> None:
     warnings.filterwarnings("ignore", module="PIL")  # Of remarks in a picture's file that do not matter to its pixels.
 
 
-_open_standard_streams()
+open_standard_streams()
 _ignore_what_python_ignores()
 os.environ.update(_SET)
 for name in _UNSET:

@@ -31,7 +31,7 @@ def pictures(trained, tmp_path_factory):
 @pytest.mark.parametrize("file", [FILE, "tflite/full_int8.tflite"])
 def test_the_three_most_probable_classes_are_named(file, exported, trained, pictures):
     done = command("vinnas_tf.export.predict", exported.folder / file, *pictures)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     logits = trained.sparse.predict(trained.test.images[:3].astype(np.float32), verbose=0)
     exact = np.exp(logits - logits.max(axis=1, keepdims=True))
     exact /= exact.sum(axis=1, keepdims=True)
@@ -57,6 +57,12 @@ def test_nothing_but_the_runtime_is_loaded(exported, pictures):
     code, modules = json.loads(done.stdout.splitlines()[-1])
     assert code == 0 and not HEAVY & set(modules)
     assert {"ai_edge_litert", "numpy", "PIL"} <= set(modules)
+
+
+def test_closed_streams_are_no_matter(exported, pictures):
+    argv = [sys.executable, "-m", "vinnas_tf.export.predict", str(exported.folder / FILE), str(pictures[0])]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- 2>&-', "sh", *argv], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and done.stdout.count("\n") == 1
 
 
 def test_a_lone_file_answers_too(exported, pictures, tmp_path):
