@@ -60,7 +60,8 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
     data = dataclasses.replace(source.data, dataset=config.dataset) if config.dataset else source.data
     images = _representative(source, data)
     test = load_test(data)
-    if fingerprint([test]) != source.test_fingerprint:
+    test_fingerprint = fingerprint([test])
+    if test_fingerprint != source.test_fingerprint:
         print("warning: the test images are not those of the training, whose figures they can't be held against.")
     records = [run.path / stage / image_record.NAME for stage in ("search", "train")]
     learnt_from = warn_of_learnt(test.digests, np.concatenate([image_record.learnt(path) for path in records]))
@@ -102,7 +103,7 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
         "dataset": data.dataset,
         "test": {
             "images": len(test),
-            "fingerprint": fingerprint([test]),
+            "fingerprint": test_fingerprint,
             "learnt_from": learnt_from,
             "accuracy": float((reference.argmax(axis=-1) == test.labels).mean()),
         },

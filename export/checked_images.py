@@ -56,12 +56,13 @@ def images_to_check(
     data = DataConfig(
         dataset=dataset, data_dir=config.data_dir or settings["data_dir"], image_size=settings["image_size"]
     )
-    class_names = open_source(data).class_names
+    source = open_source(data)
     require(
-        class_names == interface.class_names,
-        f"{dataset} has the classes {', '.join(class_names)}, and {path.name} has {', '.join(interface.class_names)}.",
+        source.class_names == interface.class_names,
+        f"{dataset} has the classes {', '.join(source.class_names)}, and {path.name} has "
+        f"{', '.join(interface.class_names)}.",
     )
-    test = load_test(data)
+    test = load_part(data, source.preparation, source.part("test"))
     same = described["test"].get("fingerprint") in (None, fingerprint([test]))
     return test, [] if same else ["These are not the test images of the export: their fingerprint differs."]
 
@@ -71,15 +72,15 @@ def _without_manifest(
 ) -> tuple[ImageSet, list[str]]:
     side = config.image_size or (shape[0] if shape and config.dataset.startswith("folder:") else 0)
     data = DataConfig(dataset=config.dataset, data_dir=config.data_dir, image_size=side)
-    own = open_source(data, counted).class_names
+    source = open_source(data, counted)
     require(
-        class_names in ((), own),
-        f"{config.dataset} has the classes {', '.join(own)}, and the file has {', '.join(class_names)}.",
+        class_names in ((), source.class_names),
+        f"{config.dataset} has the classes {', '.join(source.class_names)}, and the file has {', '.join(class_names)}.",
     )
     remarks = ["No manifest lies beside the file: it can't be told whether it learnt from these images."]
     if not class_names:
         remarks.append("No labels do either: classes are taken in the order of their names.")
-    return load_test(data), remarks
+    return load_part(data, source.preparation, source.part("test")), remarks
 
 
 def _of_folder(
@@ -87,7 +88,7 @@ def _of_folder(
 ) -> tuple[ImageSet, list[str]]:
     """All pictures of a folder that the network did not learn from, their classes matched by name."""
     folder = user_path(dataset.removeprefix("folder:"))
-    part = open_pictures(folder, class_names, preparation, counted)
+    part = open_pictures(folder, class_names, counted)
     images = load_part(DataConfig(dataset=dataset), preparation, part)
     record = path.parent.parent.parent / "train" / image_record.NAME
     if not record.is_file():

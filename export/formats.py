@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vinnas_tf.export import flatbuffer, onnx
+from vinnas_tf.export import flatbuffer, interface, onnx
 from vinnas_tf.export.measure import predict
-from vinnas_tf.export.saved_model import CLASS_NAMES, SIGNATURES, write_saved_model
+from vinnas_tf.export.saved_model import SIGNATURES, write_saved_model
 from vinnas_tf.export.source import Source
 from vinnas_tf.export.tflite import PRECISIONS, convert
 
-LABELS = "tflite/labels.txt"
+LABELS = f"tflite/{interface.LABELS}"
 # Where the sparse encoding is tried. Not in 8 bits: there sparse linear layers fail or answer wrongly.
 _SPARSE = ("float32", "float16")
 _CHECKED_IMAGES = 64
@@ -75,7 +75,7 @@ def write_saved_models(task: Task) -> Iterator[Written]:
             name: {"inputs": {"image": {**inputs["image"], "dtype": dtype.name}}, "outputs": outputs}
             for name, dtype in SIGNATURES.items()
         },
-        "labels": f"saved_model/1/assets/{CLASS_NAMES}",
+        "labels": f"saved_model/1/assets/{interface.CLASS_NAMES}",
         "weight_bytes": written.weight_bytes,
         "weight_bytes_of": sizes,
     }

@@ -4,11 +4,12 @@ An export's manifest stands two folders above a file; a SavedModel has it among 
 its export behind may still have its labels beside it.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vinnas_tf.config import ConfigError
+from vinnas_tf.config import ConfigError, require
 from vinnas_tf.export import manifest, pixels
 from vinnas_tf.picture import Preparation
 
@@ -30,6 +31,14 @@ class Interface:
     class_names: tuple[str, ...]
     preparation: Preparation | None
     manifest: dict[str, Any] | None
+
+
+def require_present(path: Path) -> None:
+    """Raises ConfigError where there is no such file or folder."""
+    require(
+        os.path.exists(path),  # Path.exists raises for a name that is too long.
+        f"{path} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.",
+    )
 
 
 def read_interface(path: Path) -> Interface:

@@ -7,13 +7,14 @@ classes, stand in the manifest.json of its export, two folders above it; a file 
 pictures stretched to its input, and its classes are numbers unless labels.txt lies beside it.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from vinnas_tf.config import ConfigError, require
-from vinnas_tf.export.interface import read_interface
+from vinnas_tf.export.interface import read_interface, require_present
 from vinnas_tf.export.runtime import load
 from vinnas_tf.picture import Preparation, decode, prepare
 from vinnas_tf.stderr import held_back
@@ -32,7 +33,7 @@ def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
     Raises:
         ConfigError: the file or a picture can't be read.
     """
-    require(file.exists(), f"{file} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.")
+    require_present(file)
     interface = read_interface(file.resolve())
     try:
         with held_back():  # Runtimes tell of their parts there.
@@ -42,7 +43,6 @@ def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
     height, width, channels = runner.image_shape
     prepared = interface.preparation or Preparation(height, width, channels)
     images = [prepare(decode(picture).pixels, prepared) for picture in pictures]
-    names = None
     answers = []
     for image in images:
         (probabilities,) = runner.run(image[np.newaxis])
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
         require(not flags, f"unknown flag {' '.join(flags)}: this command takes FILE IMAGE... and nothing else.")
         require(len(argv) > 1, "name pictures: python -m vinnas_tf.export.predict FILE IMAGE...")
         pictures = [Path(argument) for argument in argv[1:]]
-        missing = [str(picture) for picture in pictures if not picture.is_file()]
+        missing = [str(picture) for picture in pictures if not os.path.isfile(picture)]
         require(not missing, f"{', '.join(missing[:3])}: no such picture.")
         for picture, answer in zip(pictures, predict(Path(argv[0]), pictures), strict=True):
             print(f"{picture}: " + ", ".join(f"{name} {probability:.1%}" for name, probability in answer[:_SHOWN]))

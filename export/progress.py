@@ -3,7 +3,7 @@
 import sys
 import time
 
-from vinnas_tf.console import duration
+from vinnas_tf.console import ERASED, duration
 
 
 class Progress:
@@ -34,4 +34,4 @@ class Progress:
             print(f"{f'{self.done + 1}/{self.steps}':>5}  ...", end="", flush=True)
 
     def _clear(self) -> str:
-        return "\r" + " " * 79 + "\r" if self.live else ""
+        return ERASED if self.live else ""

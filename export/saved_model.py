@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf.export.interface import CLASS_NAMES
+
 SIGNATURES = {"serving_default": tf.float32, "serving_uint8": tf.uint8}
-CLASS_NAMES = "class_names.txt"
 # What the graph grows by for a weight that is stored sparse, about: below it nothing is saved.
 _GRAPH_BYTES = 256
 

@@ -13,7 +13,6 @@ if __name__ == "__main__":
     import vinnas_tf.startup  # noqa: F401
 
 # isort: split
-import os
 import sys
 import textwrap
 from pathlib import Path
@@ -24,7 +23,7 @@ from vinnas_tf.config import VerifyConfig, require
 from vinnas_tf.data import ImageSet
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.checked_images import images_to_check
-from vinnas_tf.export.interface import read_interface
+from vinnas_tf.export.interface import read_interface, require_present
 from vinnas_tf.export.measure import time_calls
 from vinnas_tf.export.proof import precision, prove, read_tflite, reference_probabilities, sha256
 from vinnas_tf.export.source import load_network
@@ -39,10 +38,7 @@ def main(argv: list[str]) -> None:
     config = settings[VerifyConfig]
     require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE")
     path = Path(config.file)
-    require(
-        os.path.exists(path),
-        f"{path} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.",
-    )
+    require_present(path)
     path = path.resolve()
     require_recorded(path)
     kind = precision(path)

@@ -305,10 +305,10 @@ def test_all_pictures_of_some_classes_are_read_for_a_network_that_knows_them(par
         for file in (parts / name).glob("cat/*"):
             file.unlink()
     preparation = Preparation(4, 4, 1)
-    part = open_pictures(parts / "test", ("bird", "dog", "cat"), preparation, unwatched)
+    part = open_pictures(parts / "test", ("bird", "dog", "cat"), unwatched)
     images = load_part(DataConfig(), preparation, part)
     assert images.images.shape == (3, 4, 4, 1) and images.labels.tolist() == [1, 1, 1]
-    text = message(open_pictures, parts / "test", ("bird", "cat"), preparation, unwatched)
+    text = message(open_pictures, parts / "test", ("bird", "cat"), unwatched)
     assert "dog is a class without training images; the classes are bird, cat" in text
 
 

@@ -246,7 +246,7 @@ def main(argv: list[str]) -> None:
             results = from_csv(run.file("comparison.csv").read_text(encoding="utf-8"))
         else:
             # The first search reads the training images at once; of the test images it is told now and not hours later.
-            open_source(resolve(Stage(config.methods[0], config.first_seed, "train"), config, path)[0]).open("test")
+            open_source(resolve(Stage(config.methods[0], config.first_seed, "train"), config, path)[0]).part("test")
             title = f"Compare in {path}: {', '.join(config.methods)}; seeds: {config.seeds}, from {config.first_seed}."
             print(textwrap.fill(title, 80, break_on_hyphens=False))
             results = compare(config, run)

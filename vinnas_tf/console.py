@@ -19,6 +19,7 @@ from vinnas_tf.space import SPACES
 
 Item = TypeVar("Item")
 
+ERASED = "\r" + " " * 79 + "\r"  # Takes away the line that a terminal shows.
 _TIMED_STEPS = 10
 _SECONDS_BETWEEN_LINES = 30.0  # Of a log.
 
@@ -249,7 +250,7 @@ class Watch(keras.callbacks.Callback):
 
     def _clear(self) -> None:
         if self.live:
-            print("\r" + " " * 79 + "\r", end="")
+            print(ERASED, end="")
 
     def seconds_left(self, done: int) -> float:
         """Estimate from this process's epochs; before an epoch with alpha steps was seen it counts as two without."""

@@ -134,8 +134,7 @@ def load_train(config: DataConfig, seed: int, watch: Watch = unwatched) -> Datas
             pixels than memory.
     """
     source = open_source(config, watch)
-    part, validation = source.open("train"), source.open("validation")
-    assert part is not None  # Every set has one.
+    part, validation = source.part("train"), source.open("validation")
     chosen = np.arange(len(part.labels))
     if config.data_fraction < 1:
         size = round(config.data_fraction * len(part.labels))
@@ -163,9 +162,7 @@ def load_test(config: DataConfig, watch: Watch = unwatched) -> ImageSet:
         ConfigError: as `load_train`, or the test images differ in size from the training images.
     """
     source = open_source(config, watch)
-    part = source.open("test")
-    assert part is not None  # Every set has one.
-    return load_part(config, source.preparation, part)
+    return load_part(config, source.preparation, source.part("test"))
 
 
 def load_part(config: DataConfig, preparation: Preparation, part: Part) -> ImageSet:
@@ -254,7 +251,9 @@ def _read(config: DataConfig, preparation: Preparation, part: Part, indices: np.
         f"{available / 2**30:.1f} GiB are free: use a smaller --data_fraction or --image_size.",
     )
     images = np.empty((len(indices), *preparation.shape), np.uint8)
-    digests = np.empty(len(indices), np.uint64)
+    digests = np.empty(len(indices), np.uint64) if part.digests is None else part.digests[indices]
     for slot, pixels in enumerate(part.read(indices)):
-        images[slot], digests[slot] = prepare(pixels, preparation), digest(pixels)
+        images[slot] = prepare(pixels, preparation)
+        if part.digests is None:
+            digests[slot] = digest(pixels)
     return ImageSet(images, part.labels[indices], np.array([part.names[index] for index in indices]), digests)

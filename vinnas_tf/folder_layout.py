@@ -4,7 +4,7 @@ import os
 import textwrap
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,6 +102,8 @@ def _part_roots(folder: Path, needs_train: bool) -> dict[str, Path]:
         )
         if here:
             found[part] = here[0]
+    if not found:
+        return {}
     others = [entry for entry in folders if entry not in found.values() and _holds_pictures(entry)]
     divided = {part: root for part, root in found.items() if _folders(root)}
     if not divided:
@@ -130,8 +132,8 @@ def _no_classes(root: Path) -> str:
     return f"{root} holds {what}: {_HOLD.format(root)}."
 
 
-def _listed(folders: object) -> str:
-    return ", ".join(f"{entry.name}/" for entry in folders)  # type: ignore[attr-defined]
+def _listed(folders: Iterable[Path]) -> str:
+    return ", ".join(f"{entry.name}/" for entry in folders)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -86,7 +86,7 @@ def open_folder(folder: Path, image_size: int, watch: Watch) -> Source:
     return Source(layout.class_names, preparation, opened.get, tuple(notes))
 
 
-def open_pictures(folder: Path, class_names: tuple[str, ...], preparation: Preparation, watch: Watch) -> Part:
+def open_pictures(folder: Path, class_names: tuple[str, ...], watch: Watch) -> Part:
     """All pictures in `folder`, whatever the part, for a network that knows these classes.
 
     Raises:

@@ -58,6 +58,12 @@ class Source:
     open: Callable[[PartName], Part | None]
     notes: tuple[str, ...] = ()
 
+    def part(self, name: Literal["train", "test"]) -> Part:
+        """A part that every set has."""
+        part = self.open(name)
+        assert part is not None
+        return part
+
 
 def with_drawn_test(everything: Part) -> Callable[[PartName], Part | None]:
     """The parts of a set that never grows and has no test part of its own: it is a fifth of each class."""

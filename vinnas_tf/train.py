@@ -173,8 +173,7 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")
             return
-        test = open_source(data).open("test")  # Tells now, and not after the training, what is wrong with it.
-        assert test is not None  # Every set has one.
+        test = open_source(data).part("test")  # Tells now, and not after the training, what is wrong with it.
         learnt_before = image_record.learnt(source.with_name(image_record.NAME))
         title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
         print(title, describe(genotype), sep="\n", flush=True)
