@@ -25,6 +25,7 @@ PINNED = {
     "fashion_mnist_v1": 1_547_610,
     "mnist": 22_662,
     "nasbench201": 790_694,
+    "own_images": 384_482,
     "smoke": 22_662,
 }
 
