@@ -11,7 +11,7 @@ Prints the table before and after; --output=FILE.png draws both.
 """
 
 if __name__ == "__main__":
-    import vinnas_tf.startup  # noqa: F401
+    import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
 import dataclasses
@@ -26,13 +26,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.command import make_parser, markdown, path_option
-from vinnas_tf.config import ConfigError, SearchConfig, require, restored
-from vinnas_tf.drawing import DPI, INK, png
-from vinnas_tf.files import write_atomically
-from vinnas_tf.genotype import Genotype
+from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.architecture.posterior import Posterior, Score, choice_probabilities
+from vinnas_tf.config import SearchConfig, restored
+from vinnas_tf.errors import ConfigError, require
 from vinnas_tf.methods import make_method
-from vinnas_tf.posterior import Posterior, Score, choice_probabilities
-from vinnas_tf.run_dir import stage_record
+from vinnas_tf.plots.style import DPI, INK, png
+from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.folder import stage_record
 
 BINS = np.linspace(0, 1, 11)
 FACTORS = tuple(float(2**power) for power in np.arange(-4, 10.5, 0.5))  # of the standard deviations; all are tried

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.designs import Config
-from vinnas_tf.config import ConfigError, SearchConfig, TrainConfig, require
-from vinnas_tf.files import user_path
-from vinnas_tf.genotype import Genotype
-from vinnas_tf.skeleton import CELL_TYPE_OF
+from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
+from vinnas_tf.config import SearchConfig, TrainConfig
+from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.run.files import user_path
 
 WIDTH = 100  # of the notes below a table, about its own
 

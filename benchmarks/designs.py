@@ -25,7 +25,7 @@ def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[
     import tensorflow as tf
 
     from vinnas_tf.kernels.device import share_two_cores
-    from vinnas_tf.search import make_model
+    from vinnas_tf.search.__main__ import make_model
 
     share_two_cores()
     tf.config.set_visible_devices([], "GPU")  # The peers, and the floor, are a CPU's.
@@ -43,8 +43,8 @@ def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[
 
 
 def _train_model(config: TrainConfig, image_shape: tuple[int, ...]) -> Any:
-    from vinnas_tf.genotype import Genotype
-    from vinnas_tf.train import make_model, make_network
+    from vinnas_tf.architecture.genotype import Genotype
+    from vinnas_tf.train.__main__ import make_model, make_network
 
     network = make_network(config, Genotype.load(config.genotype), image_shape, CLASSES)
     model = make_model(network, config, EXAMPLES)

@@ -6,11 +6,11 @@ import time
 import numpy as np
 
 from benchmarks.designs import CLASSES, IMAGE_CHANNELS, Config
+from vinnas_tf.architecture.genotype import CELL_TYPES, Genotype
+from vinnas_tf.architecture.primitives import convolutions
+from vinnas_tf.architecture.skeleton import cell_places
+from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import SearchConfig, TrainConfig
-from vinnas_tf.genotype import CELL_TYPES, Genotype
-from vinnas_tf.primitives import convolutions
-from vinnas_tf.skeleton import cell_places
-from vinnas_tf.space import VINNAS
 
 # Forward passes' worth of convolutions that a step cannot do without: forward, gradient of the input and gradient of
 # the kernels where weights are trained; forward and gradient of the input in the search's alpha step.

@@ -14,7 +14,7 @@ pip install '.[benchmark]'.
 """
 
 if __name__ == "__main__":
-    import vinnas_tf.startup  # noqa: F401
+    import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
 import dataclasses
@@ -30,18 +30,19 @@ import keras
 import tensorflow as tf
 
 from benchmarks.command import make_parser, path_option
-from vinnas_tf.batches import training_batches
-from vinnas_tf.config import ConfigError, DataConfig, TrainConfig, require, restored
-from vinnas_tf.data import load_test, load_train
-from vinnas_tf.evaluation import evaluate, set_best_statistics
-from vinnas_tf.files import write_atomically
-from vinnas_tf.genotype import Genotype
+from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.config import DataConfig, TrainConfig, restored
+from vinnas_tf.data.batches import training_batches
+from vinnas_tf.data.images import load_test, load_train
+from vinnas_tf.errors import ConfigError, require
 from vinnas_tf.kernels.convolution import same_padding
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
-from vinnas_tf.pruning import count_parameters, total
-from vinnas_tf.run_dir import stage_record
-from vinnas_tf.train import make_network
-from vinnas_tf.training_images import TrainingImages
+from vinnas_tf.network.evaluation import evaluate, set_best_statistics
+from vinnas_tf.network.pruning import count_parameters, total
+from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.folder import stage_record
+from vinnas_tf.train.__main__ import make_network
+from vinnas_tf.train.images import TrainingImages
 
 _UPDATE_STEPS = 100  # Between two moves of the mask, at most: the library's own default.
 

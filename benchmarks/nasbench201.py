@@ -12,7 +12,7 @@ they come, the tables into results.md. Needs pip install '.[benchmark]'.
 """
 
 if __name__ == "__main__":
-    import vinnas_tf.startup  # noqa: F401
+    import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
 import argparse
@@ -29,17 +29,18 @@ import numpy as np
 from benchmarks.command import make_parser, markdown, notes, path_option, require_positive
 from benchmarks.nasbench201_table import Table, cell_code
 from benchmarks.random_proxy import best_of_random
-from vinnas_tf.ablations import choose_again, known_rows
-from vinnas_tf.child import run_command
-from vinnas_tf.comparison import format_p, hold_against_first
-from vinnas_tf.config import ConfigError, DataConfig, SearchConfig
-from vinnas_tf.files import write_atomically, writing
+from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.compare.rows import choose_again, known_rows
+from vinnas_tf.compare.statistics import format_p, hold_against_first
+from vinnas_tf.config import DataConfig, SearchConfig
+from vinnas_tf.errors import ConfigError
 from vinnas_tf.flags import read_flags
-from vinnas_tf.genotype import Genotype
 from vinnas_tf.kernels.device import share_two_cores
 from vinnas_tf.methods import METHODS
-from vinnas_tf.record import search_seconds
-from vinnas_tf.run_dir import is_finished, require_made_with
+from vinnas_tf.run.child import run_command
+from vinnas_tf.run.files import write_atomically, writing
+from vinnas_tf.run.folder import is_finished, require_made_with
+from vinnas_tf.search.record import search_seconds
 
 RANDOM_PROXY = "random-proxy"
 ALL_3X3, ALL_SKIP = "333333", "111111"

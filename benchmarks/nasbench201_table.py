@@ -15,9 +15,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from vinnas_tf.config import ConfigError, require
-from vinnas_tf.genotype import Edge, Genotype
-from vinnas_tf.space import NASBENCH201
+from vinnas_tf.architecture.genotype import Edge, Genotype
+from vinnas_tf.architecture.space import NASBENCH201
+from vinnas_tf.errors import ConfigError, require
 
 _FILE = Path("datasets", "nasbench201", "cifar10.pkl")
 EDGES = NASBENCH201.edges(3)

@@ -6,7 +6,7 @@ They are photographs of CIFAR-10's training part, enlarged to sizes between 40 a
 from a folder to a proven file can be walked, and timed, on pictures that anyone can make.
 """
 
-import vinnas_tf.startup  # noqa: F401
+import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
 from collections.abc import Sequence
@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.command import make_parser, require_positive
-from vinnas_tf.config import ConfigError, DataConfig
-from vinnas_tf.data import Dataset, load_train
+from vinnas_tf.config import DataConfig
+from vinnas_tf.data.images import Dataset, load_train
+from vinnas_tf.errors import ConfigError
 
 _SUFFIXES = ("jpg", "JPG", "jpeg", "png", "webp", "bmp", "tiff", "gif")
 _ORIENTATIONS = {1: None, 3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}

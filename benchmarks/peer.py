@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vinnas_tf.architecture.primitives import PRIMITIVES, convolutions
+from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.primitives import PRIMITIVES, convolutions
-from vinnas_tf.space import VINNAS
 
 if TYPE_CHECKING:  # A process that runs the peer has no TensorFlow in its memory.
     import keras
     import numpy as np
 
-    from vinnas_tf.supergraph import Supergraph
+    from vinnas_tf.search.supergraph import Supergraph
 
 VARIANCE_FLOOR = 1e-8
 BATCH_NORM_EPSILON = 1e-3

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.peer import BATCH_NORM_EPSILON, Pool, Variational, VariationalConv2d, VariationalLinear
+from vinnas_tf.architecture.genotype import Edge, Genotype
+from vinnas_tf.architecture.primitives import PRIMITIVES, convolutions
+from vinnas_tf.architecture.skeleton import cell_places
 from vinnas_tf.config import TrainConfig
-from vinnas_tf.genotype import Edge, Genotype
-from vinnas_tf.primitives import PRIMITIVES, convolutions
-from vinnas_tf.skeleton import cell_places
 
 MOMENTUM = 0.01  # PyTorch's is the share of the new value, Keras's 0.99 that of the old one.
 

@@ -4,20 +4,21 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from benchmarks.nasbench201_table import cell_code
-from vinnas_tf.batches import Normalization, evaluation_batches, training_batches
+from vinnas_tf.architecture.space import NASBENCH201
 from vinnas_tf.config import DataConfig, SearchConfig, TrainConfig
-from vinnas_tf.data import load_train, split_halves
-from vinnas_tf.evaluation import evaluate
-from vinnas_tf.files import write_atomically
+from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
+from vinnas_tf.data.images import load_train, split_halves
 from vinnas_tf.flags import read_flags
 from vinnas_tf.methods.random_search import random_genotype
-from vinnas_tf.space import NASBENCH201
-from vinnas_tf.train import make_model, make_network
+from vinnas_tf.network.evaluation import evaluate
+from vinnas_tf.run.files import write_atomically
+from vinnas_tf.train.__main__ import make_model, make_network
 
 
 def best_of_random(
@@ -65,7 +66,7 @@ def best_of_random(
         )
         network = make_network(training, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
         model = make_model(network, training, len(weight_half))
-        shared = {"batch_size": config.batch_size, "normalization": normalization}
+        shared: dict[str, Any] = {"batch_size": config.batch_size, "normalization": normalization}
         batches = training_batches(weight_half, augment=data.augment, seed=seed, first_epoch=0, epochs=epochs, **shared)
         steps = len(weight_half) // config.batch_size
         model.fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0)  # The data shuffles itself.

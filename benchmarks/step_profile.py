@@ -23,8 +23,9 @@ from typing import Any
 
 from benchmarks.command import add_step_options, make_parser, markdown, notes, require_positive, step_config
 from benchmarks.designs import DESIGNS, Config, synthetic_batches
-from vinnas_tf.config import ConfigError, TrainConfig
-from vinnas_tf.stderr import held_back
+from vinnas_tf.config import TrainConfig
+from vinnas_tf.errors import ConfigError
+from vinnas_tf.run.stderr import held_back
 
 # Kinds of work, and the operation types of each: without oneDNN's prefix, and an XLA kernel by the name of its
 # function in vinnas_tf/kernels.

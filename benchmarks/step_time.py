@@ -29,8 +29,9 @@ import psutil
 from benchmarks.command import add_step_options, make_parser, markdown, notes, require_positive, step_config
 from benchmarks.designs import DESIGNS, Config, Worker, WorkerError
 from benchmarks.flop import iteration_flop, machine_flop_per_second
-from vinnas_tf.config import ConfigError, TrainConfig
-from vinnas_tf.files import write_atomically
+from vinnas_tf.config import TrainConfig
+from vinnas_tf.errors import ConfigError
+from vinnas_tf.run.files import write_atomically
 
 HEADER = ("design", "cells", "batch", "s / iteration (min–max)", "× pytorch", "× frozen", "first, s", "GiB", "× floor")
 LEGEND = (

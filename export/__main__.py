@@ -8,7 +8,7 @@ is held against the Keras network. A file that misses its bar is reported, and t
 """
 
 if __name__ == "__main__":
-    import vinnas_tf.startup  # noqa: F401
+    import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
 import dataclasses
@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from vinnas_tf import image_record
-from vinnas_tf.config import ConfigError, DataConfig, ExportConfig, require
+from vinnas_tf.config import DataConfig, ExportConfig, RunConfig
 from vinnas_tf.console import counted, warn_of_learnt
-from vinnas_tf.data import ImageSet, fingerprint, load_test, load_train
+from vinnas_tf.data import record as image_record
+from vinnas_tf.data.images import ImageSet, fingerprint, load_test, load_train
+from vinnas_tf.errors import ConfigError, require
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.formats import FORMATS, Task
 from vinnas_tf.export.measure import time_calls
@@ -32,9 +33,9 @@ from vinnas_tf.export.onnx import require_onnx
 from vinnas_tf.export.progress import Progress
 from vinnas_tf.export.proof import prove, reference_probabilities, sha256, size
 from vinnas_tf.export.source import Source, read_source
-from vinnas_tf.files import write_atomically
 from vinnas_tf.flags import docstring, read_flags, run_cli
-from vinnas_tf.run_dir import OUTPUTS, RunConfig, RunDir
+from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.folder import OUTPUTS, RunDir
 
 _REPRESENTATIVE = 200  # Training images that the full int8 file takes the range of its activations from.
 

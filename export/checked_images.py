@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from vinnas_tf import image_record
-from vinnas_tf.config import DataConfig, VerifyConfig, require
+from vinnas_tf.config import DataConfig, VerifyConfig
 from vinnas_tf.console import counted
-from vinnas_tf.data import ImageSet, fingerprint, load_part, load_test, load_train, open_source
+from vinnas_tf.data import record as image_record
+from vinnas_tf.data.folder import open_pictures
+from vinnas_tf.data.images import ImageSet, fingerprint, load_part, load_test, load_train, open_source
+from vinnas_tf.data.picture import Preparation
+from vinnas_tf.errors import require
 from vinnas_tf.export.interface import Interface
-from vinnas_tf.files import user_path
-from vinnas_tf.folder_source import open_pictures
-from vinnas_tf.picture import Preparation
+from vinnas_tf.run.files import user_path
 
 
 def images_to_check(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from vinnas_tf.config import ConfigError
+from vinnas_tf.errors import ConfigError
 
 _DTYPES = {number: name.lower() for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
 _OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}

@@ -57,7 +57,7 @@ class Written:
 def write_saved_models(task: Task) -> Iterator[Written]:
     """Writes `saved_model/1`; its baselines store every weight dense, of the stripped and of the unpruned network."""
     source = task.source
-    shared = {"class_names": source.class_names, "manifest": task.scratch / "manifest.json"}
+    shared: dict[str, Any] = {"class_names": source.class_names, "manifest": task.scratch / "manifest.json"}
     sizes = {}
     for number, (name, network) in enumerate(
         {"saved_model/dense": source.network, "saved_model/unpruned": source.unpruned}.items()

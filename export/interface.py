@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vinnas_tf.config import ConfigError, require
+from vinnas_tf.data.picture import Preparation
+from vinnas_tf.errors import ConfigError, require
 from vinnas_tf.export import manifest, pixels
-from vinnas_tf.picture import Preparation
 
 LABELS = "labels.txt"
 CLASS_NAMES = "class_names.txt"

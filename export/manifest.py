@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vinnas_tf
-from vinnas_tf.config import ConfigError
+from vinnas_tf.errors import ConfigError
 from vinnas_tf.export import pixels
-from vinnas_tf.run_dir import PACKAGES
+from vinnas_tf.run.folder import PACKAGES
 
 if TYPE_CHECKING:  # Whoever reads a manifest needs no Keras.
     from vinnas_tf.export.source import Source

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from vinnas_tf.child import error_of, run_to_end
-from vinnas_tf.config import ConfigError, require
+from vinnas_tf.errors import ConfigError, require
 from vinnas_tf.export.runtime import Runner, load
 from vinnas_tf.flags import run_cli
+from vinnas_tf.run.child import error_of, run_to_end
 
 THREADS = (1, 2)
 

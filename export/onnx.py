@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from vinnas_tf.config import require
+from vinnas_tf.errors import require
 from vinnas_tf.export.runtime import INSTALL_ONNX
-from vinnas_tf.stderr import held_back
+from vinnas_tf.run.stderr import held_back
 
 
 def require_onnx() -> None:

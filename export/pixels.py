@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vinnas_tf.picture import GROUNDS, WHITE, Preparation
+from vinnas_tf.data.picture import GROUNDS, WHITE, Preparation
 
 
 def preparation(image: dict[str, Any]) -> Preparation:

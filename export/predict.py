@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vinnas_tf.config import ConfigError, require
+from vinnas_tf.data.picture import Preparation, decode, prepare
+from vinnas_tf.errors import ConfigError, require
 from vinnas_tf.export.interface import read_interface, require_present
 from vinnas_tf.export.runtime import load
-from vinnas_tf.picture import Preparation, decode, prepare
-from vinnas_tf.stderr import held_back
-from vinnas_tf.streams import open_standard_streams
+from vinnas_tf.run.stderr import held_back
+from vinnas_tf.run.streams import open_standard_streams
 
 _SHOWN = 3
 

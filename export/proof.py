@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from vinnas_tf.config import ConfigError, require
-from vinnas_tf.data import ImageSet
+from vinnas_tf.data.images import ImageSet
+from vinnas_tf.errors import ConfigError, require
 from vinnas_tf.export import flatbuffer
 from vinnas_tf.export.measure import predict
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vinnas_tf.config import ConfigError
+from vinnas_tf.errors import ConfigError
 
 INSTALL_ONNX = "pip install tf2onnx onnx onnxruntime (the extra `onnx` of this package)"
 

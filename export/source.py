@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
-from vinnas_tf.config import ConfigError, DataConfig, require, restored
-from vinnas_tf.picture import Preparation
-from vinnas_tf.run_dir import stage_record
+from vinnas_tf.config import DataConfig, restored
+from vinnas_tf.data.picture import Preparation
+from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.run.folder import stage_record
 
 _TRAIN = "Run python -m vinnas_tf.train with this --run_dir first."
 # What result.json calls the files whose SHA-256 it holds.

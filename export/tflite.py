@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.export import flatbuffer
-from vinnas_tf.stderr import held_back
+from vinnas_tf.run.stderr import held_back
 
 PRECISIONS = ("float32", "float16", "dynamic_int8", "full_int8")
 

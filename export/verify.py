@@ -10,7 +10,7 @@ its bar. Where the manifest lies beside it, the file must be the one that it des
 """
 
 if __name__ == "__main__":
-    import vinnas_tf.startup  # noqa: F401
+    import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
 import sys
@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vinnas_tf.config import VerifyConfig, require
-from vinnas_tf.data import ImageSet
+from vinnas_tf.config import VerifyConfig
+from vinnas_tf.data.images import ImageSet
+from vinnas_tf.errors import require
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.checked_images import images_to_check
 from vinnas_tf.export.interface import read_interface, require_present

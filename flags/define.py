@@ -19,10 +19,11 @@ from typing import Any, NoReturn, TypeVar, cast, get_type_hints
 
 from absl import flags as absl_flags
 
-from vinnas_tf.config import ConfigError, PathText, require
-from vinnas_tf.files import user_path
+from vinnas_tf.config import PathText
+from vinnas_tf.errors import ConfigError, require
 from vinnas_tf.flags import flag_file
 from vinnas_tf.flags.help import help_text, spell
+from vinnas_tf.run.files import user_path
 
 Config = TypeVar("Config")
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vinnas_tf.config import require
-from vinnas_tf.files import read_text, user_path
+from vinnas_tf.errors import require
+from vinnas_tf.run.files import read_text, user_path
 
 
 def expand(argv: Sequence[str], within: tuple[Path, ...] = ()) -> Iterator[str]:

@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from vinnas_tf.config import CompareConfig, ConfigError, DataConfig, SearchConfig, TrainConfig
+from vinnas_tf.config import CompareConfig, DataConfig, SearchConfig, TrainConfig
+from vinnas_tf.errors import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.console import SEARCH_TABLE, TRAIN_TABLE, Table, Watch, counted, describe, duration, warn_of_idle_cells
-from vinnas_tf.files import Value
-from vinnas_tf.genotype import Edge, Genotype
+from vinnas_tf.run.files import Value
 
 
 @pytest.mark.parametrize("table", [SEARCH_TABLE, TRAIN_TABLE])

@@ -13,7 +13,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # convolutions of oneDNN use all of them anyway. Where there are none this changes nothing, nor any value that is drawn.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_prefer_vector_width=512")
 
-# In a bare checkout `flags/` and `export/` lie beside this package; an installed wheel holds them inside it.
-_ROOT = Path(__file__).resolve().parent.parent
-if not (Path(__file__).resolve().parent / "flags").is_dir() and (_ROOT / "flags").is_dir():
-    __path__.append(str(_ROOT))
+# A file system without symbolic links holds a small file in the place of each.
+for _link in ("flags", "export"):
+    if not (Path(__file__).resolve().parent / _link).is_dir():
+        raise ImportError(
+            f"vinnas_tf/{_link} must be a symbolic link to ../{_link} and is none here: check out where links are "
+            "allowed (git config core.symlinks true), or install the wheel.",
+            name=__name__,
+        )

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
-from vinnas_tf.space import SPACES
+from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.errors import ConfigError, require
 
 Config = TypeVar("Config")
 PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start stand for home folders.
@@ -29,19 +30,9 @@ _ESTIMATOR_HELP = (
 )
 
 
-class ConfigError(ValueError):
-    """A setting, a data set or a folder that can't be used; the message is one line meant for the user."""
-
-
 def setting(default: Any, help: str) -> Any:
     """Declares a dataclass field with its default and the help that its command-line flag shows."""
     return dataclasses.field(default=default, metadata={"help": help})
-
-
-def require(condition: bool, message: str) -> None:
-    """Raises ConfigError with `message` unless `condition` holds."""
-    if not condition:
-        raise ConfigError(message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +60,16 @@ class DataConfig:
         )
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
         require(not unknown, f"--augment knows {', '.join(AUGMENTATIONS)}; got {', '.join(unknown)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where a run lives."""
+
+    run_dir: PathText = setting(
+        "", "Run folder; empty: named after what is run, in runs/. The same command resumes it."
+    )
+    overwrite: bool = setting(False, "Start anew in a run folder that is finished or was made with other settings.")
 
 
 @dataclass(frozen=True, kw_only=True)

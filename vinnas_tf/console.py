@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from vinnas_tf.data import Dataset
-from vinnas_tf.files import Value
-from vinnas_tf.genotype import Genotype
-from vinnas_tf.image_notes import counts
-from vinnas_tf.space import SPACES
+from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.data.images import Dataset
+from vinnas_tf.data.notes import counts
+from vinnas_tf.run.files import Value
 
 Item = TypeVar("Item")
 

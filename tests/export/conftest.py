@@ -1,7 +1,8 @@
 """The trained and the exported run that all tests of the export look at."""
 
 import pytest
-from digits_run import Exported, Trained, command, train_and_prune, write_run
+
+from tests.export.digits_run import Exported, Trained, command, train_and_prune, write_run
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from vinnas_tf import image_record
-from vinnas_tf.batches import Normalization
+from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.config import DataConfig, TrainConfig
-from vinnas_tf.data import Dataset, ImageSet, fingerprint, load_test, load_train
-from vinnas_tf.evaluation import set_batch_statistics
-from vinnas_tf.genotype import Edge, Genotype
-from vinnas_tf.network import build_network
-from vinnas_tf.run_dir import RunDir
-from vinnas_tf.stripping import strip
+from vinnas_tf.data import record as image_record
+from vinnas_tf.data.batches import Normalization
+from vinnas_tf.data.images import Dataset, ImageSet, fingerprint, load_test, load_train
+from vinnas_tf.network.build import build_network
+from vinnas_tf.network.evaluation import set_batch_statistics
+from vinnas_tf.network.stripping import strip
+from vinnas_tf.run.folder import RunDir
 
 GENOTYPE = Genotype(
     2,

@@ -7,9 +7,9 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from digits_run import Trained, command, write_run
 
-from vinnas_tf.data import fingerprint
+from tests.export.digits_run import Trained, command, write_run
+from vinnas_tf.data.images import fingerprint
 from vinnas_tf.export.proof import sha256
 from vinnas_tf.export.source import read_source
 

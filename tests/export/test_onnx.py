@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from digits_run import Exported, command
 
+from tests.export.digits_run import Exported, command
 from vinnas_tf.export.onnx import convert
 
 REASON = "an ONNX file needs the packages of the extra onnx"

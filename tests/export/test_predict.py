@@ -7,11 +7,11 @@ import sys
 
 import numpy as np
 import pytest
-from digits_run import command
 from PIL import Image, ImageOps
 
+from tests.export.digits_run import command
+from vinnas_tf.data.picture import Preparation, decode, prepare
 from vinnas_tf.export.pixels import describe, preparation
-from vinnas_tf.picture import Preparation, decode, prepare
 
 FILE = "tflite/float32.tflite"
 # What an app has loaded beside Python's own library, and nothing that pulls these in.

@@ -4,9 +4,9 @@ import json
 import shutil
 
 import pytest
-from digits_run import command
 
-from vinnas_tf.config import ConfigError
+from tests.export.digits_run import command
+from vinnas_tf.errors import ConfigError
 from vinnas_tf.export.source import read_source
 
 

@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from vinnas_tf.config import ConfigError
+from vinnas_tf.errors import ConfigError
 from vinnas_tf.export import flatbuffer
 from vinnas_tf.export.tflite import PRECISIONS, convert
 

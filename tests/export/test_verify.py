@@ -4,8 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from digits_run import command
 from PIL import Image
+
+from tests.export.digits_run import command
 
 FILE = "tflite/float32.tflite"
 

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 
+from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.config import SearchConfig, restored
-from vinnas_tf.genotype import Genotype
 from vinnas_tf.methods import make_method
-from vinnas_tf.posterior import Posterior
 
 NASBENCH201 = ["--space=nasbench201", "--states=3", "--cells=NRN", "--channels=2"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from killing import kill_in_epoch
+
+from tests.integration.killing import kill_in_epoch
 
 SETTINGS = ["--preset=smoke", "--cells=NR", "--epochs=4", "--weight_epochs=1", "--seed=5"]
 RESULTS = ("genotype.json", "posterior.json", "metrics.csv", "trajectory.npz")

@@ -15,11 +15,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from killing import kill_in_epoch
 from PIL import Image
 
+from tests.integration.killing import kill_in_epoch
 from vinnas_tf.config import DataConfig
-from vinnas_tf.data import load_test
+from vinnas_tf.data.images import load_test
 
 GENOTYPE = {
     "version": 1,

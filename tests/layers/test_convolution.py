@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.architecture.primitives import PRIMITIVES, Convolution, convolutions
 from vinnas_tf.config import WEIGHT_SAMPLING
 from vinnas_tf.kernels.noise import VARIANCE_FLOOR
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.layers.sampling import linear_map, sample_linear
-from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
 
 
 def images(batch: int = 3, side: int = 9, channels: int = 4) -> np.ndarray:

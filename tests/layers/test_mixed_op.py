@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.architecture.primitives import convolutions
+from vinnas_tf.architecture.space import SPACES, VINNAS
 from vinnas_tf.config import WEIGHT_SAMPLING
 from vinnas_tf.layers import mixed_op
 from vinnas_tf.layers.mixed_op import MixedOp, kernel_shapes
-from vinnas_tf.primitives import convolutions
-from vinnas_tf.space import SPACES, VINNAS
 
 CHANNELS = 4
 

@@ -6,12 +6,12 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.architecture.primitives import Convolution
+from vinnas_tf.architecture.space import SPACES, VINNAS
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D
 from vinnas_tf.layers.mixed_op import MixedOp
 from vinnas_tf.layers.sampling import apply_linear, linear_map
-from vinnas_tf.primitives import Convolution
-from vinnas_tf.space import SPACES, VINNAS
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")

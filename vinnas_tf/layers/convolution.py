@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.architecture.primitives import Convolution
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION
 from vinnas_tf.layers.sampling import Linear, apply_linear, linear_map
-from vinnas_tf.primitives import Convolution
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
 Shape = tuple[Any, ...]  # A tensor's sizes, None for one that is not known.

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.architecture.primitives import PRIMITIVES, Convolution, convolutions
+from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
 from vinnas_tf.layers.convolution import Shape
 from vinnas_tf.layers.sampling import linear_map, sample_linear
-from vinnas_tf.primitives import PRIMITIVES, Convolution, convolutions
-from vinnas_tf.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
 Weigh: TypeAlias = Callable[[tf.Tensor, tf.Tensor, kernels.Statistics | None], tf.Tensor]

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.architecture.primitives import Convolution
 from vinnas_tf.config import WEIGHT_SAMPLING
-from vinnas_tf.primitives import Convolution
 
 Linear = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 Phases = Callable[[tf.Tensor, int], tuple[tf.Tensor, kernels.Map]]

@@ -1,6 +1,7 @@
 """Search methods: METHODS maps the name that `--method` takes to the class that `SearchModel` asks."""
 
-from vinnas_tf.config import SearchConfig, require
+from vinnas_tf.config import SearchConfig
+from vinnas_tf.errors import require
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.darts import Darts
 from vinnas_tf.methods.random_search import RandomSearch

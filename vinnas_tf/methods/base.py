@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.architecture.posterior import Posterior, select, softmax
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.genotype import Genotype
-from vinnas_tf.posterior import Posterior, select, softmax
 
 
 class Alphas(NamedTuple):

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from vinnas_tf.architecture.genotype import Edge, Genotype
+from vinnas_tf.architecture.posterior import Posterior
+from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
+from vinnas_tf.architecture.space import SPACES, SearchSpace
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.genotype import Edge, Genotype
 from vinnas_tf.methods.base import Method
-from vinnas_tf.posterior import Posterior
-from vinnas_tf.skeleton import CELL_TYPE_OF
-from vinnas_tf.space import SPACES, SearchSpace
 
 
 class RandomSearch(Method):

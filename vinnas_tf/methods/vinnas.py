@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.architecture.posterior import Posterior, select
+from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.genotype import Genotype
 from vinnas_tf.methods.base import Alphas, Method, Term, sample_alphas
-from vinnas_tf.posterior import Posterior, select
-from vinnas_tf.space import SPACES
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE, clip_zero, entropy, kl_divergence
 
 # The entropy is of an expectation; more samples of alpha than these do not change its gradient noticeably while the

@@ -1,0 +1,332 @@
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from absl import flags as absl_flags
+
+from vinnas_tf.config import DataConfig, RunConfig, SearchConfig, TrainConfig, VerifyConfig, setting
+from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.flags import Inherited, preset_names, read_flags
+
+PRESETS = (
+    "cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_laptop", "fashion_mnist_v1",
+    "mnist", "nasbench201", "own_images", "smoke",
+)  # fmt: skip
+TRAIN_PRESETS = tuple(sorted((*PRESETS, "mnist_laptop")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oven:
+    """How to bake."""
+
+    loaf: str = setting("rye", "Kind of loaf.")
+    minutes: int = setting(50, "Minutes in the oven.")
+    heat: float = setting(220.0, "Degrees.")
+    steam: bool = setting(False, "Whether to steam.")
+    seeds: tuple[str, ...] = setting(("flax",), "Seeds on top.")
+
+    def __post_init__(self):
+        require(self.minutes > 0, f"--minutes must be positive, got {self.minutes}.")
+
+
+def read(*argv, kinds=(Oven,)):
+    return read_flags(argv, *kinds, command="search", usage="Bakes.")
+
+
+def read_search(*argv):
+    return read(*argv, kinds=(DataConfig, SearchConfig))
+
+
+def error_of(*argv, kinds=(Oven,)):
+    with pytest.raises(ConfigError) as caught:
+        read(*argv, kinds=kinds)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_flags_the_dataclass_defaults_hold():
+    settings = read()
+    assert settings[Oven] == Oven()
+    assert settings.preset == ""
+
+
+def test_every_type_is_read_from_text():
+    oven = read("--loaf=white", "--minutes", "30", "--heat=2e2", "--steam", "--seeds=flax, poppy,,sesame")[Oven]
+    assert oven == Oven(loaf="white", minutes=30, heat=200.0, steam=True, seeds=("flax", "poppy", "sesame"))
+    assert [type(value) for value in dataclasses.astuple(oven)] == [str, int, float, bool, tuple]
+
+
+def test_a_switch_goes_off_again_and_a_list_can_be_emptied():
+    oven = read("--steam", "--nosteam", "--seeds=")[Oven]
+    assert oven.steam is False
+    assert oven.seeds == ()
+
+
+def test_flag_sets_do_not_meet():
+    before = set(absl_flags.FLAGS)
+    read("--minutes=1")
+    assert read()[Oven].minutes == 50
+    assert set(absl_flags.FLAGS) == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (["--minute=3"], ["--minute", "did you mean --minutes"]),
+        (["--zzz"], ["--zzz", "--help"]),
+        (["--minutes=abc"], ["--minutes=abc", "an integer"]),
+        (["--minutes=1.5"], ["--minutes=1.5", "an integer"]),
+        (["--heat=nan"], ["--heat=nan", "a finite number"]),
+        (["--steam=perhaps"], ["--steam=perhaps", "true or false"]),
+        (["--minutes"], ["--minutes", "Missing value"]),
+        (["--seeds", "flax", "poppy"], ["'poppy'", "--name=value"]),
+        (["--minutes=0"], ["--minutes must be positive, got 0"]),
+        (["--preset=cake"], ["'cake'", ", ".join(PRESETS)]),
+        (["--preset=../presets/mnist"], ["unknown preset"]),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(argv, parts):
+    message = error_of(*argv)
+    for part in parts:
+        assert part in message
+
+
+def test_presets_on_disk_are_the_presets_offered(repository):
+    for command, presets in (("search", PRESETS), ("train", TRAIN_PRESETS)):
+        files = [path.stem for path in (repository / "flags" / "presets" / command).iterdir()]
+        assert preset_names(command) == sorted(files) == list(presets)
+
+
+# What VINNAS prints (section V-A of the paper and of its first version): skeleton, states, share of the data, epochs,
+# batch size, augmentation.
+CROP_FLIP_ERASE = ("crop", "flip", "erase")
+PUBLISHED = {
+    "mnist": ("mnist", "R", 2, 0.25, 20, 256, ()),
+    "fashion_mnist": ("fashion_mnist", "NNRNNRNN", 3, 0.5, 50, 256, CROP_FLIP_ERASE),
+    "fashion_mnist_v1": ("fashion_mnist", "NRRN", 3, 0.5, 50, 256, CROP_FLIP_ERASE),
+    "cifar10": ("cifar10", "NNRNNRNN", 4, 0.5, 100, 256, CROP_FLIP_ERASE),
+    "cifar10_v1": ("cifar10", "NNRNNRNN", 4, 0.5, 100, 256, CROP_FLIP_ERASE),
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset(preset):
+    settings = read_search(f"--preset={preset}")
+    data, search = settings[DataConfig], settings[SearchConfig]
+    assert settings.preset == preset
+    assert preset in ("smoke", "nasbench201", "own_images") or preset.startswith(data.dataset)
+    if preset in PUBLISHED:
+        found = (data.dataset, search.cells, search.states, data.data_fraction, search.epochs, search.batch_size)
+        assert (*found, data.augment) == PUBLISHED[preset]
+
+
+def read_train(*argv, inherit=lambda _: Inherited()):
+    kinds = (DataConfig, TrainConfig, RunConfig)
+    return read_flags(argv, *kinds, command="train", usage="Trains.", inherit=inherit)
+
+
+# What VINNAS prints of its retraining (section V-A b): skeleton, epochs, augmentation, channels as a multiple of the
+# search's.
+RETRAINED = {
+    "mnist": ("R", 100, (), None),
+    "fashion_mnist": ("NNRNNRNN", 400, CROP_FLIP_ERASE, 6.4),
+    "fashion_mnist_v1": ("NRRN", 400, CROP_FLIP_ERASE, 4),
+    "cifar10": ("NNNNNNRNNNNNNRNNNNNN", 600, CROP_FLIP_ERASE, 3),
+    "cifar10_v1": ("NNNNNNRNNNNNNRNNNNNN", 600, CROP_FLIP_ERASE, 2.5),
+}
+
+
+@pytest.mark.parametrize("preset", TRAIN_PRESETS)
+def test_train_preset(preset):
+    settings = read_train(f"--preset={preset}")
+    data, train = settings[DataConfig], settings[TrainConfig]
+    assert preset in ("smoke", "nasbench201", "own_images") or preset.startswith(data.dataset)
+    if preset in RETRAINED:
+        cells, epochs, augment, factor = RETRAINED[preset]
+        assert (train.cells, train.epochs, data.augment) == (cells, epochs, augment)
+        if factor:
+            assert train.channels == factor * read_search(f"--preset={preset}")[SearchConfig].channels
+
+
+def test_a_command_takes_over_what_an_earlier_stage_was_run_with():
+    asked = []
+
+    def inherit(run_dir):
+        asked.append(run_dir)
+        return Inherited({"dataset": "mnist", "image_size": 16, "cells": "RN", "states": 3}, "smoke")
+
+    settings = read_train("--run_dir=runs/m", inherit=inherit)
+    assert asked == ["runs/m"]
+    # The preset goes by the earlier stage's, and beats what was taken over; the command line beats both.
+    assert settings.preset == "smoke"
+    assert (settings[DataConfig].dataset, settings[DataConfig].image_size) == ("digits", 16)
+    assert settings[TrainConfig].cells == "R"
+    settings = read_train(
+        "--run_dir=runs/m", "--cells=NN", "--dataset=svhn_cropped", "--preset=digits", inherit=inherit
+    )
+    assert (settings.preset, settings[TrainConfig].cells, settings[DataConfig].image_size) == ("digits", "NN", 16)
+    assert settings[DataConfig].dataset == "svhn_cropped"
+
+
+def test_a_preset_that_nobody_named_does_not_replace_the_data_that_were_searched_on():
+    def inherit(_):
+        return Inherited({"dataset": "mnist", "cells": "NR"}, "smoke", firm=("dataset",))
+
+    settings = read_train("--run_dir=runs/m", inherit=inherit)
+    assert (settings.preset, settings[DataConfig].dataset, settings[TrainConfig].cells) == ("smoke", "mnist", "R")
+    named = read_train("--run_dir=runs/m", "--preset=smoke", inherit=inherit)
+    assert named[DataConfig].dataset == "digits"
+    assert read_train("--run_dir=runs/m", "--dataset=cifar10", inherit=inherit)[DataConfig].dataset == "cifar10"
+
+
+def test_fashion_mnist_channels_scale_to_whole_numbers():
+    # Retraining has 6.4 times the channels, in the paper's first version 4 times.
+    channels = read_search("--preset=fashion_mnist")[SearchConfig].channels
+    assert (6.4 * channels).is_integer()
+
+
+def test_the_preset_named_after_the_data_set_is_the_default():
+    assert read_search().preset == "digits"
+    assert read_search("--dataset=mnist")[SearchConfig] == read_search("--preset=mnist")[SearchConfig]
+    assert read_search("--dataset=mnist").preset == "mnist"
+    assert read_search("--dataset=svhn_cropped").preset == ""
+    assert read_search("--dataset=svhn_cropped")[SearchConfig] == SearchConfig()
+
+
+def test_flags_beat_the_preset_wherever_they_stand():
+    for argv in (["--epochs=3", "--preset=mnist"], ["--preset=mnist", "--epochs=3"]):
+        search = read_search(*argv)[SearchConfig]
+        assert (search.epochs, search.cells) == (3, "R")
+    assert read_search("--preset=cifar10", "--augment=")[DataConfig].augment == ()
+    assert read_search("--preset=cifar10", "--dataset=digits")[DataConfig].dataset == "digits"
+
+
+def test_a_value_that_clashes_with_the_preset_says_where_the_other_came_from():
+    message = error_of("--dataset=mnist", "--epochs=2", kinds=(DataConfig, SearchConfig))
+    assert "--weight_epochs" in message
+    assert "preset mnist" in message
+
+
+def test_help_shows_every_flag_default_and_preset_within_80_columns(capsys):
+    with pytest.raises(SystemExit) as caught:
+        read_search("--help")
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert max(len(line) for line in out.splitlines()) <= 80
+    flat = " ".join(out.split())
+    settings = read_search()
+    for kind in (DataConfig, SearchConfig):
+        for field in dataclasses.fields(kind):
+            value = getattr(settings[kind], field.name)
+            text = ",".join(value) if isinstance(value, tuple) else value
+            shown = f"[no]{field.name} (now {str(text).lower()})" if isinstance(value, bool) else f"{field.name}={text}"
+            assert f"--{shown} {field.metadata['help']}" in flat
+    for preset in PRESETS:
+        assert f" {preset}: " in flat
+
+
+def test_help_shows_the_values_of_the_chosen_preset(capsys):
+    with pytest.raises(SystemExit):
+        read_search("--preset=fashion_mnist", "--seed=5", "-h")
+    out = capsys.readouterr().out
+    assert "--cells=NNRNNRNN\n" in out
+    assert "--seed=5\n" in out
+    assert "Bakes." in out
+
+
+def test_a_flag_file_stands_for_its_flags(tmp_path):
+    (tmp_path / "my.flags").write_text("--minutes=30\n--loaf=pâté\n", encoding="utf-8")
+    given = f"--flagfile={tmp_path / 'my.flags'}"
+    assert read(given)[Oven] == Oven(minutes=30, loaf="pâté")
+    assert read(given, "--minutes=5")[Oven].minutes == 5
+    assert read("--minutes=5", given)[Oven].minutes == 30
+    assert "can't read" in error_of(f"--flagfile={tmp_path / 'absent.flags'}")
+
+
+def test_every_flag_that_names_a_path_knows_home_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    kinds = {"run_dir": RunConfig, "data_dir": DataConfig, "genotype": TrainConfig, "file": VerifyConfig}
+    kinds["network"] = VerifyConfig
+    for name, kind in kinds.items():
+        for value, read_as in (("~/x", f"{tmp_path}/x"), ("x", "x"), ("", "")):
+            settings = read_flags([f"--{name}={value}"], kind, command="verify", usage="")
+            assert getattr(settings[kind], name) == read_as
+        with pytest.raises(ConfigError, match=rf"^flag --{name}=~no-such-user: .*no home folder ~no-such-user"):
+            read_flags([f"--{name}=~no-such-user"], kind, command="verify", usage="")
+    assert read_flags(["~/x"], VerifyConfig, command="", usage="", positional="file")[VerifyConfig].file.endswith("/x")
+    with pytest.raises(ConfigError, match="no home folder ~no-such-user"):
+        read_flags(["~no-such-user"], VerifyConfig, command="", usage="", positional="file")
+
+
+def run_cli(body: str, tmp_path: Path, repository: Path, **kwargs) -> subprocess.CompletedProcess:
+    """Runs a program whose main(argv) has `body`, in a process of its own."""
+    program = tmp_path / "program.py"
+    lines = ["import os, signal", "from vinnas_tf.config import ConfigError", "from vinnas_tf.flags import run_cli"]
+    program.write_text("\n".join([*lines, "def main(argv):", *(f"    {line}" for line in body.splitlines())]))
+    with program.open("a") as file:
+        file.write("\nrun_cli(main)\n")
+    env = {**os.environ, "PYTHONPATH": str(repository)}
+    return subprocess.run([sys.executable, str(program), "a"], capture_output=True, text=True, env=env, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "stderr"),
+    [
+        ("assert argv == ['a']", 0, ""),
+        ("raise ConfigError('no\\n  cells.')", 2, "error: no cells.\n"),
+        ("os.kill(os.getpid(), signal.SIGINT)", 128 + signal.SIGINT, "interrupted: "),
+        ("with open('/dev/full', 'w') as file: file.write('x')", 2, f"error: [Errno {errno.ENOSPC}] No space left"),
+        # As TensorFlow reports it, through an exception that is no OSError.
+        (
+            "raise RuntimeError('{{node x}} runs/ckpt-1; No space left on device [Op:SaveV2]\\n\\tand so on')",
+            2,
+            "error: runs/ckpt-1; No space left on device. Free the disk",
+        ),
+    ],
+)
+def test_exit_codes(body, code, stderr, tmp_path, repository):
+    done = run_cli(body, tmp_path, repository)
+    assert done.returncode == code
+    assert done.stderr.startswith(stderr)
+    assert done.stderr.count("\n") == (1 if stderr else 0)
+
+
+def test_a_bug_keeps_its_traceback(tmp_path, repository):
+    done = run_cli("raise FileNotFoundError(2, 'No such file or directory', 'x')", tmp_path, repository)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path, repository):
+    # A pipe whose reading end is closed, as behind `| head`.
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = tmp_path / "program.py"
+    program.write_text("from vinnas_tf.flags import run_cli\nrun_cli(lambda argv: print('x' * 100_000))\n")
+    env = {**os.environ, "PYTHONPATH": str(repository)}
+    done = subprocess.run([sys.executable, str(program)], stdout=writer, stderr=subprocess.PIPE, env=env)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_one_field_may_be_given_without_its_name():
+    def loaf(*argv):
+        return read_flags(argv, Oven, command="verify", usage="Bakes.", positional="loaf")[Oven].loaf
+
+    assert loaf("white", "--minutes", "30") == loaf("--loaf=white") == "white"
+    with pytest.raises(ConfigError, match="unexpected argument 'white rye'"):
+        loaf("white", "rye")
+
+
+def test_a_command_without_presets_has_no_flag_for_them(capsys):
+    with pytest.raises(ConfigError, match="unknown flag --preset"):
+        read_flags(["--preset=mnist"], Oven, command="verify", usage="Bakes.")
+    with pytest.raises(SystemExit):
+        read_flags(["--help"], Oven, command="verify", usage="Bakes.")
+    assert "preset" not in capsys.readouterr().out

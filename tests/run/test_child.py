@@ -1,0 +1,70 @@
+"""A command in a process of its own: what comes back of it, and that nothing of it is left."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vinnas_tf.errors import ConfigError
+from vinnas_tf.run.child import run_command
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes a module that a child can run; returns its name."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def write(code: str) -> str:
+        (tmp_path / "some_command.py").write_text(code)
+        return "some_command"
+
+    return write
+
+
+def test_it_gets_its_flags_and_its_output_goes_to_the_log(module, tmp_path):
+    name = module("import sys\nprint(__name__, *sys.argv[1:])\nprint('to stderr', file=sys.stderr)\n")
+    (tmp_path / "log").write_text("before\n")
+    run_command(name, ["--a=1", "--b=two words"], tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "before\n__main__ --a=1 --b=two words\nto stderr\n"
+
+
+def test_its_last_error_is_told(module, tmp_path):
+    name = module("import sys\nprint('error: first')\nprint('error: no such set')\nprint('more')\nsys.exit(2)\n")
+    with pytest.raises(ConfigError, match="^no such set$"):
+        run_command(name, [], tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    ("code", "ended"),
+    [("raise KeyError('bug')", "exit code 1"), ("import os\nos.kill(os.getpid(), 9)", "signal 9")],
+)
+def test_an_end_without_an_error_line_names_the_log(module, tmp_path, code, ended):
+    (tmp_path / "log").write_text("error: of another run\n")
+    with pytest.raises(ConfigError) as caught:
+        run_command(module(code), [], tmp_path / "log")
+    assert str(caught.value) == f"some_command ended with {ended}; what it printed is in {tmp_path / 'log'}."
+
+
+def test_an_interrupted_one_interrupts(module, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_command(module("import sys\nsys.exit(130)\n"), [], tmp_path / "log")
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_it_dies_with_its_parent(module, tmp_path, by):
+    """The child holds a named pipe open; its end is the end of the child."""
+    os.mkfifo(tmp_path / "alive")
+    name = module(f"import signal\npipe = open({str(tmp_path / 'alive')!r}, 'w')\nsignal.pause()\n")
+    program = "import sys, pathlib\nfrom vinnas_tf.run.child import run_command\n"
+    program += f"run_command({name!r}, [], pathlib.Path({str(tmp_path / 'log')!r}))\n"
+    places = os.pathsep.join([str(tmp_path), *sys.path])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": places}, stderr=subprocess.DEVNULL
+    )
+    with open(tmp_path / "alive") as pipe:  # Waits until the child has opened it.
+        os.kill(parent.pid, by)
+        assert pipe.read() == ""  # Waits until the child is gone.
+    assert parent.wait() != 0

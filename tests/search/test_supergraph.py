@@ -1,0 +1,196 @@
+"""The supergraph's shape: parameter counts of every preset by hand, sharing of alphas, and what does not fit."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vinnas_tf import kernels
+from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.config import DataConfig, SearchConfig
+from vinnas_tf.errors import ConfigError
+from vinnas_tf.flags import preset_names, read_flags
+from vinnas_tf.layers.cell import MixedCell
+from vinnas_tf.methods import METHODS, make_method
+from vinnas_tf.search.supergraph import Supergraph
+
+# Side and channels of the images, classes.
+IMAGES = {"digits": (8, 1, 10), "mnist": (28, 1, 10), "fashion_mnist": (28, 1, 10), "cifar10": (32, 3, 10)}
+# Trained values of each preset's supergraph (means, log-variances, biases and alphas).
+PINNED = {
+    "cifar10": 9_768_602,
+    "cifar10_laptop": 552_146,
+    "cifar10_v1": 9_768_602,
+    "digits": 313_426,
+    "fashion_mnist": 2_623_750,
+    "fashion_mnist_laptop": 551_570,
+    "fashion_mnist_v1": 1_547_610,
+    "mnist": 22_662,
+    "nasbench201": 790_694,
+    "own_images": 384_482,
+    "smoke": 22_662,
+}
+
+
+def build(config: SearchConfig, side: int, channels: int, classes: int) -> Supergraph:
+    supergraph = Supergraph(config, make_method(config), classes)
+    supergraph.build((None, side, side, channels))
+    return supergraph
+
+
+def count_nasbench201(config: SearchConfig, channels: int, classes: int) -> int:
+    """The same from NAS-Bench-201's description: six edges with a 1x1 and a 3x3 convolution each, residual blocks."""
+    kernels, width = 9 * channels * config.channels, config.channels
+    for letter in config.cells:
+        if letter == "R":
+            kernels += 9 * width * 2 * width + 9 * (2 * width) ** 2 + width * 2 * width
+            width *= 2
+        else:
+            kernels += 6 * (1 + 9) * width**2
+    return 2 * (kernels + width * classes) + classes + 2 * 6 * 5
+
+
+def count(config: SearchConfig, channels: int, classes: int) -> int:
+    """Counts by formula from the paper's description: every kernel twice (mean, log-variance), biases once."""
+    if config.space == "nasbench201":
+        return count_nasbench201(config, channels, classes)
+    kernels, width, first, second = 0, config.channels, config.channels, config.channels
+    kernels += 9 * channels * width  # stem
+    edges = sum(2 + i for i in range(config.states))
+    for letter in config.cells:
+        width *= 2 if letter == "R" else 1
+        kernels += (first + second) * width  # preprocessing
+        separable = sum(size * width + width * width for size in (9, 25, 49, 9, 25))
+        kernels += edges * (separable + 2 * 7 * width * width)
+        if letter == "R":
+            kernels += 2 * config.states * width * width  # strided skips on the edges from the inputs
+        first, second = second, config.states * width
+    kernels += second * classes
+    alphas = len(set(config.cells)) * edges * 10
+    return 2 * kernels + classes + 2 * alphas
+
+
+@pytest.mark.parametrize("preset", preset_names("search"))
+def test_parameter_counts_of_presets(preset: str) -> None:
+    settings = read_flags([f"--preset={preset}"], DataConfig, SearchConfig, command="search", usage="")
+    config = settings[SearchConfig]
+    side, channels, classes = IMAGES[settings[DataConfig].dataset]
+    supergraph = build(config, side, channels, classes)
+    assert supergraph.count_params() == count(config, channels, classes) == PINNED[preset]
+
+
+def test_every_preset_is_pinned() -> None:
+    assert sorted(PINNED) == preset_names("search")
+
+
+def test_cells_of_a_type_share_their_alphas() -> None:
+    supergraph = build(SearchConfig(cells="NNRN", states=3), 16, 3, 10)
+    assert {name: alphas.mean.shape for name, alphas in supergraph.alphas.items()} == {
+        "normal": (9, 10),
+        "reduction": (9, 10),
+    }
+    assert list(build(SearchConfig(cells="R"), 16, 3, 10).alphas) == ["reduction"]
+
+
+def test_alphas_start_as_the_paper_says() -> None:
+    alphas = build(SearchConfig(cells="N", states=4), 8, 3, 10).alphas["normal"]
+    assert (alphas.log_variance.numpy() == -10).all()
+    np.testing.assert_allclose(alphas.mean.numpy().std(), 0.001, rtol=0.2)
+
+
+def test_seed_decides_the_initial_values_and_no_two_kernels_are_equal() -> None:
+    config = SearchConfig(cells="NR", states=2, channels=4, seed=7)
+    first, again = (build(config, 8, 1, 3).get_weights() for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    supergraph = build(config, 8, 1, 3)
+    means = [
+        kernel.ravel()
+        for cell in supergraph.cells
+        for operation in cell.operations
+        for edge in operation.cut(operation.mean.numpy())
+        for kernel in edge
+    ]
+    assert len({mean.tobytes() for mean in means}) == len(means)
+    other = build(SearchConfig(cells="NR", states=2, channels=4, seed=8), 8, 1, 3)
+    assert not np.array_equal(other.cells[0].operations[0].mean, supergraph.cells[0].operations[0].mean)
+
+
+@pytest.mark.parametrize("side", [9, 12, 15])
+def test_odd_sizes_pass_through_reductions(side: int) -> None:
+    supergraph = build(SearchConfig(cells="RNRN", states=2, channels=4), side, 3, 5)
+    strengths = {name: np.full(alphas.mean.shape, 0.1, "float32") for name, alphas in supergraph.alphas.items()}
+    logits = supergraph(np.random.default_rng(0).normal(size=(2, side, side, 3)).astype("float32"), strengths)
+    assert logits.shape == (2, 5)
+    assert np.isfinite(logits).all()
+
+
+def test_nasbench201_computes_what_its_paper_draws() -> None:
+    """A one-cell supergraph with one-hot strengths against plain TensorFlow, weights read off by name."""
+    config = SearchConfig(space="nasbench201", method="darts", cells="NRN", states=3, channels=4, seed=1)
+    supergraph = build(config, 8, 3, 10)
+    operations = {"0": None, "1": "skip", "2": "conv_1x1", "3": "conv_3x3", "4": "pool"}
+    code = "342130"  # edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3
+    images = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype("float32")
+
+    def normalized(x: tf.Tensor) -> tf.Tensor:
+        mean, variance = tf.nn.moments(x, [0, 1, 2])
+        return (x - mean) / tf.sqrt(variance + 1e-3)
+
+    def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
+        return tf.nn.conv2d(x, kernel, stride, "SAME")
+
+    def cell(x: tf.Tensor, layer: MixedCell) -> tf.Tensor:
+        nodes = [x, 0.0, 0.0, 0.0]
+        for (source, target), digit in zip(layer.edges, code, strict=True):
+            operation = layer.operations[source]
+            # For each edge out of the source, by target, its 1x1 kernel and its 3x3 kernel.
+            own = operation.cut(operation.mean.numpy())[target - source - 1]
+            kernels = dict(zip(("conv_1x1", "conv_3x3"), own, strict=True))
+            name, value = operations[digit], nodes[source]
+            if name in kernels:
+                value = normalized(conv(tf.nn.relu(value), kernels[name]))
+            elif name == "pool":
+                value = tf.nn.avg_pool2d(value, 3, 1, "SAME")
+            nodes[target] += 0.0 if name is None else value
+        return nodes[3]
+
+    first, block, last = supergraph.cells
+    x = cell(normalized(conv(images, supergraph.stem.mean.value)), first)
+    y = normalized(conv(tf.nn.relu(x), block.first.mean.value, 2))
+    y = normalized(conv(tf.nn.relu(y), block.second.mean.value))
+    x = cell(y + conv(tf.nn.avg_pool2d(x, 2, 2, "VALID"), block.shortcut.mean.value), last)
+    features = tf.reduce_mean(tf.nn.relu(normalized(x)), [1, 2])
+    expected = features @ supergraph.classifier.mean.value + supergraph.classifier.bias.value
+    strengths = {"normal": tf.one_hot([int(digit) for digit in code], 5)}
+    np.testing.assert_allclose(supergraph(images, strengths), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.trains])
+def test_by_statistics_of_the_population_an_image_is_taken_for_what_it_is_taken_for_alone(
+    method: str, space: str
+) -> None:
+    cells, states = ("NRN", 3) if space == "nasbench201" else ("RN", 2)
+    supergraph = build(SearchConfig(space=space, method=method, cells=cells, states=states, channels=4), 9, 1, 5)
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(5, 9, 9, 1)).astype("float32")
+    strengths = {
+        name: tf.constant(generator.dirichlet(np.ones(alphas.mean.shape[1]), alphas.mean.shape[0]), tf.float32)
+        for name, alphas in supergraph.alphas.items()
+    }
+    measured = kernels.BatchStatistics()
+    expected = supergraph(images, strengths)
+    np.testing.assert_allclose(supergraph(images, strengths, statistics=measured), expected, atol=1e-4)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        statistics = kernels.PopulationStatistics(measured.kept())
+        return supergraph(images, strengths, statistics=statistics).numpy()
+
+    # Of the batch that was measured both statistics are the same: every normalisation has found its own.
+    np.testing.assert_allclose(predict(images), expected, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate([predict(image[np.newaxis]) for image in images]), expected, atol=1e-4)
+    assert np.abs(supergraph(images[:2], strengths) - expected[:2]).max() > 0.01
+
+
+def test_more_reductions_than_pixels_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--cells=RRRR halves images 4 times, which 8 pixels do not allow"):
+        build(SearchConfig(cells="RRRR"), 8, 1, 10)

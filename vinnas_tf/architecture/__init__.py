@@ -1,0 +1,1 @@
+"""What a network can be: spaces, primitives, skeletons, found cells, and the posterior they are read off."""

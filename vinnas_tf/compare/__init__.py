@@ -1,0 +1,1 @@
+"""The comparison of methods over seeds: `python -m vinnas_tf.compare`."""

@@ -1,0 +1,81 @@
+"""What a comparison can have as a row: a search method, or one with a part of it taken out."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from vinnas_tf.architecture.posterior import Posterior
+from vinnas_tf.config import DataConfig, SearchConfig, restored
+from vinnas_tf.errors import require
+from vinnas_tf.methods import METHODS, make_method
+from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.folder import RunDir, stage_record
+
+
+@dataclass(frozen=True)
+class Row:
+    """A search method and what differs from it.
+
+    Attributes:
+        method: a key of METHODS.
+        flags: what differs, as flags of the search.
+        select: the rule that chooses from what the method's own search found, which is then not done again; empty: the
+            row has a search of its own.
+    """
+
+    method: str
+    flags: tuple[str, ...] = ()
+    select: str = ""
+
+
+ABLATIONS = {
+    "vinnas-magnitude": Row("vinnas", select="magnitude"),
+    "vinnas-no-entropy": Row("vinnas", ("--gamma_entropy=0",)),
+    "vinnas-no-kl-alphas": Row("vinnas", ("--gamma_alphas=0",)),
+    "vinnas-point-weights": Row("vinnas", ("--novariational",)),
+    "darts-second-order": Row("darts", ("--darts_order=2",)),
+}
+
+
+def known_rows() -> dict[str, Row]:
+    """Every row by its name: methods, then ablations."""
+    return {**{method: Row(method) for method in METHODS}, **ABLATIONS}
+
+
+def require_rows(names: tuple[str, ...]) -> None:
+    """Raises ConfigError unless each name is that of a row."""
+    rows = known_rows()
+    unknown = [name for name in names if name not in rows]
+    require(not unknown, f"--methods knows {', '.join(rows)}; got {', '.join(unknown)}.")
+
+
+def choose_again(source: Path, rule: str, target: Path) -> None:
+    """Makes `target` the run folder of a search that is the one in `source` but for the rule that chose.
+
+    It is what the search itself, with that rule, would have found: the rule comes after the last epoch.
+
+    Args:
+        source: run folder with a finished search.
+        rule: one of SELECTION_RULES.
+        target: run folder to write.
+
+    Raises:
+        ConfigError: `source` has no finished search, or `target` cannot be written.
+    """
+    record = stage_record(source, "search")
+    config = dataclasses.replace(restored(SearchConfig, record["settings"]), select=rule)
+    posterior = Posterior.load(source / "search" / "posterior.json")
+    with RunDir(
+        target,
+        stage="search",
+        settings=[restored(DataConfig, record["settings"]), config],
+        data_fingerprint=record["data_fingerprint"],
+        preset=record["preset"],
+    ) as run:
+        if run.finished:
+            return
+        method = make_method(config)
+        posterior.save(run.file("posterior.json"), method.score)
+        write_atomically(run.file("metrics.csv"), (source / "search" / "metrics.csv").read_bytes())
+        method.derive(posterior).save(run.file("genotype.json"))
+        run.mark_finished()

@@ -1,0 +1,1 @@
+"""The found network: built, measured, pruned and stripped."""

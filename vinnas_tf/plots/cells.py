@@ -1,0 +1,145 @@
+"""Draws the found cells as graphs. All sizes are in inches."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
+
+from vinnas_tf.architecture.genotype import Edge, Genotype
+from vinnas_tf.architecture.posterior import Posterior
+from vinnas_tf.architecture.space import SPACES, SearchSpace
+from vinnas_tf.plots.cell_layout import CellLayout, lay_out
+from vinnas_tf.plots.style import COLOURS, DPI, FAMILIES, INK, TITLE, png, short_number, svg, with_minus
+from vinnas_tf.run.files import write_atomically
+
+_FAINT = "#B5B5B5"
+
+
+def draw_cells(
+    genotype: Genotype,
+    posterior: Posterior | None,
+    png_path: str | os.PathLike[str],
+    svg_path: str | os.PathLike[str],
+) -> None:
+    """Draws the cells as graphs: inputs left, output right, on each arrow the kept operation and its SNR.
+
+    Args:
+        genotype: the cells; one that the skeleton lacks is left out.
+        posterior: where the SNRs come from; without it (or where a variance is 0) arrows carry only the primitive.
+        png_path: where the picture is written as PNG.
+        svg_path: where the same picture is written as SVG, with its text as text.
+
+    Raises:
+        ConfigError: a file cannot be written.
+    """
+    space = SPACES[genotype.space]
+    layouts = {cell_type: lay_out(edges, genotype.states, space) for cell_type, edges in genotype.cells.items()}
+    margin, title, legend = 0.25, 0.55, 0.55
+    width = max(6.0, *(layout.width for layout in layouts.values())) + 2 * margin
+    height = sum(title + layout.height + margin for layout in layouts.values()) + legend
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    top = margin / 2
+    for cell_type, layout in layouts.items():
+        axes.text(margin, top + 0.2, f"{cell_type.capitalize()} cell", **TITLE)
+        snr = _snr_labels(genotype.cells[cell_type], posterior, cell_type)
+        _draw_cell(axes, layout, genotype.cells[cell_type], snr, (width - layout.width) / 2, top + title, space)
+        top += title + layout.height + margin
+    if posterior is not None:
+        axes.text(
+            width - margin, margin / 2 + 0.2, "SNR: mean / variance of alpha", size=8.5, color="#555555", ha="right",
+            va="center",
+        )  # fmt: skip
+    used = {edge.primitive for edges in genotype.cells.values() for edge in edges}
+    handles = [
+        Line2D([], [], color=colour, linewidth=2.5, label=family)
+        for family, (colour, names) in FAMILIES.items()
+        if used & set(names)
+    ]
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=9)
+    write_atomically(png_path, png(figure))
+    write_atomically(svg_path, svg(figure))
+
+
+def _snr_labels(edges: Sequence[Edge], posterior: Posterior | None, cell_type: str) -> list[str]:
+    if posterior is None:
+        return ["" for _ in edges]
+    snr = posterior.snr(cell_type)
+    values = [snr[posterior.place(edge)] for edge in edges]
+    return [f"SNR {short_number(value)}" if np.isfinite(value) else "" for value in values]
+
+
+def _draw_cell(
+    axes: Axes,
+    layout: CellLayout,
+    edges: Sequence[Edge],
+    snr: Sequence[str],
+    left: float,
+    top: float,
+    space: SearchSpace,
+) -> None:
+    """Draws one cell with its upper left corner at (left, top)."""
+    for wire in layout.wires:
+        colour = _FAINT if wire.edge is None else COLOURS[edges[wire.edge].primitive]
+        path = Path(
+            [(left + x, top + y) for x, y in wire.points], [Path.MOVETO] + [Path.CURVE4] * (len(wire.points) - 1)
+        )
+        axes.add_patch(
+            FancyArrowPatch(
+                path=path,
+                arrowstyle="-|>,head_length=5,head_width=2.4",
+                color=colour,
+                linewidth=1.6,
+                capstyle="butt",
+                joinstyle="miter",
+                zorder=1 if wire.edge is None else 2,
+            )  # fmt: skip
+        )
+    for box in layout.boxes:
+        x, y = left + box.x, top + box.y
+        if box.edge is not None:
+            primitive = edges[box.edge].primitive
+            _box(axes, x, y, box.width, box.height, _tint(COLOURS[primitive]), COLOURS[primitive], 0.08)
+            shift = 0.09 if snr[box.edge] else 0
+            axes.text(x, y - 0.85 * shift, primitive, size=8.5, color=INK, ha="center", va="center", zorder=4)
+            axes.text(x, y + shift, snr[box.edge], size=7.5, color="#444444", ha="center", va="center", zorder=4)
+        elif box.node is None:
+            _box(axes, x, y, box.width, box.height, INK, INK, 0.06)
+            joined = "concat" if space.concatenates else "output"
+            axes.text(x, y, joined, size=9, color="white", ha="center", va="center", rotation=90, zorder=4)
+        else:
+            fill = "#E6E6E6" if box.node < space.inputs else "white"
+            _box(axes, x, y, box.width, box.height, fill, INK, 0.06)
+            name = with_minus(space.node_name(box.node))
+            axes.text(x, y, name, size=9.5, weight="bold", color=INK, ha="center", va="center", zorder=4)
+
+
+def _box(axes: Axes, x: float, y: float, width: float, height: float, fill: str, rim: str, rounding: float) -> None:
+    """A rounded box with its centre at (x, y)."""
+    style = f"round,pad=0,rounding_size={rounding}"
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - height / 2),
+            width,
+            height,
+            boxstyle=style,
+            facecolor=fill,
+            edgecolor=rim,
+            linewidth=1.3,
+            zorder=3,
+        )  # fmt: skip
+    )
+
+
+def _tint(colour: str) -> str:
+    """The colour mixed with much white."""
+    red, green, blue = (0.12 * part + 0.88 for part in to_rgb(colour))
+    return to_hex((red, green, blue))

@@ -1,0 +1,52 @@
+"""The palette, the numbers and the files of all pictures.
+
+All colours are Okabe and Ito's, which readers with any colour vision tell apart; a name stands beside every colour.
+"""
+
+import io
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+DPI = 150
+INK = "#222222"
+TITLE: dict[str, Any] = {"size": 13, "weight": "bold", "color": INK, "va": "center"}
+# Family of primitives: its colour, and its members.
+FAMILIES = {
+    "separable convolution": ("#0072B2", ("sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7")),
+    "dilated convolution": ("#CC79A7", ("dil_conv_3x3", "dil_conv_5x5")),
+    "full convolution": ("#009E73", ("conv_7x1_1x7", "conv_1x1", "conv_3x3")),
+    "pooling": ("#E69F00", ("max_pool_3x3", "avg_pool_3x3")),
+    "skip": ("#333333", ("skip",)),
+    "zero": ("#999999", ("zero",)),
+}
+COLOURS = {name: colour for colour, names in FAMILIES.values() for name in names}
+
+
+def short_number(value: float, digits: int = 3) -> str:
+    """The value with few significant digits (thousands in full) and a real minus sign."""
+    text = f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.{digits}g}"
+    return with_minus(text)
+
+
+def with_minus(text: str) -> str:
+    """A number, or a name with one, with a real minus sign, which not every terminal can show."""
+    return text.replace("-", "−")
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file's content."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """The same bytes for the same figure: no date, no random ids."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "vinnas_tf", "svg.fonttype": "none"}):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    return buffer.getvalue()

@@ -1,0 +1,115 @@
+"""Files that a crash never leaves half-written: any content, and the metrics of a run as CSV; paths that users name."""
+
+import contextlib
+import csv
+import numbers
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vinnas_tf.errors import ConfigError
+
+Value = int | float | None
+
+
+def user_path(text: str) -> Path:
+    """The path that a user wrote; ~ and ~NAME at its start stand for home folders.
+
+    Raises:
+        ConfigError: this machine knows no such home folder.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        home = Path(text).parts[0]
+        raise ConfigError(f"{text}: there is no home folder {home} on this machine: write the path out.") from error
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a UTF-8 file, without a byte order mark; raises ConfigError where it cannot be read."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"can't read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"can't read {path}: it isn't UTF-8 text.") from error
+    if "\0" in text:  # As in UTF-16 without its mark.
+        raise ConfigError(f"can't read {path}: it isn't UTF-8 text.")
+    return text
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around writes at `path`: turns an OSError into a ConfigError that says where and why."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise ConfigError(
+            f"can't write {where}: {error.strerror}. Free the disk, or choose another --run_dir."
+        ) from error
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Writes a file so that `path` holds either its old content or all of the new, even if the machine stops.
+
+    Raises:
+        ConfigError: the disk is full or the folder can't be written; no part of the new content is left.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(path):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Value]]:
+    """Reads a metrics file's rows, bit for bit as they were written; none where there is no file."""
+    if not Path(path).exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Value]]) -> None:
+    """Writes a metrics file: a header from the first row's names, then one line a row, floats in full precision.
+
+    The file is replaced as a whole, so a crash never leaves half a row; a value of None is an empty cell.
+
+    Raises:
+        ValueError: a row has other names than the first.
+        ConfigError: the file can't be written.
+    """
+    names = list(rows[0]) if rows else []
+    if any(list(row) != names for row in rows):
+        raise ValueError(f"every row of {path} must have the columns {', '.join(names)}")
+    lines = [",".join(names), *(",".join(_text(value) for value in row.values()) for row in rows)]
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def _text(value: Any) -> str:  # NumPy's numbers too
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
+
+
+def _number(text: str) -> Value:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -1,0 +1,288 @@
+"""What a run folder holds, and how it is written, resumed and protected.
+
+A run folder has `config.json` and one folder per stage. `config.json` keeps, for each stage, a record of what made it:
+resolved settings (the seed among them), preset, data fingerprint, versions, platform, date. A stage is finished when
+its marker file and its result exist. Whenever a crash comes, a reader sees an old file or a new one, never half of one.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, cast
+
+import vinnas_tf
+from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.run.files import write_atomically, writing
+
+FORMAT = "vinnas_tf run 1"
+PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
+# Per stage: the file that is its result, and everything that it may write into its folder.
+RESULTS = {
+    "search": "genotype.json",
+    "train": "result.json",
+    "export": "manifest.json",
+    "compare": "comparison.csv",
+}
+OUTPUTS = {
+    "search": (
+        "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
+        "images.csv", "tensorboard", "checkpoints",
+    ),
+    "train": (
+        "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",
+        "threshold.png", "threshold.csv", "confusion.png", "confusion.csv", "images.csv", "tensorboard", "checkpoints",
+        "fine_tuning",
+        "magnitude_pruning", "magnitude_pruning.json",
+    ),
+    "export": ("saved_model", "tflite", "onnx", "manifest.json"),
+    "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
+}  # fmt: skip
+_FINISHED = "finished"
+_LOCK = ".lock"
+_TRASH = ".trash"
+# Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
+_PLACES = frozenset({"data_dir", "genotype"})
+
+
+def default_run_dir(dataset: str, method: str, seed: int) -> Path:
+    """Returns runs/DATASET-METHOD-seedN, with what can't stand in a file name turned into dashes."""
+    name = re.sub(r"[^\w.]+", "-", dataset).strip("-.")
+    return Path("runs") / f"{name}-{method}-seed{seed}"
+
+
+class RunDir:
+    """A run folder, opened by one process for one stage; a context manager that holds the folder's lock.
+
+    Attributes:
+        path: the run folder.
+        stage: the stage that this process runs, such as "search".
+        record: the stage's part of config.json.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        stage: str,
+        settings: Sequence[Any],
+        data_fingerprint: str,
+        preset: str = "",
+        overwrite: bool = False,
+        late_settings: Collection[str] = (),
+    ) -> None:
+        """Opens the folder, making it where it doesn't exist; an earlier run with equal settings is to be resumed.
+
+        Args:
+            path: the run folder.
+            stage: a key of `OUTPUTS`.
+            settings: dataclass instances whose fields, together, decide the stage's result.
+            data_fingerprint: hash of the data that the stage reads.
+            preset: name of the preset that the settings came from; recorded only.
+            overwrite: remove what the stage wrote before and start anew.
+            late_settings: settings that only the stage's last steps depend on. Where no others differ from an earlier
+                run, the stage counts as unfinished again.
+
+        Raises:
+            ConfigError: the folder can't be written, is in use by another process, holds something that isn't a run, or
+                (without `overwrite`) holds a run with other settings or data; or TensorFlow can't be given its name.
+        """
+        self.path = Path(path)
+        _refuse_unfit_name(self.path)
+        self.stage = stage
+        self._late_settings = late_settings
+        self._lock: int | None = None
+        self.record: dict[str, Any] = {
+            "settings": _settings(settings),
+            "preset": preset,
+            "data_fingerprint": data_fingerprint,
+            **_provenance(),
+        }
+        with writing(self.path):
+            _refuse_foreign(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            try:
+                self._claim(overwrite)
+            except BaseException:
+                self.close()
+                raise
+
+    def file(self, name: str) -> Path:
+        """Returns the path of one of the stage's files."""
+        return self.path / self.stage / name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage has ended; then its result exists."""
+        return is_finished(self.path, self.stage)
+
+    def mark_finished(self) -> None:
+        """Marks the stage as finished; call it last, after every output is written."""
+        write_atomically(self.file(_FINISHED), _now() + "\n")
+
+    def close(self) -> None:
+        """Releases the lock; the kernel does it too when the process dies, however it dies."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(self._lock, 20).decode()
+            self.close()
+            raise ConfigError(
+                f"run folder {self.path} is in use by process {owner}: wait for it, or choose another --run_dir."
+            ) from None
+        os.truncate(self._lock, 0)
+        os.write(self._lock, str(os.getpid()).encode())
+
+    def _claim(self, overwrite: bool) -> None:
+        """Resumes the stage's earlier record, or writes a new one."""
+        stages = _read_stages(self.path)
+        before = stages.get(self.stage)
+        # A command that ended at its checks has written a record and nothing else: it must not bind the next one.
+        begun = any(self.file(name).exists() for name in OUTPUTS[self.stage])
+        if before is not None and begun and not overwrite:
+            changes = _changes(before, self.record)
+            early = [change for change in changes if change.split()[0] not in self._late_settings]
+            _refuse(self.path, early, "use --overwrite to start anew")
+            if changes:
+                self.file(_FINISHED).unlink(missing_ok=True)
+                self._write_record(stages)
+            else:
+                self.record = before
+        else:
+            if before is not None:
+                self._remove_outputs()
+            self._write_record(stages)
+        self.file("").mkdir(exist_ok=True)
+
+    def _write_record(self, stages: Mapping[str, Any]) -> None:
+        config = {"format": FORMAT, "stages": {**stages, self.stage: self.record}}
+        write_atomically(self.path / "config.json", json.dumps(config, indent=2) + "\n")
+
+    def _remove_outputs(self) -> None:
+        """Removes what the stage may have written and nothing else.
+
+        Outputs are first moved aside, the marker foremost: a crash half-way leaves no checkpoint that is half there.
+        """
+        trash = self.file(_TRASH)
+        shutil.rmtree(trash, ignore_errors=True)
+        trash.mkdir(parents=True)
+        for name in (_FINISHED, *OUTPUTS[self.stage]):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self.file(name), trash / name)
+        shutil.rmtree(trash)
+
+
+def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
+    """The record of a finished stage of a run folder, from its config.json.
+
+    Raises:
+        ConfigError: the folder is no run folder, or the stage was not run in it to its end.
+    """
+    path = Path(path)
+    record = _read_stages(path).get(stage)
+    done = record is not None and is_finished(path, stage)
+    require(done, f"{path} has no finished {stage}: run python -m vinnas_tf.{stage} --run_dir={path} first.")
+    return cast(dict[str, Any], record)
+
+
+def require_made_with(path: Path, stage: str, settings: Sequence[Any]) -> None:
+    """Raises ConfigError where a finished stage of a run folder has other settings than these dataclass instances."""
+    record = stage_record(path, stage)
+    changes = _changes(record, {**record, "settings": {**record["settings"], **_settings(settings)}})
+    _refuse(path, changes, "remove it to do it again")
+
+
+def is_finished(path: Path, stage: str) -> bool:
+    """Whether `stage` was run to its end in the run folder `path`."""
+    return all((path / stage / name).exists() for name in (_FINISHED, RESULTS[stage]))
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _provenance() -> dict[str, Any]:
+    """Returns versions, platform and date; they are recorded, and may differ when a run is resumed."""
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {
+        "versions": {"vinnas_tf": vinnas_tf.__version__, **versions},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "created": _now(),
+    }
+
+
+def _refuse_unfit_name(path: Path) -> None:
+    """Raises ConfigError for a name that means other files to TensorFlow, which names them in UTF-8 and by patterns."""
+    found = sorted(set(str(path)) & set("*?[]\\"))
+    require(not found, f"run folder {path} has {' '.join(found)} in its name, a pattern to TensorFlow: name it anew.")
+    try:
+        same = str(path).encode() == os.fsencode(path)
+    except UnicodeEncodeError:
+        same = False
+    require(same, f"run folder {path} has a name that isn't UTF-8 here: name it anew, or set PYTHONUTF8=1.")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises ConfigError where a folder with content isn't a run folder, before anything is written into it."""
+    if path.exists() and not _read_stages(path):
+        ours = (_LOCK, ".config.json.tmp")  # All that a run killed at its very start can leave.
+        foreign = [entry for entry in path.iterdir() if entry.name not in ours]
+        require(not foreign, f"{path} is not empty and not a run folder: use another --run_dir.")
+
+
+def _read_stages(path: Path) -> dict[str, Any]:
+    """Returns config.json's records by stage."""
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        known = config["format"] == FORMAT
+        stages = {stage: {**record, "settings": {**record["settings"]}} for stage, record in config["stages"].items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError):  # Not text, not JSON, or not of this shape.
+        known = False
+    require(known, f"{path / 'config.json'} was not written by this version ({FORMAT}): use another --run_dir.")
+    return stages
+
+
+def _settings(configs: Sequence[Any]) -> dict[str, Any]:
+    """The fields of all dataclass instances, as JSON holds them."""
+    values = {name: value for config in configs for name, value in dataclasses.asdict(config).items()}
+    return cast(dict[str, Any], json.loads(json.dumps(values)))
+
+
+def _refuse(path: Path, changes: Sequence[str], remedy: str) -> None:
+    require(
+        not changes,
+        f"run folder {path} was made with other settings: {', '.join(changes)}; {remedy}, or use another --run_dir.",
+    )
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns 'field old -> new' for each setting, and the data, that differ."""
+    old, new = ({**record["settings"], "data_fingerprint": record["data_fingerprint"][:12]} for record in (before, now))
+    # The same images in another place are the same data set.
+    places = _PLACES | {"dataset"} if before["data_fingerprint"] == now["data_fingerprint"] else _PLACES
+    names = [name for name in {**new, **old} if name not in places and old.get(name) != new.get(name)]
+    return [f"{name} {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}" for name in names]

@@ -1,0 +1,44 @@
+"""Importing this makes the process ready for a command, whatever it was started in; a command imports it first.
+
+Every command ends with the same result in a notebook, under cron, or on a machine that is set up for another project:
+standard streams are there and take any text, Keras and Matplotlib have their own defaults, and a library's warning ends
+nothing. Processes that the command starts inherit all that. Library modules don't import this, so that who imports them
+keeps the environment.
+"""
+
+import os
+import warnings
+
+from vinnas_tf.run.stderr import held_back
+from vinnas_tf.run.streams import open_standard_streams
+
+# Keras looks for its configuration file in this folder, and finds nothing.
+_SET = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull, "MPLBACKEND": "agg"}
+# The first two cut a training short without a word.
+_UNSET = (
+    "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED", "PYTHONWARNINGS", "TF_USE_LEGACY_KERAS",
+)  # fmt: skip
+
+
+def _ignore_what_python_ignores() -> None:
+    """Python's own filters of warnings, instead of those of -W and PYTHONWARNINGS."""
+    warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("ignore", module="PIL")  # Of remarks in a picture's file that do not matter to its pixels.
+
+
+open_standard_streams()
+_ignore_what_python_ignores()
+os.environ.update(_SET)
+for name in _UNSET:
+    os.environ.pop(name, None)
+
+# TensorFlow tells of oneDNN and of missing GPUs before any setting of its log level takes effect, so that a person who
+# mistyped a flag would have to find the line that matters among them. Should an import fail, all of it is shown.
+with held_back():
+    import keras  # noqa: F401
+    import matplotlib.font_manager  # Tells of a cache folder that can't be written.
+    import tensorflow as tf  # noqa: F401
+
+    matplotlib.rcdefaults()  # A matplotlibrc may ask for LaTeX, or for other sizes.

@@ -1,0 +1,1 @@
+"""The search of an architecture: `python -m vinnas_tf.search`."""

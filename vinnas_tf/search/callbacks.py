@@ -1,0 +1,122 @@
+"""What happens around the epochs of a search: its schedule, its statistics, and the record that survives a crash."""
+
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from vinnas_tf.architecture.collapse import choice_shares, mixing_entropy
+from vinnas_tf.config import SearchConfig
+from vinnas_tf.data.batches import Normalization, evaluation_batches
+from vinnas_tf.data.images import ImageSet
+from vinnas_tf.run.files import Value
+from vinnas_tf.search.model import SearchModel
+from vinnas_tf.search.record import SearchRecord
+from vinnas_tf.training import ramp, require_finite
+
+# What the statistics of a search's normalisations are measured on.
+STATISTICS_IMAGES, STATISTICS_BATCH = 1024, 64
+
+
+class Schedule(keras.callbacks.Callback):
+    """Raises the gammas linearly, and starts the alpha steps after `weight_epochs` (Algorithm 1, lines 9 and 19).
+
+    Args:
+        config: says from which epochs.
+    """
+
+    model: SearchModel
+
+    def __init__(self, config: SearchConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Sets the model up for `epoch`."""
+        share = ramp(epoch, self.config.gamma_start_epoch, self.config.epochs - 1)
+        for name, term in self.model.method.terms.items():
+            self.model.gammas[name].assign(term.gamma * share)
+        search_alphas = epoch >= self.config.weight_epochs
+        if search_alphas != self.model.search_alphas:
+            self.model.search_alphas = search_alphas
+            self.model.make_train_function(force=True)
+
+
+class MeasureStatistics(keras.callbacks.Callback):
+    """Has a search model measure the statistics that it is then evaluated with, on the same images each time.
+
+    They are 1,024 of those given, or as many as there are, in batches of 64. Fewer than 128 make one batch; else what
+    does not fill a batch is left out. Each batch is spread evenly over all images: of images that come sorted by class
+    it holds every class.
+
+    Args:
+        images: those that the weights are trained on.
+        normalization: statistics of the training images' pixels.
+    """
+
+    model: SearchModel
+
+    def __init__(self, images: ImageSet, normalization: Normalization) -> None:
+        super().__init__()
+        many = len(images) >= 2 * STATISTICS_BATCH
+        size = STATISTICS_BATCH if many else len(images)
+        batches = min(len(images), STATISTICS_IMAGES) // size
+        spread = np.arange(batches * size) * len(images) // (batches * size)
+        mixed = images.take(spread.reshape(size, batches).T.ravel())
+        self.batches = evaluation_batches(mixed, batch_size=size, normalization=normalization)
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Measures, with the weights and alphas as they now are."""
+        self.model.measure_statistics(self.batches)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Writes an epoch's figures and alphas, then the checkpoint that declares them done.
+
+    A run that is killed in between does the epoch again and writes the same values, but for its seconds, over them. An
+    epoch whose losses are not finite is not written, so the checkpoint before it stays the latest.
+
+    Args:
+        record: where the figures go.
+        save: writes the checkpoint for a number of finished epochs.
+    """
+
+    model: SearchModel
+
+    def __init__(self, record: SearchRecord, save: Callable[[int], None]) -> None:
+        super().__init__()
+        self.record = record
+        self.save = save
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Records `epoch`; raises ConfigError where a loss is not finite."""
+        logs = logs or {}
+        require_finite(
+            logs, epoch, "Search in a new --run_dir with a smaller --weight_learning_rate or --alpha_learning_rate."
+        )
+        posterior = self.model.supergraph.posterior()
+        figures: dict[str, Value] = {name: float(value) for name, value in logs.items()}
+        accuracy = float(logs["val_accuracy"])
+        # Before the first alpha step there is nothing to average in what only alpha steps log.
+        if not self.model.search_alphas:
+            figures |= dict.fromkeys(self.model.alpha_step_metrics)
+        row: dict[str, Value] = {"epoch": epoch + 1, "cross_entropy": figures["cross_entropy"]}
+        for name in self.model.method.terms:
+            row[name] = figures[name]
+            row[f"{name}_weighted"] = figures[f"{name}_weighted"]
+            row[f"gamma_{name}"] = float(self.model.gammas[name])
+        row["alpha_cross_entropy"] = figures["alpha_cross_entropy"]
+        row["weight_accuracy"] = figures["weight_accuracy"]
+        row["alpha_accuracy"] = accuracy
+        row["alpha_error"] = 1.0 - accuracy
+        weights = {name: np.array(values) for name, values in self.model.mixing_weights().items()}
+        row["mixing_entropy"] = mixing_entropy(weights)
+        row |= {f"share_{kind}": share for kind, share in choice_shares(posterior).items()}
+        row["seconds"] = round(time.monotonic() - self.started, 3)
+        self.record.append(row, posterior)
+        self.save(epoch + 1)

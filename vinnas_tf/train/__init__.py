@@ -1,0 +1,1 @@
+"""The training of a found network: `python -m vinnas_tf.train`."""

@@ -1,0 +1,114 @@
+"""What happens around the epochs of a training: its schedule, held-out images, and the record of its figures."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from vinnas_tf.config import TrainConfig
+from vinnas_tf.layers.drop_path import DropPath
+from vinnas_tf.network.build import copy_weights, gaussian_layers, point_network
+from vinnas_tf.network.evaluation import set_best_statistics
+from vinnas_tf.run.files import Value, write_metrics
+from vinnas_tf.train.images import TrainingImages
+from vinnas_tf.train.model import TrainModel
+from vinnas_tf.training import ramp, require_finite
+from vinnas_tf.variational import log_noise_ratio
+
+
+class TrainSchedule(keras.callbacks.Callback):
+    """Raises gamma 1, and the probability of drop path, linearly.
+
+    Args:
+        config: from and to which epochs; drop path rises over the whole training, as in DARTS.
+    """
+
+    model: TrainModel
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Sets the model up for `epoch`."""
+        config = self.config
+        self.model.gamma.assign(config.gamma_weights * ramp(epoch, config.gamma_start_epoch, config.gamma_end_epoch))
+        for layer in self.model.network.layers:
+            if isinstance(layer, DropPath):
+                layer.rate.assign(config.drop_path * epoch / config.epochs)
+
+
+class HeldOutImages(keras.callbacks.Callback):
+    """Measures the network of each epoch on held-out images, just as the trained one is measured at the end.
+
+    Args:
+        images: those to train on, which batch statistics are of, and those held out.
+        augment: of the former.
+        seed: of the draw and augmentation of the former.
+    """
+
+    model: TrainModel
+
+    def __init__(self, images: TrainingImages, augment: tuple[str, ...], seed: int) -> None:
+        super().__init__()
+        self.watched = images.batches(images.held_out)
+        self.statistics = images.for_statistics(augment, seed)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Makes the network to measure."""
+        self.point = point_network(self.model.network)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds "val_loss" and "val_accuracy" to the logs, for the callbacks behind this one."""
+        assert logs is not None
+        copy_weights(self.model.network, self.point)
+        _, found = set_best_statistics(self.point, self.statistics, self.watched)
+        logs |= {"val_loss": found.nll, "val_accuracy": found.accuracy}
+
+
+class TrainRecorder(keras.callbacks.Callback):
+    """Writes an epoch's figures, then the checkpoint that declares them done, as `Recorder` does for a search.
+
+    Args:
+        config: the threshold of pruning.
+        path: of metrics.csv.
+        rows: the finished epochs; this callback adds to them.
+        save: writes the checkpoint for a number of finished epochs.
+    """
+
+    model: TrainModel
+
+    def __init__(
+        self, config: TrainConfig, path: Path, rows: list[dict[str, Value]], save: Callable[[int], None]
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.path = path
+        self.rows = rows
+        self.save = save
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Records `epoch`; raises ConfigError where a loss is not finite."""
+        logs = logs or {}
+        require_finite(logs, epoch, "Train in a new --run_dir with a smaller --learning_rate.")
+        row: dict[str, Value] = {"epoch": epoch + 1}
+        row |= {name: float(logs[name]) for name in ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")}
+        row["gamma_kl_weights"] = float(self.model.gamma)
+        row["held_out_loss"] = logs.get("val_loss")
+        row["held_out_accuracy"] = logs.get("val_accuracy")
+        noise = [
+            log_noise_ratio(layer.mean.value, layer.log_variance.value) for layer in gaussian_layers(self.model.network)
+        ]
+        kept = sum(int(np.sum(ratio < self.config.log_noise_ratio_threshold)) for ratio in noise)
+        row["weights_kept"] = kept if noise else None
+        row["share_kept"] = kept / sum(int(np.size(ratio)) for ratio in noise) if noise else None
+        row["seconds"] = round(time.monotonic() - self.started, 3)
+        self.rows.append(row)
+        write_metrics(self.path, self.rows)
+        self.save(epoch + 1)

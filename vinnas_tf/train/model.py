@@ -1,0 +1,89 @@
+"""The training step of a found network, as a Keras model."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vinnas_tf.network.build import weight_kl_divergence
+from vinnas_tf.network.evaluation import hits
+from vinnas_tf.network.pruning import KERNELS
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+
+
+class TrainModel(keras.Model):
+    """Trains a network on CE + auxiliary CE + gamma 1 / N KL(w): objective (8) of VINNAS without alphas.
+
+    `gamma` is set by a callback.
+
+    Args:
+        network: what `build_network` made, with or without an auxiliary tower, or `point_network` of it.
+        examples: N of objective (8), the number of training images.
+        label_smoothing: of both cross-entropies.
+        auxiliary_weight: weight of the auxiliary tower's cross-entropy.
+        class_weights: of both cross-entropies, for the images of each class; None weighs all alike.
+        keep_zeros: weights of kernels that are zero stay zero: fine-tuning of a pruned network.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        examples: int,
+        label_smoothing: float,
+        auxiliary_weight: float = 0.0,
+        class_weights: np.ndarray | None = None,
+        keep_zeros: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.network = network
+        self.examples = examples
+        self.auxiliary_weight = auxiliary_weight
+        classes = tf.nest.flatten(network.output)[0].shape[-1]
+        self.class_weights = tf.constant(np.ones(classes) if class_weights is None else class_weights, tf.float32)
+        self.keep_zeros = keep_zeros
+        self.gamma = self.add_weight(name="gamma_kl_weights", shape=(), initializer="zeros", trainable=False)
+        self.smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+        names = ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")
+        self._means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.built = True
+
+    def compile(self, optimizer: keras.Optimizer) -> None:
+        """Sets the optimizer, built here so that a checkpoint holds it from the first step on."""
+        super().compile(optimizer=optimizer, jit_compile=False)  # As in SearchModel.
+        optimizer.build(self.network.trainable_variables)
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """All running means; Keras resets them at the start of an epoch."""
+        return list(self._means.values())
+
+    def train_step(self, data: Batch) -> dict[str, tf.Tensor]:
+        """One step of the optimizer."""
+        images, labels = data
+        variables = self.network.trainable_variables
+        values = [variable.value for variable in variables]
+        kernels = [variable for variable in variables if variable.name in KERNELS] if self.keep_zeros else []
+        kept = [tf.cast(kernel.value != 0, kernel.dtype) for kernel in kernels]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            logits, *auxiliary = tf.nest.flatten(self.network(images, training=True))
+            targets = tf.one_hot(labels, logits.shape[-1])
+            weights = tf.gather(self.class_weights, labels)
+            cross_entropy = self.smoothed(targets, logits, weights)
+            loss = cross_entropy
+            for tower in auxiliary:
+                loss += self.auxiliary_weight * self.smoothed(targets, tower, weights)
+            divergence = weight_kl_divergence(self.network)
+            weighted = self.gamma.value / self.examples * divergence
+            loss += weighted
+        self.optimizer.apply(tape.gradient(loss, values), variables)
+        for kernel, mask in zip(kernels, kept, strict=True):
+            kernel.assign(kernel.value * mask)
+        figures = (cross_entropy, hits(labels, logits), divergence, weighted)
+        for metric, value in zip(self._means.values(), figures, strict=True):
+            metric.update_state(value)
+        return {name: metric.result() for name, metric in self._means.items()}
