@@ -29,7 +29,7 @@ from benchmarks.command import make_parser, markdown, path_option
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior, Score, choice_probabilities
 from vinnas_tf.config import SearchConfig, restored
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import UserError, require
 from vinnas_tf.methods import make_method
 from vinnas_tf.plots.style import DPI, INK, png
 from vinnas_tf.run.files import write_atomically
@@ -69,7 +69,7 @@ class Reliability:
 
 
 def load(pattern: str) -> list[Search]:
-    """The finished searches in the run folders that a pattern names; raises ConfigError for fewer than two."""
+    """The finished searches in the run folders that a pattern names; raises UserError for fewer than two."""
     folders = sorted(glob.glob(pattern))
     folders = [folder for folder in folders if Path(folder).is_dir()]
     require(len(folders) >= 2, f"{pattern} names {len(folders)} run folders: two searches or more are needed.")
@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
         judged = {"as searched": reliability(test, 1.0), f"deviations × {factor:.2g}": reliability(test, factor)}
         if arguments.output:
             draw(judged, arguments.output)
-    except ConfigError as error:
+    except UserError as error:
         parser.exit(2, f"error: {error}\n")
     print(f"{len(fit)} searches to choose on, {len(test)} to judge by.\n\n{table(judged)}")
 

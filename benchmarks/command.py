@@ -9,7 +9,7 @@ from benchmarks.designs import Config
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
 from vinnas_tf.config import SearchConfig, TrainConfig
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import UserError, require
 from vinnas_tf.run.files import user_path
 
 WIDTH = 100  # of the notes below a table, about its own
@@ -41,7 +41,7 @@ def path_option(text: str) -> Path:
     """The type of an option that names a path."""
     try:
         return user_path(text)
-    except ConfigError as error:
+    except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
@@ -64,7 +64,7 @@ def step_config(parser: argparse.ArgumentParser, arguments: argparse.Namespace, 
     """What one iteration is, from the step's options; ends the command where there is no such thing."""
     try:
         return _step_config(arguments, cells, batch)
-    except ConfigError as error:
+    except UserError as error:
         parser.error(str(error))
 
 

@@ -34,7 +34,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.config import DataConfig, TrainConfig, restored
 from vinnas_tf.data.batches import training_batches
 from vinnas_tf.data.images import load_test, load_train
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import SettingError, UserError, require
 from vinnas_tf.kernels.convolution import same_padding
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.network.evaluation import evaluate, set_best_statistics
@@ -54,7 +54,7 @@ def legacy_keras() -> tuple[ModuleType, ModuleType]:
         import tensorflow_model_optimization as tfmot
         import tf_keras
     except ImportError as error:
-        raise ConfigError(f"{error.name} is not installed: pip install '.[benchmark]'.") from error
+        raise SettingError(f"{error.name} is not installed: pip install '.[benchmark]'.") from error
     finally:
         if before is None:
             os.environ.pop("TF_USE_LEGACY_KERAS", None)
@@ -253,7 +253,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         figures = compare(arguments.run_dir)
         write_atomically(path, json.dumps(figures, indent=2) + "\n")
-    except ConfigError as error:
+    except UserError as error:
         parser.exit(2, f"error: {error}\n")
     for name in ("variational", "magnitude"):
         row = figures[name]

@@ -33,7 +33,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.compare.rows import choose_again, known_rows
 from vinnas_tf.compare.statistics import format_p, hold_against_first
 from vinnas_tf.config import DataConfig, SearchConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.flags import read_flags
 from vinnas_tf.kernels.device import share_two_cores
 from vinnas_tf.methods import METHODS
@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> None:
     share_two_cores()  # For the random proxy too, as every search has it.
     try:
         print(run(arguments))
-    except ConfigError as error:
+    except UserError as error:
         parser.exit(2, f"error: {error}\n")
 
 

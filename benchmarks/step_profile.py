@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.command import add_step_options, make_parser, markdown, notes, require_positive, step_config
 from benchmarks.designs import DESIGNS, Config, synthetic_batches
 from vinnas_tf.config import TrainConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.run.stderr import held_back
 
 # Kinds of work, and the operation types of each: without oneDNN's prefix, and an XLA kernel by the name of its
@@ -233,7 +233,7 @@ def main(argv: list[str] | None = None) -> None:
     config = step_config(parser, arguments, arguments.cells, arguments.batch)
     try:
         measured = profile(config, arguments.image_size, arguments.repeats, arguments.threads)
-    except ConfigError as error:
+    except UserError as error:
         parser.error(str(error))
     print(report(config, arguments.image_size, arguments.threads, measured))
 

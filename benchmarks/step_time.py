@@ -30,7 +30,7 @@ from benchmarks.command import add_step_options, make_parser, markdown, notes, r
 from benchmarks.designs import DESIGNS, Config, Worker, WorkerError
 from benchmarks.flop import iteration_flop, machine_flop_per_second
 from vinnas_tf.config import TrainConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.run.files import write_atomically
 
 HEADER = ("design", "cells", "batch", "s / iteration (min–max)", "× pytorch", "× frozen", "first, s", "GiB", "× floor")
@@ -182,7 +182,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.output:
         try:
             write_atomically(arguments.output, text + "\n")
-        except ConfigError as error:
+        except UserError as error:
             parser.error(str(error))
 
 

@@ -25,7 +25,7 @@ from vinnas_tf.config import DataConfig, ExportConfig, RunConfig
 from vinnas_tf.console import counted, warn_of_learnt
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.images import ImageSet, fingerprint, load_test, load_train
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import UserError, require
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.formats import FORMATS, Task
 from vinnas_tf.export.measure import time_calls
@@ -56,7 +56,7 @@ def export(source: Source, config: ExportConfig, run: RunDir) -> dict[str, Any]:
         run: the run folder, opened for the stage "export".
 
     Raises:
-        ConfigError: the data can't be read or has changed since the training, or the disk is full.
+        SettingError: the data can't be read or has changed since the training, or the disk is full.
     """
     data = dataclasses.replace(source.data, dataset=config.dataset) if config.dataset else source.data
     images = _representative(source, data)
@@ -151,9 +151,9 @@ def _representative(source: Source, data: DataConfig) -> np.ndarray:
     """Some training images, uint8 [n, h, w, c], the same ones each time."""
     try:
         dataset = load_train(data, source.seed, counted)
-    except ConfigError as error:
+    except UserError as error:
         moved = " If they were moved, name their place with --dataset=folder:PATH."
-        raise ConfigError(f"{error}{moved if data.dataset.startswith('folder:') else ''}") from error
+        raise type(error)(f"{error}{moved if data.dataset.startswith('folder:') else ''}") from error
     require(
         dataset.fingerprint == source.record["data_fingerprint"],
         f"the training images of {data.dataset} are not those that the network was trained on (their fingerprint "
@@ -166,7 +166,7 @@ def _representative(source: Source, data: DataConfig) -> np.ndarray:
 def _prove(path: Path, test: ImageSet, reference: np.ndarray) -> dict[str, Any]:
     try:
         return prove(path, test, reference)
-    except ConfigError as error:  # The other files are still to be written.
+    except UserError as error:  # The other files are still to be written.
         return {**size(path), "failures": [str(error)]}
 
 

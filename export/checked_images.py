@@ -12,7 +12,7 @@ from vinnas_tf.data import record as image_record
 from vinnas_tf.data.folder import open_pictures
 from vinnas_tf.data.images import ImageSet, fingerprint, load_part, load_test, load_train, open_source
 from vinnas_tf.data.picture import Preparation
-from vinnas_tf.errors import require
+from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.interface import Interface
 from vinnas_tf.run.files import user_path
 
@@ -29,7 +29,7 @@ def images_to_check(
         interface: what lies beside the file.
 
     Raises:
-        ConfigError: they are of another data set, of other classes or of another size than the file is for, or it
+        FileError: they are of another data set, of other classes or of another size than the file is for, or it
             learnt from all of them.
     """
     if interface.preparation:
@@ -38,10 +38,15 @@ def images_to_check(
         shape is None or config.image_size in (0, *shape[:2]),
         f"{path.name} takes images of {' x '.join(map(str, shape or ()))} (height x width x channels), and "
         f"--image_size={config.image_size} is another size: leave it out, pictures are brought to the file's.",
+        FileError,
     )
     described = interface.manifest
     if described is None:
-        require(bool(config.dataset), f"no manifest lies beside {path}, to tell its images: name them with --dataset.")
+        require(
+            bool(config.dataset),
+            f"no manifest lies beside {path}, to tell its images: name them with --dataset.",
+            FileError,
+        )
         return _without_manifest(shape, config, interface.class_names)
     dataset = config.dataset or described["dataset"]
     if dataset.startswith("folder:"):
@@ -52,6 +57,7 @@ def images_to_check(
         ours == theirs,
         f"{path.name} is for the classes of {described['dataset']}, and {dataset} is another data set: leave --dataset "
         "out, or name a folder of pictures of its classes.",
+        FileError,
     )
     settings = described["run"]["settings"]
     data = DataConfig(
@@ -62,6 +68,7 @@ def images_to_check(
         source.class_names == interface.class_names,
         f"{dataset} has the classes {', '.join(source.class_names)}, and {path.name} has "
         f"{', '.join(interface.class_names)}.",
+        FileError,
     )
     test = load_part(data, source.preparation, source.part("test"))
     same = described["test"].get("fingerprint") in (None, fingerprint([test]))
@@ -77,6 +84,7 @@ def _without_manifest(
     require(
         class_names in ((), source.class_names),
         f"{config.dataset} has the classes {', '.join(source.class_names)}, and the file has {', '.join(class_names)}.",
+        FileError,
     )
     remarks = ["No manifest lies beside the file: it can't be told whether it learnt from these images."]
     if not class_names:
@@ -99,6 +107,7 @@ def _of_folder(
     require(
         len(chosen) > 0,
         f"the network learnt from all {len(images):,} pictures of {folder}: name pictures that are new to it.",
+        FileError,
     )
     tested = np.isin(chosen.digests, image_record.tested(record))
     if not known.any() and not tested.any():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import FileError
 
 _DTYPES = {number: name.lower() for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
 _OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
@@ -86,7 +86,7 @@ def parse(content: bytes) -> Model:
     """Reads a file of one subgraph.
 
     Raises:
-        ConfigError: it is no TFLite file, or a part of one only.
+        FileError: it is no TFLite file, or a part of one only.
     """
     try:
         if not schema.Model.ModelBufferHasIdentifier(content, 0):
@@ -109,7 +109,7 @@ def parse(content: bytes) -> Model:
             tensors[operators[readers[0]].Outputs(0)] if requantized else None,
         )
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, struct.error) as error:
-        raise ConfigError(f"it is not a whole TFLite file ({error})") from error
+        raise FileError(f"it is not a whole TFLite file ({error})") from error
 
 
 def with_raw_input(content: bytes) -> bytes:

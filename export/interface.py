@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vinnas_tf.data.picture import Preparation
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import FileError, require
 from vinnas_tf.export import manifest, pixels
 
 LABELS = "labels.txt"
@@ -34,10 +34,11 @@ class Interface:
 
 
 def require_present(path: Path) -> None:
-    """Raises ConfigError where there is no such file or folder."""
+    """Raises FileError where there is no such file or folder."""
     require(
         os.path.exists(path),  # Path.exists raises for a name that is too long.
         f"{path} is missing: name a .tflite or .onnx file, or the version folder of a SavedModel.",
+        FileError,
     )
 
 
@@ -48,7 +49,7 @@ def read_interface(path: Path) -> Interface:
         path: of the file, or of a SavedModel's version folder; absolute.
 
     Raises:
-        ConfigError: what lies there can't be read.
+        FileError: what lies there can't be read.
     """
     for place in (path.parent.parent / manifest.NAME, path / _ASSETS / manifest.NAME):
         if place.is_file():
@@ -59,5 +60,5 @@ def read_interface(path: Path) -> Interface:
             try:
                 return Interface(tuple(labels.read_text(encoding="utf-8").splitlines()), None, None)
             except (OSError, ValueError) as error:
-                raise ConfigError(f"{labels} can't be read as names of classes ({error}).") from error
+                raise FileError(f"{labels} can't be read as names of classes ({error}).") from error
     return Interface((), None, None)

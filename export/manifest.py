@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vinnas_tf
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import FileError
 from vinnas_tf.export import pixels
 from vinnas_tf.run.folder import PACKAGES
 
@@ -44,15 +44,13 @@ def read(path: Path) -> dict[str, Any]:
     """Reads an export's manifest.
 
     Raises:
-        ConfigError: the file can't be read or is no manifest of this version.
+        FileError: the file can't be read or is no manifest of this version.
     """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         known = manifest["format"] == FORMAT and isinstance(manifest["files"], dict)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path} can't be read as an export's manifest ({error}): export with --overwrite."
-        ) from error
+        raise FileError(f"{path} can't be read as an export's manifest ({error}): export with --overwrite.") from error
     if not known:
-        raise ConfigError(f"{path} was not written by this version ({FORMAT}): export with --overwrite.")
+        raise FileError(f"{path} was not written by this version ({FORMAT}): export with --overwrite.")
     return manifest

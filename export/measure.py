@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.runtime import Runner, load
 from vinnas_tf.flags import run_cli
 from vinnas_tf.run.child import error_of, run_to_end
@@ -29,7 +29,7 @@ def predict(path: Path, images: np.ndarray) -> np.ndarray:
     """Probabilities, float32 [n, classes], that a file gives for uint8 images [n, h, w, c], run by a fresh process.
 
     Raises:
-        ConfigError: the file can't be loaded or run, or takes images of another shape.
+        FileError: the file can't be loaded or run, or takes images of another shape.
     """
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/images.npy", images)
@@ -48,7 +48,7 @@ def time_calls(paths: Sequence[Path], image: np.ndarray) -> list[dict[str, dict[
         image: uint8 [h, w, c].
 
     Raises:
-        ConfigError: one of them can't be loaded or run, or takes images of another shape.
+        FileError: one of them can't be loaded or run, or takes images of another shape.
     """
     latencies: list[dict[str, dict[str, float]]] = [{} for _ in paths]
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def _fresh_process(arguments: Sequence[Any]) -> None:
     if code == 0:
         return
     reason = f"signal {-code}" if code < 0 else (lines or ["no message"])[-1][:200]
-    raise ConfigError(
+    raise FileError(
         error_of(lines) or f"{path} can't be run ({reason}): it may be cut off or no export; export it anew."
     )
 
@@ -96,13 +96,14 @@ def main(argv: list[str]) -> None:
 
 
 def _load_for(images: np.ndarray, path: str, threads: int) -> Runner:
-    """Loads a file; raises ConfigError where it takes images of another shape."""
+    """Loads a file; raises FileError where it takes images of another shape."""
     runner = load(Path(path), threads)
     taken, given = (" x ".join(map(str, shape)) for shape in (runner.image_shape, images.shape[1:]))
     require(
         taken == given,
         f"{path} takes images of {taken} (height x width x channels), and these are {given}: give the --dataset and "
         "--image_size that its network was trained with.",
+        FileError,
     )
     return runner
 

@@ -8,15 +8,15 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from vinnas_tf.errors import require
+from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.runtime import INSTALL_ONNX
 from vinnas_tf.run.stderr import held_back
 
 
 def require_onnx() -> None:
-    """Raises ConfigError where a package that ONNX files need is not installed."""
+    """Raises FileError where a package that ONNX files need is not installed."""
     missing = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
-    require(not missing, f"--formats=onnx needs {', '.join(missing)}: {INSTALL_ONNX}.")
+    require(not missing, f"--formats=onnx needs {', '.join(missing)}: {INSTALL_ONNX}.", FileError)
 
 
 def convert(network: keras.Model, class_names: tuple[str, ...]) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vinnas_tf.data.picture import Preparation, decode, prepare
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import FileError, UserError, require
 from vinnas_tf.export.interface import read_interface, require_present
 from vinnas_tf.export.runtime import load
 from vinnas_tf.run.stderr import held_back
@@ -31,7 +31,7 @@ def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
         pictures: picture files of any format that Pillow reads.
 
     Raises:
-        ConfigError: the file or a picture can't be read.
+        FileError: the file or a picture can't be read.
     """
     require_present(file)
     interface = read_interface(file.resolve())
@@ -39,7 +39,7 @@ def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
         with held_back():  # Runtimes tell of their parts there.
             runner = load(file, threads=1)
     except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"{file} can't be run ({' '.join(str(error).split())[:200]}): export it anew.") from error
+        raise FileError(f"{file} can't be run ({' '.join(str(error).split())[:200]}): export it anew.") from error
     height, width, channels = runner.image_shape
     prepared = interface.preparation or Preparation(height, width, channels)
     images = [prepare(decode(picture).pixels, prepared) for picture in pictures]
@@ -50,6 +50,7 @@ def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
         require(
             len(names) == len(probabilities),
             f"{file} knows {len(probabilities)} classes, and {len(names)} are named beside it: export it anew.",
+            FileError,
         )
         order = np.argsort(-probabilities, kind="stable")
         answers.append([(names[index], float(probabilities[index])) for index in order])
@@ -63,14 +64,17 @@ def main(argv: list[str]) -> int:
         return 0 if argv else 2
     flags = [argument for argument in argv if argument.startswith("--")]
     try:
-        require(not flags, f"unknown flag {' '.join(flags)}: this command takes FILE IMAGE... and nothing else.")
+        require(
+            not flags,
+            f"unknown flag {' '.join(flags)}: this command takes FILE IMAGE... and nothing else.",
+        )
         require(len(argv) > 1, "name pictures: python -m vinnas_tf.export.predict FILE IMAGE...")
         pictures = [Path(argument) for argument in argv[1:]]
         missing = [str(picture) for picture in pictures if not os.path.isfile(picture)]
         require(not missing, f"{', '.join(missing[:3])}: no such picture.")
         for picture, answer in zip(pictures, predict(Path(argv[0]), pictures), strict=True):
             print(f"{picture}: " + ", ".join(f"{name} {probability:.1%}" for name, probability in answer[:_SHOWN]))
-    except ConfigError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from vinnas_tf.data.images import ImageSet
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import FileError, UserError, require
 from vinnas_tf.export import flatbuffer
 from vinnas_tf.export.measure import predict
 
@@ -56,13 +56,14 @@ def precision(path: Path) -> str:
     """Which bar holds for a TFLite or ONNX file, or the folder of a SavedModel.
 
     Raises:
-        ConfigError: it is none of them, or a part of a TFLite file or a SavedModel only.
+        FileError: it is none of them, or a part of a TFLite file or a SavedModel only.
     """
     if path.is_dir():
         require(
             (path / "saved_model.pb").is_file(),
             f"{path} holds no saved_model.pb: give the version folder of a SavedModel, such as saved_model/1, or a "
             ".tflite or .onnx file.",
+            FileError,
         )
         return "float32"
     if path.suffix == ".onnx":
@@ -71,13 +72,13 @@ def precision(path: Path) -> str:
 
 
 def read_tflite(path: Path) -> flatbuffer.Model:
-    """Reads a TFLite file; raises ConfigError where it is missing, none, or cut off."""
+    """Reads a TFLite file; raises FileError where it is missing, none, or cut off."""
     try:
         return flatbuffer.parse(path.read_bytes())
     except OSError as error:
-        raise ConfigError(f"can't read {path}: {error.strerror}.") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path} can't be read ({error}): export it anew.") from error
+        raise FileError(f"can't read {path}: {error.strerror}.") from error
+    except UserError as error:
+        raise FileError(f"{path} can't be read ({error}): export it anew.") from error
 
 
 def prove(path: Path, test: ImageSet, reference: np.ndarray | None) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def prove(path: Path, test: ImageSet, reference: np.ndarray | None) -> dict[str,
         ends.
 
     Raises:
-        ConfigError: the file can't be run, or is of another image shape or other classes than the test images.
+        FileError: the file can't be run, or is of another image shape or other classes than the test images.
     """
     kind = precision(path)
     bar = BARS[kind]
@@ -104,10 +105,12 @@ def prove(path: Path, test: ImageSet, reference: np.ndarray | None) -> dict[str,
         probabilities.shape[1] == classes or (reference is None and probabilities.shape[1] > classes),
         f"{path} knows {probabilities.shape[1]} classes, and there are {classes} here: give the --dataset that its "
         "network was trained with.",
+        FileError,
     )
     require(
         probabilities.max(initial=0, where=np.isfinite(probabilities)) > 0,
         f"{path} gives no probability to any class of any image: export it anew.",
+        FileError,
     )
     answers = probabilities.argmax(axis=-1)
     accuracy = float((answers == test.labels).mean())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import FileError
 
 INSTALL_ONNX = "pip install tf2onnx onnx onnxruntime (the extra `onnx` of this package)"
 
@@ -76,7 +76,7 @@ def _load_onnx(path: Path, threads: int) -> Runner:
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{path} needs onnxruntime to run: {INSTALL_ONNX}.") from error
+        raise FileError(f"{path} needs onnxruntime to run: {INSTALL_ONNX}.") from error
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

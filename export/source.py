@@ -10,7 +10,7 @@ import keras
 
 from vinnas_tf.config import DataConfig, restored
 from vinnas_tf.data.picture import Preparation
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import FileError, require
 from vinnas_tf.run.folder import stage_record
 
 _TRAIN = "Run python -m vinnas_tf.train with this --run_dir first."
@@ -66,7 +66,7 @@ def read_source(run_dir: Path) -> Source:
     """Reads a run folder whose training is finished; nothing is written.
 
     Raises:
-        ConfigError: no run folder, no finished training, a file that is missing or is not the one the training wrote.
+        FileError: no run folder, no finished training, a file that is missing or is not the one the training wrote.
     """
     record = stage_record(run_dir, "train")
     folder = run_dir / "train"
@@ -76,12 +76,13 @@ def read_source(run_dir: Path) -> Source:
         dataset, class_names, image_shape = result["dataset"], tuple(result["class_names"]), result["image_shape"]
         preparation, test_fingerprint = Preparation(**result["preparation"]), result["test_fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{folder / 'result.json'} is not a training's result ({error!r}). {_TRAIN}") from error
+        raise FileError(f"{folder / 'result.json'} is not a training's result ({error!r}). {_TRAIN}") from error
     for file, sha256 in hashes.items():
         require(
             hashlib.sha256(_read(folder / file)).hexdigest() == sha256,
             f"{folder / file} is not the file that the training wrote (its SHA-256 differs from result.json's): "
             "restore it, or train again with --overwrite.",
+            FileError,
         )
     source = Source(
         network=load_network(folder / "network.keras"),
@@ -100,22 +101,23 @@ def read_source(run_dir: Path) -> Source:
             tuple(network.input.shape[1:]) == tuple(image_shape) and network.output.shape[-1] == len(class_names),
             f"{folder / name} takes images of {network.input.shape[1:]} and knows {network.output.shape[-1]} classes; "
             f"result.json says {tuple(image_shape)} and {len(class_names)}. {_TRAIN}",
+            FileError,
         )
     return source
 
 
 def load_network(path: Path) -> keras.Model:
-    """A saved Keras network; raises ConfigError where the file is missing or is none."""
-    require(path.is_file(), f"{path} is missing. {_TRAIN}")
+    """A saved Keras network; raises FileError where the file is missing or is none."""
+    require(path.is_file(), f"{path} is missing. {_TRAIN}", FileError)
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, zipfile and h5py each raise their own on a file that is cut off.
         reason = " ".join(str(error).split())[:120]
-        raise ConfigError(f"{path} can't be read as a Keras network ({reason}): make it anew.") from error
+        raise FileError(f"{path} can't be read as a Keras network ({reason}): make it anew.") from error
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"can't read {path}: {error.strerror}. {_TRAIN}") from error
+        raise FileError(f"can't read {path}: {error.strerror}. {_TRAIN}") from error

@@ -21,7 +21,7 @@ import numpy as np
 
 from vinnas_tf.config import VerifyConfig
 from vinnas_tf.data.images import ImageSet
-from vinnas_tf.errors import require
+from vinnas_tf.errors import FileError, require
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.checked_images import images_to_check
 from vinnas_tf.export.interface import read_interface, require_present
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
         argv, VerifyConfig, command="verify", usage=docstring(sys.modules[__name__]), positional="file"
     )
     config = settings[VerifyConfig]
-    require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE")
+    require(bool(config.file), "name a file: python -m vinnas_tf.export.verify FILE", FileError)
     path = Path(config.file)
     require_present(path)
     path = path.resolve()
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
 
 
 def require_recorded(path: Path) -> None:
-    """Raises ConfigError where the export's manifest lies beside a file and describes other content."""
+    """Raises FileError where the export's manifest lies beside a file and describes other content."""
     beside = path.parent.parent / manifest.NAME
     if not beside.is_file():
         return
@@ -71,6 +71,7 @@ def require_recorded(path: Path) -> None:
         entry is None or entry["sha256"] == sha256(path),
         f"{path} is not the file that {beside} describes (its SHA-256 differs): it was changed or cut off; export it "
         "anew with --overwrite.",
+        FileError,
     )
 
 
@@ -84,6 +85,7 @@ def _reference(path: Path, given: str, test: ImageSet) -> np.ndarray | None:
         network.input.shape[1:] == test.images.shape[1:],
         f"{network_path} takes images of {network.input.shape[1:]}, the test images are {test.images.shape[1:]}: give "
         "the --dataset and --image_size that it was trained with.",
+        FileError,
     )
     return reference_probabilities(network, test.images)
 

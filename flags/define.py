@@ -19,8 +19,9 @@ from typing import Any, NoReturn, TypeVar, cast, get_type_hints
 
 from absl import flags as absl_flags
 
+from vinnas_tf import config
 from vinnas_tf.config import PathText
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import SettingError, UserError, require
 from vinnas_tf.flags import flag_file
 from vinnas_tf.flags.help import help_text, spell
 from vinnas_tf.run.files import user_path
@@ -92,7 +93,7 @@ def read_flags(
         positional: the field that an argument without a flag's name is for, if any.
 
     Raises:
-        ConfigError: unknown flag or preset, a flag file that can't be read, a value of the wrong type, or one that a
+        SettingError: unknown flag or preset, a flag file that can't be read, a value of the wrong type, or one that a
             dataclass refuses.
         SystemExit: after `--help` was printed.
     """
@@ -117,23 +118,36 @@ def read_flags(
         raise SystemExit(0)
     try:
         configs = [kind(**{field.name: given[field.name].value for field in _fields(kind)}) for kind in kinds]
-    except ConfigError as error:
+    except UserError as error:
         source = f" Flags that were not given come from preset {preset}." if preset else ""
-        raise ConfigError(f"{error}{source}") from error
+        raise SettingError(f"{error}{source}") from error
     return Settings(configs, preset)
+
+
+def spelt_as_flags(message: str) -> str:
+    """A library's message with the settings that it names spelt as flags: "epochs=3 ..." becomes "--epochs=3 ...".
+
+    A name that is an ordinary word too is taken for a setting where = follows it, or where the message starts with it
+    and goes on with what it must be.
+    """
+    kinds = [kind for kind in vars(config).values() if dataclasses.is_dataclass(kind)]
+    names = {field.name for kind in kinds for field in _fields(cast(type, kind))}
+    plain, compound = ("|".join(sorted(name for name in names if ("_" in name) == both)) for both in (False, True))
+    named = rf"(?:{compound})\b(?!/|\.\w)|(?:{plain})(?==)|^(?:{plain})(?= must| knows| is empty| names)"
+    return re.sub(rf"(?<![\w.\-/])(?:{named})", r"--\g<0>", message)
 
 
 def run_cli(main: Callable[[list[str]], None]) -> NoReturn:
     """Runs a command-line module's `main(argv)` and exits.
 
-    The exit code is 0, or 2 after one line on stderr about a mistake that the user can mend (ConfigError, a disk that
+    The exit code is 0, or 2 after one line on stderr about a mistake that the user can mend (UserError, a disk that
     is full or may not be written), or 130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
     """
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
-    except ConfigError as error:
-        _exit(2, f"error: {error}")
+    except UserError as error:
+        _exit(2, f"error: {spelt_as_flags(str(error))}")
     except KeyboardInterrupt:
         _exit(130, "interrupted: the same command (without --overwrite) goes on from the last checkpoint.")
     except BrokenPipeError:  # The reader, such as `head`, has left; a second flush at exit must not complain either.
@@ -159,7 +173,7 @@ class _Parser(absl_flags.ArgumentParser):
             return argument
         try:
             return self._convert(argument)
-        except ConfigError:
+        except UserError:
             raise
         except (ValueError, KeyError):
             raise ValueError(f"expected {self._expected}") from None
@@ -213,9 +227,9 @@ def _parse(argv: Sequence[str], kinds: Sequence[type], with_preset: bool, positi
     except absl_flags.UnrecognizedFlagError as error:
         close = difflib.get_close_matches(error.flagname, list(values))
         hint = f"did you mean {' or '.join(f'--{name}' for name in close)}?" if close else "--help lists all flags."
-        raise ConfigError(f"unknown flag --{error.flagname}: {hint}") from error
+        raise SettingError(f"unknown flag --{error.flagname}: {hint}") from error
     except (absl_flags.Error, ValueError) as error:
-        raise ConfigError(str(error).removesuffix(".") + ".") from error
+        raise SettingError(str(error).removesuffix(".") + ".") from error
     require(not rest, f"unexpected argument {' '.join(rest)!r}: flags are written --name=value.")
     return values
 

@@ -18,7 +18,7 @@ def expand(argv: Sequence[str], within: tuple[Path, ...] = ()) -> Iterator[str]:
         within: the flag files that these words stand in, resolved.
 
     Raises:
-        ConfigError: a flag file can't be read, isn't UTF-8 text, or leads back to itself.
+        SettingError: a flag file can't be read, isn't UTF-8 text, or leads back to itself.
     """
     words = iter(argv)
     for word in words:

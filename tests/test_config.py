@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from vinnas_tf.config import CompareConfig, DataConfig, SearchConfig, TrainConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ from vinnas_tf.errors import ConfigError
 )
 def test_range_of_a_setting(config, field, bad, good):
     assert getattr(config(**{field: good}), field) == good
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         config(**{field: bad})
     message = str(caught.value)
-    assert f"--{field}" in message
+    assert message.startswith(field) or f" {field}" in message
     assert "\n" not in message
 
 

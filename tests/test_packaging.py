@@ -13,16 +13,21 @@ from pathlib import Path
 import pytest
 
 
+def copy_sources(repository: Path, target: Path) -> Path:
+    """A checkout without what an earlier build left in it."""
+    for name in ("vinnas_tf", "flags", "export"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(repository / name, target / name, ignore=ignore, symlinks=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(repository / name, target)
+    return target
+
+
 @pytest.fixture(scope="module")
 def wheel(repository, tmp_path_factory) -> Path:
-    """A wheel built from a copy of the sources, so that nothing an earlier build left can slip in."""
-    source = tmp_path_factory.mktemp("source")
-    for name in ("vinnas_tf", "flags", "export"):
-        if (repository / name).is_dir():
-            shutil.copytree(repository / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(repository / name, source)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", source / "dist", source]
+    """A wheel built from a source distribution, which has files where the checkout has links."""
+    source = copy_sources(repository, tmp_path_factory.mktemp("source"))
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", source / "dist", source]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (built,) = (source / "dist").glob("*.whl")
     return built
@@ -48,7 +53,8 @@ def run_elsewhere(python: Path, *argv: str, cwd: Path) -> subprocess.CompletedPr
 
 
 def test_the_wheel_holds_every_source_file_under_one_name(wheel, repository):
-    sources = {str(path.relative_to(repository)) for path in (repository / "vinnas_tf").rglob("*.py")}
+    own = (path for path in (repository / "vinnas_tf").rglob("*") if path.suffix == ".py" or path.name == "py.typed")
+    sources = {str(path.relative_to(repository)) for path in own}
     for folder in ("flags", "export"):
         for pattern in ("*.py", "*.flags"):
             sources |= {f"vinnas_tf/{path.relative_to(repository)}" for path in (repository / folder).rglob(pattern)}
@@ -94,6 +100,18 @@ def test_commands_of_the_export_run_from_another_folder(module, installed, tmp_p
     assert done.returncode == 0, done.stderr
     assert f"python -m {module}" in done.stdout
     assert "--preset" not in done.stdout
+
+
+def test_a_checkout_without_symbolic_links_says_so_in_one_line(repository, tmp_path):
+    """As git leaves it where links are not allowed: a file that holds the link's target."""
+    checkout = copy_sources(repository, tmp_path)
+    (checkout / "vinnas_tf" / "flags").unlink()
+    (checkout / "vinnas_tf" / "flags").write_text("../flags")
+    done = run_elsewhere(Path(sys.executable), "-m", "vinnas_tf.search", cwd=checkout)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "vinnas_tf/flags must be a symbolic link to ../flags" in done.stderr
+    assert "core.symlinks" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["flags", "export"])

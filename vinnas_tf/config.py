@@ -1,7 +1,7 @@
 """Every setting of a run, as plain validated data.
 
 Each field carries its default and its help once; `vinnas_tf.flags` turns the fields into command-line flags and back,
-and a run folder's `config.json` holds them resolved. A bad value raises `ConfigError` with one line that says what was
+and a run folder's `config.json` holds them resolved. A bad value raises `UserError` with one line that says what was
 expected, what came, and what to do.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
 from vinnas_tf.architecture.space import SPACES
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import SettingError, require
 
 Config = TypeVar("Config")
 PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start stand for home folders.
@@ -50,16 +50,16 @@ class DataConfig:
     augment: tuple[str, ...] = setting((), "Augmentation of training images, any of: " + ", ".join(AUGMENTATIONS) + ".")
 
     def __post_init__(self) -> None:
-        require(bool(self.dataset), "--dataset is empty: name a TFDS set, 'digits' or 'folder:PATH'.")
+        require(bool(self.dataset), "dataset is empty: name a TFDS set, 'digits' or 'folder:PATH'.")
         require(
-            0 < self.data_fraction <= 1, f"--data_fraction must lie in (0, 1], got {self.data_fraction}: use e.g. 0.25."
+            0 < self.data_fraction <= 1, f"data_fraction must lie in (0, 1], got {self.data_fraction}: use e.g. 0.25."
         )
         require(
             self.image_size == 0 or self.image_size >= 8,
-            f"--image_size must be 0 or at least 8 pixels, got {self.image_size}.",
+            f"image_size must be 0 or at least 8 pixels, got {self.image_size}.",
         )
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
-        require(not unknown, f"--augment knows {', '.join(AUGMENTATIONS)}; got {', '.join(unknown)}.")
+        require(not unknown, f"augment knows {', '.join(AUGMENTATIONS)}; got {', '.join(unknown)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,24 +107,22 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         require_skeleton(self.cells)
-        require(self.space in SPACES, f"--space must be {' or '.join(SPACES)}, got {self.space!r}.")
+        require(self.space in SPACES, f"space must be {' or '.join(SPACES)}, got {self.space!r}.")
         space = SPACES[self.space]
         require(
             space.states in (None, self.states) and (space.reduces or "N" in self.cells),
-            f"--space={self.space} needs --states={space.states} and an N in --cells, such as NRNRN; "
+            f"space={self.space} needs states={space.states} and an N in cells, such as NRNRN; "
             f"got {self.states} and {self.cells}.",
         )
-        require(self.darts_order in (1, 2), f"--darts_order must be 1 or 2, got {self.darts_order}.")
+        require(self.darts_order in (1, 2), f"darts_order must be 1 or 2, got {self.darts_order}.")
         _require_estimator(self.estimator)
-        require(
-            self.select in SELECTION_RULES, f"--select must be {' or '.join(SELECTION_RULES)}, got {self.select!r}."
-        )
+        require(self.select in SELECTION_RULES, f"select must be {' or '.join(SELECTION_RULES)}, got {self.select!r}.")
         _require_counts(self, "states", "channels", "epochs", "batch_size")
         _require_positive(self, "weight_learning_rate", "log_variance_rate", "alpha_learning_rate")
         _require_not_negative(self, "gamma_weights", "gamma_alphas", "gamma_entropy")
         for name in ("weight_epochs", "gamma_start_epoch"):
             value = getattr(self, name)
-            require(0 <= value < self.epochs, f"--{name} must lie in [0, --epochs) = [0, {self.epochs}), got {value}.")
+            require(0 <= value < self.epochs, f"{name} must lie in [0, epochs) = [0, {self.epochs}), got {value}.")
         _require_share(self, "label_smoothing")
         _require_seed(self.seed)
 
@@ -167,23 +165,23 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_skeleton(self.cells)
         _require_estimator(self.estimator)
-        require(self.stem_stride in (1, 2), f"--stem_stride must be 1 or 2, got {self.stem_stride}.")
+        require(self.stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {self.stem_stride}.")
         _require_counts(self, "channels", "epochs", "batch_size")
         _require_positive(self, "learning_rate", "log_variance_rate")
         _require_not_negative(self, "gamma_weights", "auxiliary_weight", "fine_tuning_epochs")
         require(
             0 <= self.gamma_start_epoch <= self.gamma_end_epoch,
-            f"--gamma_start_epoch must lie in [0, --gamma_end_epoch] = [0, {self.gamma_end_epoch}], "
+            f"gamma_start_epoch must lie in [0, gamma_end_epoch] = [0, {self.gamma_end_epoch}], "
             f"got {self.gamma_start_epoch}.",
         )
         require(
             self.gamma_end_epoch < self.epochs or self.gamma_weights == 0 or not self.variational,
-            f"--gamma_end_epoch must be below --epochs={self.epochs}, or gamma 1 never reaches its end value; "
+            f"gamma_end_epoch must be below epochs={self.epochs}, or gamma 1 never reaches its end value; "
             f"got {self.gamma_end_epoch}.",
         )
         require(
             self.class_weights in CLASS_WEIGHTS,
-            f"--class_weights must be {' or '.join(CLASS_WEIGHTS)}, got {self.class_weights!r}.",
+            f"class_weights must be {' or '.join(CLASS_WEIGHTS)}, got {self.class_weights!r}.",
         )
         _require_share(self, "label_smoothing", "drop_path", "held_out")
         _require_seed(self.seed)
@@ -210,10 +208,10 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.formats) - set(EXPORT_FORMATS))
-        require(not unknown, f"--formats knows {', '.join(EXPORT_FORMATS)}; got {', '.join(unknown)}.")
+        require(not unknown, f"formats knows {', '.join(EXPORT_FORMATS)}; got {', '.join(unknown)}.")
         require(
             len(set(self.formats)) == len(self.formats) > 0,
-            f"--formats must name one format or more, each once; got {','.join(self.formats) or 'none'}.",
+            f"formats must name one format or more, each once; got {','.join(self.formats) or 'none'}.",
         )
 
 
@@ -251,16 +249,16 @@ class CompareConfig:
     train: str = setting("", 'More flags for every training, such as --train="--epochs=20 --held_out=0.1".')
 
     def __post_init__(self) -> None:
-        require(len(set(self.methods)) == len(self.methods), f"--methods names a row twice: {','.join(self.methods)}.")
-        require(self.seeds >= 1, f"--seeds must be at least 1, got {self.seeds}.")
+        require(len(set(self.methods)) == len(self.methods), f"methods names a row twice: {','.join(self.methods)}.")
+        require(self.seeds >= 1, f"seeds must be at least 1, got {self.seeds}.")
         _require_seed(self.first_seed, "first_seed")
         for name in ("search", "train"):
             text = getattr(self, name)
             try:
                 shlex.split(text)
             except ValueError as error:
-                raise ConfigError(
-                    f"--{name} must be flags as a shell takes them, got {text!r}: {str(error).lower()}."
+                raise SettingError(
+                    f"{name} must be flags as a shell takes them, got {text!r}: {str(error).lower()}."
                 ) from error
 
 
@@ -274,41 +272,41 @@ def restored(kind: type[Config], settings: Mapping[str, Any]) -> Config:
 
 
 def require_skeleton(cells: str) -> None:
-    """Raises ConfigError unless `cells` is a word of N and R."""
+    """Raises SettingError unless `cells` is a word of N and R."""
     require(
-        re.fullmatch("[NR]+", cells) is not None, f"--cells must be a word of N and R such as NNRNNRNN, got {cells!r}."
+        re.fullmatch("[NR]+", cells) is not None, f"cells must be a word of N and R such as NNRNNRNN, got {cells!r}."
     )
 
 
 def _require_estimator(estimator: str) -> None:
-    require(estimator in ESTIMATORS, f"--estimator must be {' or '.join(ESTIMATORS)}, got {estimator!r}.")
+    require(estimator in ESTIMATORS, f"estimator must be {' or '.join(ESTIMATORS)}, got {estimator!r}.")
 
 
 def _require_counts(config: Any, *names: str) -> None:
     """Whole numbers of at least one; a batch needs two images for batch statistics."""
     for name in names:
         value = getattr(config, name)
-        require(value >= 1, f"--{name} must be at least 1, got {value}.")
-    require(config.batch_size >= 2, f"--batch_size must be at least 2 for batch statistics, got {config.batch_size}.")
+        require(value >= 1, f"{name} must be at least 1, got {value}.")
+    require(config.batch_size >= 2, f"batch_size must be at least 2 for batch statistics, got {config.batch_size}.")
 
 
 def _require_positive(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        require(value > 0, f"--{name} must be positive, got {value}.")
+        require(value > 0, f"{name} must be positive, got {value}.")
 
 
 def _require_not_negative(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        require(value >= 0, f"--{name} must not be negative, got {value}.")
+        require(value >= 0, f"{name} must not be negative, got {value}.")
 
 
 def _require_share(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        require(0 <= value < 1, f"--{name} must lie in [0, 1), got {value}.")
+        require(0 <= value < 1, f"{name} must lie in [0, 1), got {value}.")
 
 
 def _require_seed(seed: int, name: str = "seed") -> None:
-    require(0 <= seed < 2**31, f"--{name} must lie in [0, 2^31), got {seed}.")
+    require(0 <= seed < 2**31, f"{name} must lie in [0, 2^31), got {seed}.")

@@ -1,11 +1,35 @@
-"""What a user can mend."""
+"""What a user can mend: errors whose message is one line that says what was expected, what came, and what to do."""
 
 
-class ConfigError(ValueError):
-    """A setting, a data set or a folder that can't be used; the message is one line meant for the user."""
+class UserError(ValueError):
+    """The base of all errors that a user can mend; a command prints its message alone and exits with code 2."""
 
 
-def require(condition: bool, message: str) -> None:
-    """Raises ConfigError with `message` unless `condition` holds."""
+class SettingError(UserError):
+    """A setting, or settings that do not fit each other or the images."""
+
+
+class DataError(UserError):
+    """A data set that can't be read, or whose images can't be used."""
+
+
+class RunFolderError(UserError):
+    """A run folder that is in use, was made with other settings, or lacks what a stage needs."""
+
+
+class FileError(UserError):
+    """A file or folder that can't be read or written, or that isn't what it should be."""
+
+
+class ArchitectureError(UserError):
+    """A genotype or posterior that isn't one."""
+
+
+class DivergenceError(UserError):
+    """A loss that is no longer a finite number."""
+
+
+def require(condition: bool, message: str, kind: type[UserError] = SettingError) -> None:
+    """Raises an error of `kind` with `message` unless `condition` holds."""
     if not condition:
-        raise ConfigError(message)
+        raise kind(message)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import DivergenceError
 
 
 def ramp(epoch: int, start: int, end: int) -> float:
@@ -12,8 +12,8 @@ def ramp(epoch: int, start: int, end: int) -> float:
 
 
 def require_finite(logs: Mapping[str, float], epoch: int, remedy: str) -> None:
-    """Raises ConfigError with the `remedy` where a figure of `epoch`, from 0, is not finite."""
+    """Raises DivergenceError with the `remedy` where a figure of `epoch`, from 0, is not finite."""
     if not all(math.isfinite(value) for value in logs.values()):
-        raise ConfigError(
+        raise DivergenceError(
             f"the loss is not finite in epoch {epoch + 1}; the state after epoch {epoch} is kept. {remedy}"
         )

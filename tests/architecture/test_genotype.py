@@ -5,7 +5,7 @@ import pytest
 
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.space import VINNAS
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 REDUCTION = (
     Edge(2, 0, "sep_conv_3x3"),
@@ -82,7 +82,7 @@ def test_a_genotype_is_a_value():
     ],
 )
 def test_an_illegal_edge_is_refused_in_one_line(edge, message):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         Genotype(states=2, reduction=(*REDUCTION, edge))
     assert message in str(error.value)
     assert "reduction cell" in str(error.value)
@@ -112,7 +112,7 @@ def test_an_illegal_edge_is_refused_in_one_line(edge, message):
 def test_a_file_that_is_not_a_genotype_is_refused_in_one_line_that_names_it(tmp_path, text, message):
     path = tmp_path / "found.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         Genotype.load(path)
     assert message in str(error.value)
     assert str(path) in str(error.value)
@@ -120,17 +120,17 @@ def test_a_file_that_is_not_a_genotype_is_refused_in_one_line_that_names_it(tmp_
 
 
 def test_a_missing_or_binary_file_is_one_clear_line(tmp_path):
-    with pytest.raises(ConfigError, match="can't read .*absent.json: No such file"):
+    with pytest.raises(UserError, match="can't read .*absent.json: No such file"):
         Genotype.load(tmp_path / "absent.json")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(ConfigError, match="picture.png: it isn't UTF-8 text"):
+    with pytest.raises(UserError, match="picture.png: it isn't UTF-8 text"):
         Genotype.load(tmp_path / "picture.png")
 
 
 def test_a_failed_save_keeps_the_old_file(tmp_path):
     folder = tmp_path / "genotype.json"
     folder.mkdir()
-    with pytest.raises(ConfigError, match="genotype.json"):
+    with pytest.raises(UserError, match="genotype.json"):
         MNIST.save(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["genotype.json"]
 

@@ -15,7 +15,7 @@ from vinnas_tf.architecture.posterior import (
 )
 from vinnas_tf.architecture.space import NASBENCH201, VINNAS
 from vinnas_tf.config import SELECTION_RULES
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 THREE = ("sep_conv_3x3", "skip", "zero")
 
@@ -118,7 +118,7 @@ def test_rules_differ_where_a_large_mean_is_uncertain():
 def test_a_score_that_is_not_a_number_is_refused():
     scores = np.zeros((5, 3))
     scores[3, 1] = np.nan
-    with pytest.raises(ConfigError, match="reduction cell is not a number"):
+    with pytest.raises(UserError, match="reduction cell is not a number"):
         select({"reduction": scores}, 2, THREE)
 
 
@@ -238,7 +238,7 @@ def test_file_round_trip_is_exact_for_gaussian_and_for_point_alphas(tmp_path):
 def test_a_file_that_is_not_a_posterior_is_refused_in_one_line_that_names_it(tmp_path, change, message):
     path = tmp_path / "posterior.json"
     path.write_text(json.dumps({**json.loads(make(np.zeros((5, 3))).to_json(itself)), **change}))
-    with pytest.raises(ConfigError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         Posterior.load(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)

@@ -3,7 +3,7 @@
 import pytest
 
 from vinnas_tf.architecture.skeleton import cell_places, require_fit
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 
 def test_reductions_double_the_channels_and_halve_what_comes_two_cells_before() -> None:
@@ -15,5 +15,5 @@ def test_reductions_double_the_channels_and_halve_what_comes_two_cells_before() 
 
 def test_each_reduction_needs_two_pixels() -> None:
     require_fit("NRRN", 4)
-    with pytest.raises(ConfigError, match="halves images 2 times, which 3 pixels do not allow"):
+    with pytest.raises(UserError, match="halves images 2 times, which 3 pixels do not allow"):
         require_fit("NRRN", 3)

@@ -15,7 +15,7 @@ from benchmarks.nasbench201_table import EDGES, Table, cell_code, cell_of
 from benchmarks.random_proxy import best_of_random
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.space import NASBENCH201
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.methods.random_search import random_genotype
 
 
@@ -88,7 +88,7 @@ class Trap:
 def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> None:
     bad, mark = tmp_path / "bad.pkl", tmp_path / "ran"
     bad.write_bytes(pickle.dumps({"000000": {"val_acc": [Trap(mark)]}}))
-    with pytest.raises(ConfigError, match="it names pathlib.*, and is to hold plain data"):
+    with pytest.raises(UserError, match="it names pathlib.*, and is to hold plain data"):
         Table.load(bad)
     assert not mark.exists()
 
@@ -99,7 +99,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> 
 )
 def test_another_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "table.pkl").write_bytes(content)
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         Table.load(tmp_path / "table.pkl")
     assert "table.pkl" in str(error.value)
     assert "\n" not in str(error.value)

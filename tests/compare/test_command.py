@@ -5,7 +5,7 @@ import pytest
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.compare.__main__ import Stage, check, main, plan, seconds_left, stage_flags, warn_of_found
 from vinnas_tf.config import CompareConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 
 def config(**settings):
@@ -67,7 +67,7 @@ def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
     ],
 )
 def test_a_mistake_is_told_before_anything_runs(settings, message, tmp_path):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         check(config(**settings), tmp_path / "run")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -76,7 +76,7 @@ def test_a_mistake_is_told_before_anything_runs(settings, message, tmp_path):
 
 def test_unfit_test_images_are_told_before_the_first_search(unfit_test_images, tmp_path):
     flags = [f"--dataset=folder:{unfit_test_images}", "--preset=smoke", f"--run_dir={tmp_path / 'run'}"]
-    with pytest.raises(ConfigError, match="is 8 x 8, .* is 9 x 9 pixels; pass --image_size=8 "):
+    with pytest.raises(UserError, match="is 8 x 8, .* is 9 x 9 pixels; pass --image_size=8 "):
         main(flags)
     assert not list((tmp_path / "run").rglob("*-seed*"))
 

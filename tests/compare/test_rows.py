@@ -8,7 +8,7 @@ from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.compare.rows import choose_again, require_rows
 from vinnas_tf.config import DataConfig, SearchConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.run.folder import RunDir, stage_record
 
 NAMES = VINNAS.primitives
@@ -50,12 +50,12 @@ def test_it_chooses_by_the_other_rule_and_is_a_search_like_any_other(searched, t
 
 def test_a_search_that_is_not_finished_is_told(searched, tmp_path):
     (searched / "search" / "finished").unlink()
-    with pytest.raises(ConfigError, match="has no finished search"):
+    with pytest.raises(UserError, match="has no finished search"):
         choose_again(searched, "magnitude", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
 def test_an_unknown_row_is_told_with_those_that_are_known():
     require_rows(("vinnas", "vinnas-no-entropy"))
-    with pytest.raises(ConfigError, match=r"--methods knows vinnas, .*vinnas-magnitude.*; got magic, wand\.$"):
+    with pytest.raises(UserError, match=r"--methods knows vinnas, .*vinnas-magnitude.*; got magic, wand\.$"):
         require_rows(("vinnas", "magic", "wand"))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from vinnas_tf.config import AUGMENTATIONS
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.data.images import ImageSet
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 # Those that may leave an image as it is. Affine and elastic maps never do, and would hide it if the others stood still.
 AT_TIMES = ("crop", "flip", "erase")
@@ -42,7 +42,7 @@ def collect(batches):
 
 
 def error(call, *arguments, **settings):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         call(*arguments, **settings)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -145,7 +145,7 @@ def test_the_number_of_batches_is_known():
 
 
 def test_fewer_images_than_a_batch_are_refused():
-    assert "--batch_size=8" in error(stream, numbered(7))
+    assert "batch_size=8" in error(stream, numbered(7))
 
 
 def test_batches_stay_float32_under_mixed_precision():

@@ -14,7 +14,7 @@ from vinnas_tf.data.folder import open_pictures
 from vinnas_tf.data.images import load_part, load_test, load_train
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.data.picture_index import unwatched
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 RED, BLUE, SIZE = (200, 30, 10), (20, 40, 220), (10, 8)  # Pillow's sizes are (width, height).
 
@@ -48,7 +48,7 @@ def config(folder, **settings):
 
 
 def message(call, *arguments):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         call(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -278,13 +278,13 @@ def test_animations_and_skew_are_told(parts):
     frames[0].save(parts / "train/cat/000.gif", save_all=True, append_images=frames[1:])
     assert "Of 1 animations the first frame is taken." in notes(parts)
     write(parts / "train/dog", 15, BLUE)
-    assert "cat has 5 images and dog 15: train with --class_weights=balanced" in notes(parts)
+    assert "cat has 5 images and dog 15: train with class_weights=balanced" in notes(parts)
 
 
 def test_sizes_that_differ_need_image_size(parts):
     write(parts / "train/dog", 1, BLUE, size=(12, 20))
     text = refusal(parts)
-    assert "000.png is 10 x 8" in text and "dog/000.png is 12 x 20" in text and "--image_size=8" in text
+    assert "000.png is 10 x 8" in text and "dog/000.png is 12 x 20" in text and "image_size=8" in text
     resized = load_train(config(parts, image_size=16), 0).train
     assert resized.images.shape == (8, 16, 16, 3)
     assert ((resized.images[..., 0] > resized.images[..., 2]) == (resized.labels == 0)[:, None, None]).all()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vinnas_tf.data.folder_layout import read_layout
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 
 def write(folder: Path, count: int = 5, suffix: str = "png") -> None:
@@ -19,7 +19,7 @@ def write(folder: Path, count: int = 5, suffix: str = "png") -> None:
 
 
 def refusal(folder):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         read_layout(folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from vinnas_tf.config import DataConfig
 from vinnas_tf.data.images import ImageSet, hold_out, load_test, load_train, split_halves
 from vinnas_tf.data.splits import uniform
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 
 def numbered(count, shape=(8, 8, 3), classes=4):
@@ -20,7 +20,7 @@ def numbered(count, shape=(8, 8, 3), classes=4):
 
 
 def error(call, *arguments, **settings):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         call(*arguments, **settings)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -73,12 +73,12 @@ def test_the_order_mixes_the_classes(digits):
 
 
 def test_too_little_of_a_class_is_refused():
-    assert "--data_fraction" in error(load_train, DataConfig(data_fraction=0.01), 0)
+    assert "data_fraction" in error(load_train, DataConfig(data_fraction=0.01), 0)
 
 
 def test_more_pixels_than_memory_are_refused_before_they_are_read():
     text = error(load_train, DataConfig(image_size=100_000), 0)
-    assert "GiB" in text and "--data_fraction" in text and "--image_size" in text
+    assert "GiB" in text and "data_fraction" in text and "image_size" in text
 
 
 @pytest.mark.parametrize("count", [40, 41, 43])

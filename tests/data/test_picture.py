@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vinnas_tf.data.picture import Preparation, decode, digest, prepare, suffixes
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (6, 9, 3), np.uint8)
@@ -123,7 +123,7 @@ def test_deep_colours_have_their_upper_bits_read_and_told(tmp_path):
 
 def test_levels_without_a_white_are_refused(tmp_path):
     Image.fromarray(RNG.random((6, 9)).astype(np.float32)).save(tmp_path / "a.tiff")
-    with pytest.raises(ConfigError, match="floating-point numbers; save it with 8 or 16 bits"):
+    with pytest.raises(UserError, match="floating-point numbers; save it with 8 or 16 bits"):
         decode(tmp_path / "a.tiff")
 
 

@@ -8,7 +8,7 @@ import pytest
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.images import ImageSet
 from vinnas_tf.data.picture import digest
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), np.uint8)
 NAMES = np.array(
@@ -47,5 +47,5 @@ def test_what_was_learnt_from_is_told_from_test_images(record):
 @pytest.mark.parametrize("rows", ["", "part,name\n", f"{HEADER}training,cat,a,no number\n", f"{HEADER}a,b\n"])
 def test_a_damaged_record_is_refused(rows, record):
     record.write_text(rows)
-    with pytest.raises(ConfigError, match=r"images\.csv is not the record of a stage's images"):
+    with pytest.raises(UserError, match=r"images\.csv is not the record of a stage's images"):
         image_record.learnt(record)

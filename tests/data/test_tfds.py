@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from vinnas_tf.config import DataConfig
 from vinnas_tf.data.images import load_test, load_train, open_source
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 
 PREPARED: list[str] = []  # Names of the sets below, each time one is generated.
 COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250))
@@ -78,7 +78,7 @@ class GeneratedTexts(Generated):
 
 
 def refusal(call, *arguments):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         call(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -118,7 +118,7 @@ def test_a_set_without_test_split(tmp_path, name, train, test):
 
 
 def test_images_of_different_sizes_need_image_size(tmp_path):
-    assert "--image_size" in refusal(load_train, config("generated_of_any_size", tmp_path), 0)
+    assert "image_size" in refusal(load_train, config("generated_of_any_size", tmp_path), 0)
     train = load_train(config("generated_of_any_size", tmp_path, image_size=8), 0).train
     assert train.images.shape == (30, 8, 8, 3)
     assert (train.images == np.array(COLOURS)[train.labels][:, None, None]).all()

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from vinnas_tf.data.images import ImageSet
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.export.measure import predict, time_calls
 from vinnas_tf.export.proof import prove, sha256, size
 
@@ -82,16 +82,16 @@ def test_what_to_try_depends_on_whether_the_network_is_sure(path, test_part, ans
 @pytest.mark.parametrize("shape", [(16, 16, 1), (8, 8, 3)])
 def test_images_of_another_shape_are_told_beside_the_files_own(name, shape, exported):
     images = ImageSet(np.zeros((2, *shape), np.uint8), np.zeros(2, np.int32))
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         prove(exported.folder / name, images, None)
     assert f"{name} takes images of 8 x 8 x 1 " in str(caught.value)
     assert f"these are {' x '.join(map(str, shape))}:" in str(caught.value)
 
 
 def test_a_file_of_other_classes_is_told(path, test_part, answers):
-    with pytest.raises(ConfigError, match="float32.tflite knows 10 classes, and there are 12 here"):
+    with pytest.raises(UserError, match="float32.tflite knows 10 classes, and there are 12 here"):
         prove(path, test_part, np.pad(answers, [(0, 0), (0, 2)]))
-    with pytest.raises(ConfigError, match="float32.tflite knows 10 classes, and there are 12 here"):
+    with pytest.raises(UserError, match="float32.tflite knows 10 classes, and there are 12 here"):
         prove(path, ImageSet(test_part.images, test_part.labels + 2), None)
 
 
@@ -144,11 +144,11 @@ def test_a_folders_hash_is_that_of_its_listing(exported):
 def test_a_file_that_is_cut_off_is_told_from_one_that_answers_badly(path, test_part, tmp_path):
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(path.read_bytes()[:-4000])
-    with pytest.raises(ConfigError, match="broken.tflite can't be read"):
+    with pytest.raises(UserError, match="broken.tflite can't be read"):
         prove(broken, test_part, None)
-    with pytest.raises(ConfigError, match="broken.tflite can't be run"):
+    with pytest.raises(UserError, match="broken.tflite can't be run"):
         predict(broken, test_part.images)  # In a process of its own: this one goes on.
-    with pytest.raises(ConfigError, match="can't be run"):
+    with pytest.raises(UserError, match="can't be run"):
         time_calls([broken], test_part.images[0])
 
 
@@ -156,8 +156,8 @@ def test_a_saved_model_that_is_cut_off_is_told(exported, test_part, tmp_path):
     folder = shutil.copytree(exported.folder / "saved_model" / "1", tmp_path / "1")
     graph = folder / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[: graph.stat().st_size // 2])
-    with pytest.raises(ConfigError, match="can't be run"):
+    with pytest.raises(UserError, match="can't be run"):
         prove(folder, test_part, None)
     graph.unlink()
-    with pytest.raises(ConfigError, match="holds no saved_model.pb"):
+    with pytest.raises(UserError, match="holds no saved_model.pb"):
         prove(folder, test_part, None)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.export.digits_run import command
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.export.source import read_source
 
 
@@ -63,7 +63,7 @@ def add_a_class(path):
 )
 def test_what_is_wrong_with_a_run_folder_is_told_in_one_line(file, spoil, message, run_dir):
     spoil(run_dir / file)
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read_source(run_dir)
     assert "\n" not in str(caught.value)
 

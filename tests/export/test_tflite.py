@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.export import flatbuffer
 from vinnas_tf.export.tflite import PRECISIONS, convert
 
@@ -190,7 +190,7 @@ def test_another_process_writes_the_same_bytes(precision, files, exported, train
 @pytest.mark.parametrize("kept", [0, 7, 100, 0.5, 0.9])
 def test_a_part_of_a_file_is_told_from_a_whole_one(kept, files):
     content = files["float32"]
-    with pytest.raises(ConfigError, match="not a whole TFLite file"):
+    with pytest.raises(UserError, match="not a whole TFLite file"):
         flatbuffer.parse(content[: kept if isinstance(kept, int) else int(kept * len(content))])
 
 

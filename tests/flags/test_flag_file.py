@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.flags.flag_file import expand
 
 FLAGS = ["--minutes=30", "--loaf=pâté à la"]
@@ -64,6 +64,6 @@ def test_what_is_none_is_one_line(tmp_path):
         written(outer, itself): "leads back to itself",
     }
     for flag, message in wrong.items():
-        with pytest.raises(ConfigError, match=message) as error:
+        with pytest.raises(UserError, match=message) as error:
             words(flag)
         assert "\n" not in str(error.value)

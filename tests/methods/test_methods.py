@@ -9,7 +9,7 @@ from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.architecture.space import NASBENCH201, SPACES, VINNAS
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.methods import METHODS, make_method
 from vinnas_tf.methods.base import Alphas
 from vinnas_tf.methods.random_search import random_genotype
@@ -161,7 +161,7 @@ def test_random_search_is_a_function_of_the_seed_and_has_the_skeletons_cells() -
 
 
 def test_an_unknown_method_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=f"--method must be one of {', '.join(METHODS)}, got 'magic'"):
+    with pytest.raises(UserError, match=f"method must be one of {', '.join(METHODS)}, got 'magic'"):
         make_method(SearchConfig(method="magic"))
 
 

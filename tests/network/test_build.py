@@ -10,7 +10,7 @@ import tensorflow as tf
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.space import NASBENCH201
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.methods import make_method
 from vinnas_tf.network.build import build_network, evaluation_network, gaussian_layers, weight_kl_divergence
 from vinnas_tf.search.supergraph import Supergraph
@@ -199,7 +199,7 @@ def test_a_cell_of_nasbench201_is_that_of_its_supergraph() -> None:
 
 def test_a_cell_without_a_way_through_is_refused() -> None:
     dead = Genotype(3, (Edge(1, 0, "conv_3x3"), Edge(3, 2, "skip")), space="nasbench201")
-    with pytest.raises(ConfigError, match="nothing leads from input to output of the genotype's normal cell"):
+    with pytest.raises(UserError, match="nothing leads from input to output of the genotype's normal cell"):
         build_network(dead, cells="N", channels=4, image_shape=(8, 8, 3), classes=10)
 
 
@@ -271,12 +271,12 @@ def test_auxiliary_tower_reads_the_last_reduction_and_leaves_without_a_trace() -
 @pytest.mark.parametrize(
     ("genotype", "arguments", "message"),
     [
-        (FIRST, {"cells": "NR"}, "--cells=NR needs a normal cell and the genotype has none"),
-        (BOTH, {"cells": "NXR"}, "--cells must be a word of N and R"),
-        (BOTH, {"cells": "RRRR"}, "--cells=RRRR halves images 4 times, which 8 pixels do not allow"),
-        (BOTH, {"channels": 0}, "--channels must be at least 1, got 0"),
-        (BOTH, {"drop_path": 1.0}, r"--drop_path must lie in \[0, 1\), got 1.0"),
-        (BOTH, {"cells": "N", "auxiliary": True}, "--cells=N has none"),
+        (FIRST, {"cells": "NR"}, "cells=NR needs a normal cell and the genotype has none"),
+        (BOTH, {"cells": "NXR"}, "cells must be a word of N and R"),
+        (BOTH, {"cells": "RRRR"}, "cells=RRRR halves images 4 times, which 8 pixels do not allow"),
+        (BOTH, {"channels": 0}, "channels must be at least 1, got 0"),
+        (BOTH, {"drop_path": 1.0}, r"drop_path must lie in \[0, 1\), got 1.0"),
+        (BOTH, {"cells": "N", "auxiliary": True}, "cells=N has none"),
         (
             BOTH,
             {"cells": "RR", "auxiliary": True},
@@ -285,6 +285,6 @@ def test_auxiliary_tower_reads_the_last_reduction_and_leaves_without_a_trace() -
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(genotype: Genotype, arguments: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         build_network(genotype, **{"cells": "NR", "channels": 2, "image_shape": (8, 8, 1), "classes": 3} | arguments)
     assert "\n" not in str(caught.value)

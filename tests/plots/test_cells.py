@@ -11,7 +11,7 @@ from PIL import Image
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.architecture.space import VINNAS
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.plots.cell_layout import lay_out
 from vinnas_tf.plots.cells import draw_cells
 from vinnas_tf.plots.style import COLOURS, short_number
@@ -129,6 +129,6 @@ def test_numbers_are_short(value, text):
 
 
 def test_a_picture_that_cannot_be_written_is_one_clear_line_and_leaves_nothing(tmp_path):
-    with pytest.raises(ConfigError, match="absent"):
+    with pytest.raises(UserError, match="absent"):
         draw_cells(BOTH, None, tmp_path / "absent" / "cells.png", tmp_path / "cells.svg")
     assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@ from PIL import Image
 
 from vinnas_tf.architecture.posterior import Posterior, select
 from vinnas_tf.architecture.space import VINNAS
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.plots.posterior import draw_posterior
 from vinnas_tf.plots.style import COLOURS
 
@@ -150,5 +150,5 @@ def test_the_same_search_gives_the_same_bytes(tmp_path):
 
 def test_a_picture_that_cannot_be_written_is_one_clear_line(tmp_path):
     posterior, trajectory = search(states=1)
-    with pytest.raises(ConfigError, match="absent"):
+    with pytest.raises(UserError, match="absent"):
         draw(tmp_path / "absent", posterior, trajectory)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.run.child import run_command
 
 
@@ -33,7 +33,7 @@ def test_it_gets_its_flags_and_its_output_goes_to_the_log(module, tmp_path):
 
 def test_its_last_error_is_told(module, tmp_path):
     name = module("import sys\nprint('error: first')\nprint('error: no such set')\nprint('more')\nsys.exit(2)\n")
-    with pytest.raises(ConfigError, match="^no such set$"):
+    with pytest.raises(UserError, match="^no such set$"):
         run_command(name, [], tmp_path / "log")
 
 
@@ -43,7 +43,7 @@ def test_its_last_error_is_told(module, tmp_path):
 )
 def test_an_end_without_an_error_line_names_the_log(module, tmp_path, code, ended):
     (tmp_path / "log").write_text("error: of another run\n")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         run_command(module(code), [], tmp_path / "log")
     assert str(caught.value) == f"some_command ended with {ended}; what it printed is in {tmp_path / 'log'}."
 

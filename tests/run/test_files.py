@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.run.files import read_metrics, read_text, user_path, write_atomically, write_metrics
 
 
@@ -34,7 +34,7 @@ def test_a_write_that_fails_leaves_the_old_content_alone(tmp_path):
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limit[1]))
     try:
-        with pytest.raises(ConfigError, match="a.json: File too large"):
+        with pytest.raises(UserError, match="a.json: File too large"):
             write_atomically(path, b"n" * 100_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -91,7 +91,7 @@ def test_a_tilde_stands_for_a_home_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["~no-such-user/pictures", "~no-such-user"])
 def test_an_unknown_home_folder_is_one_line(text):
-    with pytest.raises(ConfigError, match=f"^{text}: there is no home folder ~no-such-user on this machine: [^\n]*$"):
+    with pytest.raises(UserError, match=f"^{text}: there is no home folder ~no-such-user on this machine: [^\n]*$"):
         user_path(text)
 
 
@@ -105,5 +105,5 @@ def test_text_is_read_with_a_byte_order_mark_and_other_line_ends(tmp_path):
 def test_text_of_another_encoding_is_one_line(tmp_path, content):
     path = tmp_path / "text"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="^can't read .*text: it isn't UTF-8 text.$"):
+    with pytest.raises(UserError, match="^can't read .*text: it isn't UTF-8 text.$"):
         read_text(path)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vinnas_tf.config import DataConfig, SearchConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.run.folder import OUTPUTS, RunDir, default_run_dir
 
 FINGERPRINT = "0123456789abcdef" * 4
@@ -42,7 +42,7 @@ class Run:
         )
 
     def error(self) -> str:
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(UserError) as caught:
             self.open()
         assert "\n" not in str(caught.value)
         return str(caught.value)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from vinnas_tf import kernels
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import DataConfig, SearchConfig
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import UserError
 from vinnas_tf.flags import preset_names, read_flags
 from vinnas_tf.layers.cell import MixedCell
 from vinnas_tf.methods import METHODS, make_method
@@ -192,5 +192,5 @@ def test_by_statistics_of_the_population_an_image_is_taken_for_what_it_is_taken_
 
 
 def test_more_reductions_than_pixels_are_refused() -> None:
-    with pytest.raises(ConfigError, match="--cells=RRRR halves images 4 times, which 8 pixels do not allow"):
+    with pytest.raises(UserError, match="cells=RRRR halves images 4 times, which 8 pixels do not allow"):
         build(SearchConfig(cells="RRRR"), 8, 1, 10)

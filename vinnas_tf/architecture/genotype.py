@@ -14,7 +14,7 @@ from typing import Any
 
 from vinnas_tf.architecture.primitives import convolutions
 from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import ArchitectureError, UserError, require
 from vinnas_tf.run.files import read_text, write_atomically
 
 CELL_TYPES = ("normal", "reduction")
@@ -43,9 +43,9 @@ class Genotype:
         space: name of the search space that the cells are of.
 
     Raises:
-        ConfigError: the edges do not make a cell of the space: a node out of range, a source that does not come before
-            its target, an unknown primitive (or zero, which is the absence of an edge), an edge twice, a state without
-            input (which NAS-Bench-201 allows).
+        ArchitectureError: the edges do not make a cell of the space: a node out of range, a source that does not come
+            before its target, an unknown primitive (or zero, which is the absence of an edge), an edge twice, a state
+            without input (which NAS-Bench-201 allows).
     """
 
     states: int
@@ -57,10 +57,11 @@ class Genotype:
         require(
             type(self.states) is int and self.states >= 1,
             f"genotype: states must be a whole number of at least 1, got {self.states!r}.",
+            ArchitectureError,
         )
         known = type(self.space) is str and self.space in SPACES
-        require(known, f"genotype: space must be {' or '.join(SPACES)}, got {self.space!r}.")
-        require(bool(self.cells), "genotype: both cells are empty; give at least one of them edges.")
+        require(known, f"genotype: space must be {' or '.join(SPACES)}, got {self.space!r}.", ArchitectureError)
+        require(bool(self.cells), "genotype: both cells are empty; give at least one of them edges.", ArchitectureError)
         for cell_type, edges in self.cells.items():
             _check_cell(f"genotype, {cell_type} cell", edges, self.states, SPACES[self.space])
 
@@ -106,24 +107,24 @@ class Genotype:
 
     @classmethod
     def from_json(cls, text: str) -> "Genotype":
-        """The genotype that `to_json` wrote; raises ConfigError for any other text."""
+        """The genotype that `to_json` wrote; raises ArchitectureError for any other text."""
         # Files of before there were two spaces do not name theirs.
         data = parse_versioned(text, "genotype", VERSION, ("states", *CELL_TYPES), {"space": VINNAS.name})
         cells = {cell_type: _parse_edges(cell_type, data[cell_type]) for cell_type in CELL_TYPES}
         return cls(data["states"], **cells, space=data["space"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the JSON file whole or not at all; raises ConfigError where it cannot be written."""
+        """Writes the JSON file whole or not at all; raises FileError where it cannot be written."""
         write_atomically(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Genotype":
-        """Reads the JSON file; raises ConfigError, naming the file, where it is missing or is not a genotype."""
+        """Reads the JSON file; raises ArchitectureError, naming the file, where it is missing or is not a genotype."""
         text = read_text(path)
         try:
             return cls.from_json(text)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
+        except UserError as error:
+            raise ArchitectureError(f"{path}: {error}") from None
 
 
 def parse_versioned(
@@ -132,32 +133,38 @@ def parse_versioned(
     """The object in a JSON text that holds "version" and `fields`, and of `defaults` what it does not leave out.
 
     Raises:
-        ConfigError: it holds anything else; `kind` names in the message what was expected.
+        ArchitectureError: it holds anything else; `kind` names in the message what was expected.
     """
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"{kind}: not JSON ({error}); expected a file that vinnas_tf wrote.") from error
-    require(isinstance(data, dict), f"{kind}: expected a JSON object, got a {type(data).__name__}.")
+        raise ArchitectureError(f"{kind}: not JSON ({error}); expected a file that vinnas_tf wrote.") from error
+    require(isinstance(data, dict), f"{kind}: expected a JSON object, got a {type(data).__name__}.", ArchitectureError)
     found = data.get("version")
     require(
         type(found) is int and found == version,
         f"{kind}: this vinnas_tf reads version {version}, got {found!r}; make the file anew.",
+        ArchitectureError,
     )
     data = {**defaults, **data}
     expected = {"version", *fields, *defaults}
     wrong = [f"{name!r} is missing" for name in sorted(expected - data.keys())]
     wrong += [f"{name!r} is unknown" for name in sorted(data.keys() - expected)]
-    require(not wrong, f"{kind}: {', '.join(wrong)}; expected {', '.join(sorted(expected))}.")
+    require(not wrong, f"{kind}: {', '.join(wrong)}; expected {', '.join(sorted(expected))}.", ArchitectureError)
     return data
 
 
 def _parse_edges(cell_type: str, entries: Any) -> tuple[Edge, ...]:
-    require(isinstance(entries, list), f"genotype: {cell_type!r} must be a list of edges, got {entries!r}.")
+    require(
+        isinstance(entries, list),
+        f"genotype: {cell_type!r} must be a list of edges, got {entries!r}.",
+        ArchitectureError,
+    )
     for entry in entries:
         require(
             isinstance(entry, dict) and entry.keys() == {"target", "source", "primitive"},
             f"genotype: an edge of {cell_type!r} must have target, source and primitive and no more, got {entry!r}.",
+            ArchitectureError,
         )
     return tuple(Edge(**entry) for entry in entries)
 
@@ -167,16 +174,41 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSp
     legal = [name for name in space.primitives if name != "zero"]
     for edge in edges:
         for field, node in (("target", edge.target), ("source", edge.source)):
-            require(type(node) is int, f"{cell}: {field} must be the whole number of a node, got {node!r}.")
+            require(
+                type(node) is int,
+                f"{cell}: {field} must be the whole number of a node, got {node!r}.",
+                ArchitectureError,
+            )
         link = f"edge {edge.source} -> {edge.target}"
-        require(edge.target in nodes, f"{cell}, {link}: the target must be a state, {nodes[0]} to {nodes[-1]}.")
-        require(0 <= edge.source < edge.target, f"{cell}, {link}: the source must be a node before the target.")
-        require(edge.primitive in legal, f"{cell}, {link}: {edge.primitive!r} is not one of {', '.join(legal)}.")
-        require(edges.count(edge) == 1, f"{cell}, {link}: {edge.primitive} is listed more than once; list it once.")
+        require(
+            edge.target in nodes,
+            f"{cell}, {link}: the target must be a state, {nodes[0]} to {nodes[-1]}.",
+            ArchitectureError,
+        )
+        require(
+            0 <= edge.source < edge.target,
+            f"{cell}, {link}: the source must be a node before the target.",
+            ArchitectureError,
+        )
+        require(
+            edge.primitive in legal,
+            f"{cell}, {link}: {edge.primitive!r} is not one of {', '.join(legal)}.",
+            ArchitectureError,
+        )
+        require(
+            edges.count(edge) == 1,
+            f"{cell}, {link}: {edge.primitive} is listed more than once; list it once.",
+            ArchitectureError,
+        )
         alone = [(other.source, other.target) for other in edges].count((edge.source, edge.target)) == 1
-        require(alone or space.kept_edges is not None, f"{cell}, {link}: an edge has one operation in {space.name}.")
+        require(
+            alone or space.kept_edges is not None,
+            f"{cell}, {link}: an edge has one operation in {space.name}.",
+            ArchitectureError,
+        )
     lonely = sorted(set(nodes) - {edge.target for edge in edges})
     require(
         space.kept_edges is None or not lonely,
         f"{cell}: no edge leads into state {', '.join(map(str, lonely))}; each state needs one.",
+        ArchitectureError,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from vinnas_tf.architecture.genotype import CELL_TYPES, Edge, Genotype, parse_versioned
 from vinnas_tf.architecture.primitives import PRIMITIVES
 from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import ArchitectureError, UserError, require
 from vinnas_tf.run.files import read_text, write_atomically
 
 VERSION = 1
@@ -126,7 +126,7 @@ class Posterior:
 
     @classmethod
     def from_json(cls, text: str) -> "Posterior":
-        """The posterior that `to_json` wrote, bit for bit; raises ConfigError for any other text."""
+        """The posterior that `to_json` wrote, bit for bit; raises ArchitectureError for any other text."""
         fields = ("states", "primitives", "cells")
         data = parse_versioned(text, "posterior", VERSION, fields, {"space": VINNAS.name})
         primitives = data["primitives"]
@@ -142,20 +142,20 @@ class Posterior:
             space = SPACES[data["space"]]
             return cls(tuple(primitives), data["states"], column("mean"), log_variance, space)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"posterior: not what vinnas_tf writes ({error}); make the file anew.") from error
+            raise ArchitectureError(f"posterior: not what vinnas_tf writes ({error}); make the file anew.") from error
 
     def save(self, path: str | os.PathLike[str], score: Score) -> None:
-        """Writes `to_json` whole or not at all; raises ConfigError where it cannot be written."""
+        """Writes `to_json` whole or not at all; raises FileError where it cannot be written."""
         write_atomically(path, self.to_json(score))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Posterior":
-        """Reads the JSON file; raises ConfigError, naming the file, where it is missing or is not a posterior."""
+        """Reads the JSON file; raises ArchitectureError, naming the file, where it is missing or is not a posterior."""
         text = read_text(path)
         try:
             return cls.from_json(text)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
+        except UserError as error:
+            raise ArchitectureError(f"{path}: {error}") from None
 
 
 _SCORES: dict[str, Callable[[Posterior, str], np.ndarray]] = {
@@ -179,12 +179,16 @@ def select(
         space: the search space.
 
     Raises:
-        ConfigError: a score is not a number.
+        ArchitectureError: a score is not a number.
     """
     edges = space.edges(states)
     kept: dict[str, tuple[Edge, ...]] = {}
     for cell_type, values in scores.items():
-        require(not np.isnan(values).any(), f"select: a score of the {cell_type} cell is not a number; search again.")
+        require(
+            not np.isnan(values).any(),
+            f"select: a score of the {cell_type} cell is not a number; search again.",
+            ArchitectureError,
+        )
         kept[cell_type] = tuple(
             Edge(target=edges[edge][1], source=edges[edge][0], primitive=primitives[k])
             for edge, k in np.argwhere(_chosen(values, states, primitives, space))

@@ -42,10 +42,10 @@ def cell_places(cells: str, channels: int) -> list[CellPlace]:
 
 
 def require_fit(cells: str, side: int) -> None:
-    """Raises ConfigError where `side` pixels cannot be halved by every reduction cell."""
+    """Raises SettingError where `side` pixels cannot be halved by every reduction cell."""
     reductions = cells.count("R")
     require(
         side >= 2**reductions,
-        f"--cells={cells} halves images {reductions} times, which {side} pixels do not allow: "
-        "use fewer R, or larger images with --image_size.",
+        f"cells={cells} halves images {reductions} times, which {side} pixels do not allow: "
+        "use fewer R, or larger images with image_size.",
     )

@@ -32,7 +32,7 @@ from vinnas_tf.compare.statistics import Result, from_csv, summarize, to_csv, to
 from vinnas_tf.config import CompareConfig, DataConfig, RunConfig, SearchConfig, TrainConfig
 from vinnas_tf.console import duration, warn_of_idle_cells
 from vinnas_tf.data.images import open_source
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import SettingError, UserError, require
 from vinnas_tf.flags import docstring, preset_names, read_flags, run_cli
 from vinnas_tf.methods import METHODS
 from vinnas_tf.run.child import run_command
@@ -91,7 +91,7 @@ def check(config: CompareConfig, path: Path) -> None:
     """Reads the command lines of all stages as the commands will, so that a mistake is told before hours of work.
 
     Raises:
-        ConfigError: one of them is wrong, or searches and trainings would not read the same data set.
+        SettingError: one of them is wrong, or searches and trainings would not read the same data set.
     """
     require(
         not config.preset or config.preset in {*preset_names("search"), *preset_names("train")},
@@ -121,7 +121,7 @@ def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig
     """The settings that the command of a stage will have: DataConfig, and SearchConfig or TrainConfig.
 
     Raises:
-        ConfigError: its command line is wrong.
+        SettingError: its command line is wrong.
     """
     flags = stage_flags(dataclasses.replace(stage, name="search"), config, path)
     search = read_flags(flags, DataConfig, SearchConfig, RunConfig, command="search", usage="")
@@ -164,7 +164,7 @@ def compare(config: CompareConfig, run: RunDir) -> list[Result]:
         run: the opened run folder.
 
     Raises:
-        ConfigError: a stage failed, or was done with other settings; what is done is kept.
+        SettingError: a stage failed, or was done with other settings; what is done is kept.
     """
     stages = plan(config)
     open_stages = []
@@ -187,8 +187,8 @@ def compare(config: CompareConfig, run: RunDir) -> list[Result]:
         print(f"{number:<8}{stage.row:<21}{stage.seed:>5}  {stage.name:<7}", end="", flush=True)
         try:
             seen[stage] = _run(stage, config, run.path)
-        except ConfigError as error:
-            raise ConfigError(f"{stage.row}, seed {stage.seed}, {stage.name}: {error}") from error
+        except UserError as error:
+            raise SettingError(f"{stage.row}, seed {stage.seed}, {stage.name}: {error}") from error
         finally:
             if stage not in seen:
                 print(flush=True)  # The line is still open.

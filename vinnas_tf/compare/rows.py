@@ -43,7 +43,7 @@ def known_rows() -> dict[str, Row]:
 
 
 def require_rows(names: tuple[str, ...]) -> None:
-    """Raises ConfigError unless each name is that of a row."""
+    """Raises SettingError unless each name is that of a row."""
     rows = known_rows()
     unknown = [name for name in names if name not in rows]
     require(not unknown, f"--methods knows {', '.join(rows)}; got {', '.join(unknown)}.")
@@ -60,7 +60,7 @@ def choose_again(source: Path, rule: str, target: Path) -> None:
         target: run folder to write.
 
     Raises:
-        ConfigError: `source` has no finished search, or `target` cannot be written.
+        SettingError: `source` has no finished search, or `target` cannot be written.
     """
     record = stage_record(source, "search")
     config = dataclasses.replace(restored(SearchConfig, record["settings"]), select=rule)

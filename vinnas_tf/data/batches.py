@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from vinnas_tf.data.augmentation import make_augmentation
 from vinnas_tf.data.images import ImageSet
-from vinnas_tf.errors import require
+from vinnas_tf.errors import DataError, require
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,14 @@ def training_batches(
         Pairs of float32 [batch_size, h, w, c] and int32 [batch_size].
 
     Raises:
-        ConfigError: fewer images than fill one batch.
+        DataError: fewer images than fill one batch.
     """
     count = len(images)
     steps = count // batch_size
     require(
         steps > 0,
-        f"--batch_size={batch_size} is more than the {count} images to train on: use a smaller one, or more images.",
+        f"batch_size={batch_size} is more than the {count} images to train on: use a smaller one, or more images.",
+        DataError,
     )
     pixels, labels = _tensors(images)
     augmented = make_augmentation(augment, images.images.shape[1:], tuple(255 * mean for mean in normalization.mean))

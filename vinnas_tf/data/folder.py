@@ -12,7 +12,7 @@ from vinnas_tf.data.picture import Preparation, decode
 from vinnas_tf.data.picture_index import Facts, Watch, ground, in_parallel, inspect, white_level
 from vinnas_tf.data.source import TEST_SEED, TEST_SHARE, Part, Source
 from vinnas_tf.data.splits import LEAST_PER_CLASS, draw_share, uniform
-from vinnas_tf.errors import require
+from vinnas_tf.errors import DataError, require
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def open_folder(folder: Path, image_size: int, watch: Watch) -> Source:
     decoded once, so that a broken one is found before anything is trained.
 
     Raises:
-        ConfigError: the folder is not laid out so, a file can't be decoded, images are too few, or they differ in size
+        DataError: the folder is not laid out so, a file can't be decoded, images are too few, or they differ in size
             and `image_size` is 0.
     """
     layout = read_layout(folder)
@@ -90,7 +90,7 @@ def open_pictures(folder: Path, class_names: tuple[str, ...], watch: Watch) -> P
     """All pictures in `folder`, whatever the part, for a network that knows these classes.
 
     Raises:
-        ConfigError: there are none, one can't be decoded, or one is of a class that the network does not know.
+        DataError: there are none, one can't be decoded, or one is of a class that the network does not know.
     """
     layout = read_layout(folder, class_names)
     parts = _inspected(folder, layout, watch).values()
@@ -100,7 +100,7 @@ def open_pictures(folder: Path, class_names: tuple[str, ...], watch: Watch) -> P
         np.concatenate([part.labels for part in parts]),
         [facts for part in parts for facts in part.facts],
     )
-    require(len(pictures.paths) > 0, f"{folder} holds no images: put some into {folder / class_names[0]}/.")
+    require(len(pictures.paths) > 0, f"{folder} holds no images: put some into {folder / class_names[0]}/.", DataError)
     return pictures.part()
 
 
@@ -139,12 +139,15 @@ def _draw_test(pictures: _Pictures) -> np.ndarray:
 def _require_some(pictures: _Pictures, copies: int, name: str, layout: Layout) -> None:
     where = layout.roots.get(name) or layout.roots["train"]
     require(
-        len(pictures.paths) + copies > 0, f"{where} holds no images: put some into {where / layout.class_names[0]}/."
+        len(pictures.paths) + copies > 0,
+        f"{where} holds no images: put some into {where / layout.class_names[0]}/.",
+        DataError,
     )
     require(
         len(pictures.paths) > 0,
         f"All {copies} {name} images in {where} are training images too, pixel for pixel: take the copies away, or add "
         "other pictures.",
+        DataError,
     )
 
 
@@ -157,6 +160,7 @@ def _require_enough(train: _Pictures, layout: Layout) -> None:
         int(counts[scarce]) >= least,
         f"Too few images in {layout.roots['train'] / layout.class_names[scarce]}: {counts[scarce]}; put at least "
         f"{least} there" + ("." if given else ", so that a fifth can be kept for the test."),
+        DataError,
     )
 
 
@@ -169,13 +173,15 @@ def _preparation(folder: Path, parts: dict[str, _Pictures], image_size: int) -> 
             require(
                 bool(image_size) or (one.height, one.width) == (height, width),
                 f"Images differ in size: {first} is {width} x {height}, {path} is {one.width} x {one.height} pixels; "
-                f"pass --image_size={min(height, width)} (or another size) to resize them all.",
+                f"pass image_size={min(height, width)} (or another size) to resize them all.",
+                DataError,
             )
     coloured = [one.highest for pictures in parts.values() for one in pictures.facts if one.colour_levels]
     require(
         not coloured or max(coloured) > 2**15,
         f"{folder} holds pictures of 16 bits in each of three channels that use only the lower ones, up to "
         f"{max(coloured, default=0):,}, and Pillow reads the upper 8: save them with 8 bits.",
+        DataError,
     )
     grey = all(one.grey for one in train.facts)
     return Preparation(

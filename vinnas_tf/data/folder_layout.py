@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vinnas_tf.data.picture import suffixes
-from vinnas_tf.errors import require
+from vinnas_tf.errors import DataError, require
 
 PARTS = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test", "testing")}
 _NO_CLASSES = ("__MACOSX", "@eaDir")  # What archives and file servers leave behind.
@@ -63,21 +63,30 @@ def read_layout(folder: Path, known_classes: tuple[str, ...] = ()) -> Layout:
         known_classes: the classes that there can be, some of which may lack images; empty for those of the folder.
 
     Raises:
-        ConfigError: there are no classes, their names can't be written into a file, or it is unclear what the
+        DataError: there are no classes, their names can't be written into a file, or it is unclear what the
             folders stand for.
     """
-    require(folder.is_dir(), f"--dataset=folder:{folder} is no folder: give the path of a folder with one per class.")
+    require(
+        folder.is_dir(),
+        f"dataset=folder:{folder} is no folder: give the path of a folder with one per class.",
+        DataError,
+    )
     roots = _part_roots(folder, needs_train=not known_classes) or {"train": folder}
     root = roots.get("train") or next(iter(roots.values()))
     own = tuple(sorted(map(_class_name, _folders(root))))
     class_names = known_classes or own
-    require(len(own) > 0, _no_classes(root))
+    require(len(own) > 0, _no_classes(root), DataError)
     require(
         len(class_names) > 1,
         f"{root} holds one class only ({own[0]}): classification needs a folder each for two classes or more.",
+        DataError,
     )
     twice = [name for name, count in Counter(own).items() if count > 1]
-    require(not twice, f"{root} holds two folders of the name {twice[:1]}, spelt in two ways: rename one of them.")
+    require(
+        not twice,
+        f"{root} holds two folders of the name {twice[:1]}, spelt in two ways: rename one of them.",
+        DataError,
+    )
     parts = {}
     for part, part_root in roots.items():
         parts[part] = _class_files(part_root)
@@ -86,6 +95,7 @@ def read_layout(folder: Path, known_classes: tuple[str, ...] = ()) -> Layout:
             not unknown,
             f"{part_root / ''.join(unknown[:1])} is a class without training images; the classes are "
             f"{textwrap.shorten(', '.join(class_names), 200)}.",
+            DataError,
         )
     return Layout(class_names, parts, roots)
 
@@ -99,6 +109,7 @@ def _part_roots(folder: Path, needs_train: bool) -> dict[str, Path]:
         require(
             len(here) < 2,
             f"{folder} holds {' and '.join(entry.name + '/' for entry in here)}, which mean the same: keep one.",
+            DataError,
         )
         if here:
             found[part] = here[0]
@@ -110,19 +121,21 @@ def _part_roots(folder: Path, needs_train: bool) -> dict[str, Path]:
         # Without class folders in them these are classes themselves, unless nothing but parts is there.
         flat = [root for root in found.values() if _holds_pictures(root)]
         classes = others and not any(part in found for part in ("validation", "test"))  # A class may be called train.
-        require(not flat or bool(classes), _no_classes(flat[0] if flat else folder))
+        require(not flat or bool(classes), _no_classes(flat[0] if flat else folder), DataError)
         return {}
     require(
         not others,
         f"{folder} holds {_listed(divided.values())} with folders in them, and {_listed(others)} beside them: are they "
         "parts or classes? Move one kind away.",
+        DataError,
     )
     require(
         "train" in divided or not needs_train,
         f"{folder} holds {_listed(found.values())} but no train/: {_HOLD.format(folder / 'train')}.",
+        DataError,
     )
     for part, root in found.items():
-        require(part in divided, f"{root} holds no class folders: {_HOLD.format(root)}, as in train/.")
+        require(part in divided, f"{root} holds no class folders: {_HOLD.format(root)}, as in train/.", DataError)
     return found
 
 
@@ -157,11 +170,12 @@ def _in_one_spelling(name: str) -> str:
 
 
 def require_class_name(name: str, where: str) -> None:
-    """Raises ConfigError for a name that can't stand on a line of a text file in UTF-8."""
+    """Raises DataError for a name that can't stand on a line of a text file in UTF-8."""
     require(
         name.isprintable() and name == name.strip() != "",
         f"the class {name!r} of {where!r} has a name that can't be written into a file of labels, one a line: "
         "rename it, without line ends, control characters, or blanks at its ends.",
+        DataError,
     )
 
 

@@ -21,7 +21,7 @@ from vinnas_tf.data.picture import Preparation, digest, prepare
 from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.data.source import Part, Source, open_digits
 from vinnas_tf.data.splits import draw_share, stratified_split
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import DataError, require
 from vinnas_tf.run.files import user_path
 
 _COPIES = 3  # The loaded images, the two halves cut from them, and TensorFlow's copy of these.
@@ -104,7 +104,7 @@ def open_source(config: DataConfig, watch: Watch = unwatched) -> Source:
         watch: goes through the pictures of a folder that are not known yet.
 
     Raises:
-        ConfigError: there is no such data set, it isn't one of labelled images, or a picture can't be decoded.
+        DataError: there is no such data set, it isn't one of labelled images, or a picture can't be decoded.
     """
     if config.dataset == "digits":
         return open_digits(config.image_size)
@@ -113,7 +113,7 @@ def open_source(config: DataConfig, watch: Watch = unwatched) -> Source:
         try:
             return open_folder(folder, config.image_size, watch)
         except OSError as error:
-            raise ConfigError(f"{folder} can't be read ({error}): mend that, or choose another folder.") from error
+            raise DataError(f"{folder} can't be read ({error}): mend that, or choose another folder.") from error
     from vinnas_tf.data.tfds import open_tfds  # TFDS takes a second to import; other sources don't need it.
 
     return open_tfds(config.dataset, config.data_dir, config.image_size)
@@ -131,7 +131,7 @@ def load_train(config: DataConfig, seed: int, watch: Watch = unwatched) -> Datas
         watch: as `open_source` takes it.
 
     Raises:
-        ConfigError: no such data set, no network to fetch it, unreadable or unfit images, too few of a class, or more
+        DataError: no such data set, no network to fetch it, unreadable or unfit images, too few of a class, or more
             pixels than memory.
     """
     source = open_source(config, watch)
@@ -160,7 +160,7 @@ def load_test(config: DataConfig, watch: Watch = unwatched) -> ImageSet:
     """Loads all test images, in the shape of the training images.
 
     Raises:
-        ConfigError: as `load_train`, or the test images differ in size from the training images.
+        DataError: as `load_train`, or the test images differ in size from the training images.
     """
     source = open_source(config, watch)
     return load_part(config, source.preparation, source.part("test"))
@@ -170,7 +170,7 @@ def load_part(config: DataConfig, preparation: Preparation, part: Part) -> Image
     """All images of a part, brought to the pixels that a network takes.
 
     Raises:
-        ConfigError: an image can't be read, or there are more pixels than memory.
+        DataError: an image can't be read, or there are more pixels than memory.
     """
     return _in_order(_read(config, preparation, part, np.arange(len(part.labels))))
 
@@ -231,14 +231,19 @@ def _in_order(images: ImageSet) -> ImageSet:
 def _require_classes(config: DataConfig, class_names: tuple[str, ...], part: Part, chosen: np.ndarray) -> None:
     """Two classes or more, and two images or more of each, so that either half of a search has one."""
     present, counts = np.unique(part.labels, return_counts=True)
-    require(len(present) > 1, f"{config.dataset} has images of {len(present)} class: classification needs two or more.")
+    require(
+        len(present) > 1,
+        f"{config.dataset} has images of {len(present)} class: classification needs two or more.",
+        DataError,
+    )
     left = np.array([np.count_nonzero(part.labels[chosen] == label) for label in present])
     scarce = int(left.argmin())
-    remedy = "add images" if counts[scarce] < 2 else "use a larger --data_fraction"
+    remedy = "add images" if counts[scarce] < 2 else "use a larger data_fraction"
     require(
         int(left[scarce]) >= 2,
         f"The training images of {config.dataset} in use hold {left[scarce]} of class "
         f"{class_names[present[scarce]]}, and 2 are the least: {remedy}.",
+        DataError,
     )
 
 
@@ -249,7 +254,8 @@ def _read(config: DataConfig, preparation: Preparation, part: Part, indices: np.
     require(
         needed <= available,
         f"{config.dataset} would take {needed / 2**30:.1f} GiB of memory ({len(indices)} images), and "
-        f"{available / 2**30:.1f} GiB are free: use a smaller --data_fraction or --image_size.",
+        f"{available / 2**30:.1f} GiB are free: use a smaller data_fraction or image_size.",
+        DataError,
     )
     images = np.empty((len(indices), *preparation.shape), np.uint8)
     digests = np.empty(len(indices), np.uint64) if part.digests is None else part.digests[indices]

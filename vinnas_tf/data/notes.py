@@ -32,7 +32,7 @@ def skewed(class_names: Sequence[str], labels: np.ndarray) -> list[str]:
     least, most = int(numbers.argmin()), int(numbers.argmax())
     return [
         f"{class_names[least]} has {numbers.min():,} images and {class_names[most]} "
-        f"{numbers.max():,}: train with --class_weights=balanced if both matter alike."
+        f"{numbers.max():,}: train with class_weights=balanced if both matter alike."
     ]
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import DataError
 
 GROUNDS = ("white", "black")  # What transparent parts may be laid on.
 WHITE = 255.0  # The level that is shown as white in pictures of 8 bits a channel.
@@ -72,14 +72,14 @@ def decode(file: Path) -> Decoded:
     """Decodes a picture file of any format and mode that Pillow reads.
 
     Raises:
-        ConfigError: it can't be decoded, or holds floating-point levels, which have no white.
+        DataError: it can't be decoded, or holds floating-point levels, which have no white.
     """
     try:
         with Image.open(file) as image:
             return _decode(image)
     except Exception as error:  # Pillow raises nearly anything on a file that isn't what its name says.
         reason = " ".join(str(error).replace(str(file), "it").split()) or type(error).__name__
-        raise ConfigError(f"{file} can't be read as an image ({reason}): mend the file or take it away.") from error
+        raise DataError(f"{file} can't be read as an image ({reason}): mend the file or take it away.") from error
 
 
 def prepare(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 import PIL
 
 from vinnas_tf.data.picture import GROUNDS, WHITE, decode, digest, lay_on
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import DataError, UserError
 from vinnas_tf.run.files import write_atomically
 
 Result = TypeVar("Result")
@@ -69,7 +69,7 @@ def inspect(root: Path, paths: Sequence[Path], watch: Watch) -> list[Facts]:
         watch: goes through those that have to be decoded.
 
     Raises:
-        ConfigError: one or more of them can't be decoded.
+        DataError: one or more of them can't be decoded.
     """
     memory = _Memory(root)
     stamps = {path: _stamp(path) for path in paths}
@@ -80,7 +80,7 @@ def inspect(root: Path, paths: Sequence[Path], watch: Watch) -> list[Facts]:
         found_of_new = in_parallel(_try, new)
         for path in watch(f"Checks {len(new):,} pictures", new) if new else ():
             found = next(found_of_new)
-            if isinstance(found, ConfigError):
+            if isinstance(found, UserError):
                 broken.append(str(found))
             else:
                 known[path] = found
@@ -89,7 +89,7 @@ def inspect(root: Path, paths: Sequence[Path], watch: Watch) -> list[Facts]:
             memory.save({path: (stamps[path], facts) for path, facts in known.items()})
     if broken:
         more = f" {len(broken) - _NAMED} more can't be read either." if len(broken) > _NAMED else ""
-        raise ConfigError(" ".join(broken[:_NAMED]) + more)
+        raise DataError(" ".join(broken[:_NAMED]) + more)
     return [known[path] for path in paths]
 
 
@@ -100,10 +100,10 @@ def in_parallel(function: Callable[[Path], Result], paths: Sequence[Path]) -> It
             yield from pool.map(function, paths[start : start + 64 * _THREADS])
 
 
-def _try(path: Path) -> Facts | ConfigError:
+def _try(path: Path) -> Facts | UserError:
     try:
         return _facts(path)
-    except ConfigError as error:
+    except UserError as error:
         return error
 
 
@@ -180,7 +180,7 @@ class _Memory:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self._path, f"{_checksum(content)}\n{content}")
-        except (OSError, ConfigError):
+        except (OSError, UserError):
             pass
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vinnas_tf.data.images import ImageSet
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import DataError
 from vinnas_tf.run.files import write_atomically
 
 NAME = "images.csv"
@@ -39,7 +39,7 @@ def learnt(path: Path) -> np.ndarray:
     """Digests, uint64 [n], of the images that the stage which wrote `path` learnt from; none where there is no file.
 
     Raises:
-        ConfigError: the file is no such record.
+        DataError: the file is no such record.
     """
     return _digests(path, _LEARNT)
 
@@ -55,11 +55,11 @@ def _digests(path: Path, parts: frozenset[str]) -> np.ndarray:
     except FileNotFoundError:
         return np.zeros(0, np.uint64)
     except OSError as error:
-        raise ConfigError(f"can't read {path}: {error.strerror}.") from error
+        raise DataError(f"can't read {path}: {error.strerror}.") from error
     try:
         header, *rows = csv.reader(io.StringIO(content))
         if tuple(header) != _COLUMNS:
             raise ValueError(f"it has the columns {header}")
         return np.array([int(digest, 16) for part, _, _, digest in rows if part in parts], np.uint64)
     except (ValueError, csv.Error) as error:
-        raise ConfigError(f"{path} is not the record of a stage's images ({error}): run that stage anew.") from error
+        raise DataError(f"{path} is not the record of a stage's images ({error}): run that stage anew.") from error

@@ -19,7 +19,7 @@ from tensorflow_datasets.core.read_only_builder import builder_from_files
 
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.data.source import Part, PartName, Source, with_drawn_test
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import DataError, require
 from vinnas_tf.run.files import user_path
 
 _PROBE_SECONDS = 5.0
@@ -37,17 +37,22 @@ def open_tfds(name: str, data_dir: str, image_size: int) -> Source:
         image_size: pixels a side to resize to; 0 for the set's own size.
 
     Raises:
-        ConfigError: TFDS has no such set, it doesn't hold labelled images, or it is neither on disk nor within reach.
+        DataError: TFDS has no such set, it doesn't hold labelled images, or it is neither on disk nor within reach.
     """
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or str(tfds.core.constants.DATA_DIR)
     builder = _prepared_builder(name, str(user_path(data_dir)))
     image_key, label_key = _image_and_label_keys(name, builder.info)
     splits = builder.info.splits
-    require("train" in splits, f"The TFDS set {name} has no training images, only {', '.join(splits)}: choose another.")
+    require(
+        "train" in splits,
+        f"The TFDS set {name} has no training images, only {', '.join(splits)}: choose another.",
+        DataError,
+    )
     height, width, channels = builder.info.features[image_key].shape
     require(
         image_size > 0 or (height is not None and width is not None),
-        f"The images of {name} differ in size: pass --image_size=32 (or another size) to resize them all.",
+        f"The images of {name} differ in size: pass image_size=32 (or another size) to resize them all.",
+        DataError,
     )
     own_test = next((split for split in ("test", "validation") if split in splits), None)
 
@@ -80,12 +85,13 @@ class _Examples:
         )
 
     def part(self) -> Part:
-        """All of them; raises ConfigError where the set doesn't tell their labels."""
+        """All of them; raises DataError where the set doesn't tell their labels."""
         batches = list(self._iterate(self._examples.map(lambda example: example[self._label_key]).batch(4096)))
         labels = np.concatenate(batches).astype(np.int32) if batches else np.zeros(0, np.int32)
         require(
             labels.size > 0 and int(labels.min()) >= 0,
             f"The TFDS set {self.name} doesn't tell the labels of its {self.split} split: choose another set.",
+            DataError,
         )
         return Part(labels, [f"{self.split}/{index}" for index in range(len(labels))], self.images)
 
@@ -112,7 +118,7 @@ class _Examples:
         try:
             yield from dataset.as_numpy_iterator()
         except tf.errors.OpError as error:
-            raise ConfigError(
+            raise DataError(
                 f"The TFDS set {self.name} in {self._folder} can't be read ({_one_line(error)}): "
                 "take that folder away to prepare it anew."
             ) from error
@@ -130,7 +136,7 @@ def _prepared_builder(name: str, data_dir: str) -> Any:
     except tfds.core.DatasetNotFoundError:
         pass
     except Exception as error:  # Whatever a spoilt folder makes TFDS raise.
-        raise ConfigError(
+        raise DataError(
             f"The TFDS set {name} in {data_dir} can't be read ({_one_line(error)}): take it away to prepare it anew."
         ) from error
     known = [*tfds.list_builders(with_community_datasets=False), "digits"]
@@ -138,24 +144,25 @@ def _prepared_builder(name: str, data_dir: str) -> Any:
     if not valid or base not in known:
         close = difflib.get_close_matches(base.lower(), known)
         hint = f"did you mean {', '.join(close)}?" if close else "it is 'digits', 'folder:PATH' or a TFDS set."
-        raise ConfigError(f"--dataset={name} is unknown: {hint}")
+        raise DataError(f"dataset={name} is unknown: {hint}")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except Exception as error:  # Each set has code of its own, with errors of its own.
-        raise ConfigError(f"TFDS can't set up {name} ({_one_line(error)}): choose another set or version.") from error
+        raise DataError(f"TFDS can't set up {name} ({_one_line(error)}): choose another set or version.") from error
     _image_and_label_keys(name, builder.info)  # No need to download a set of texts to tell that it is one.
     url = next(iter(builder.url_infos), None)
     require(
         builder.MANUAL_DOWNLOAD_INSTRUCTIONS is not None or url is None or _answers(url),
         f"{name} isn't in {data_dir}, and its host {urllib.parse.urlsplit(url or '').netloc} can't be reached: connect "
-        "to the network, or name a folder that holds it with --data_dir or TFDS_DATA_DIR.",
+        "to the network, or name a folder that holds it with data_dir or TFDS_DATA_DIR.",
+        DataError,
     )
     try:
         builder.download_and_prepare()
     except Exception as error:  # As above.
-        raise ConfigError(
+        raise DataError(
             f"{name} isn't in {data_dir}, and TFDS can't prepare it ({_one_line(error)}): mend that, or name a folder "
-            "that holds it with --data_dir or TFDS_DATA_DIR."
+            "that holds it with data_dir or TFDS_DATA_DIR."
         ) from error
     return builder
 
@@ -181,12 +188,12 @@ def _answers(url: str) -> bool:
 
 
 def _image_and_label_keys(name: str, info: Any) -> tuple[str, str]:
-    """Names of the features that hold the image and its class; `ConfigError` unless the set is of labelled images."""
+    """Names of the features that hold the image and its class; `UserError` unless the set is of labelled images."""
     keys = info.supervised_keys if len(info.supervised_keys or ()) == 2 else ("image", "label")
     features = info.features if isinstance(info.features, tfds.features.FeaturesDict) else {}
     image, label = (features[key] if isinstance(key, str) and key in features else None for key in keys)
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
-        raise ConfigError(
+        raise DataError(
             f"The TFDS set {name} doesn't hold images with one class each (its features: {', '.join(features)}): "
             "choose an image-classification set."
         )
@@ -194,6 +201,7 @@ def _image_and_label_keys(name: str, info: Any) -> tuple[str, str]:
     require(
         dtype == "uint8" and channels in (1, 3),
         f"The images of the TFDS set {name} have {channels} channels of {dtype}: choose a set with 1 or 3 of uint8.",
+        DataError,
     )
     return keys
 

@@ -1,6 +1,6 @@
 """The arithmetic that a search step spends its time on, in the form that is fast on the device at hand.
 
-Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in `tests/test_kernels.py`,
+Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in `tests/kernels/test_kernels.py`,
 what deals with sizes, and the statistics of normalisations.
 """
 

@@ -17,6 +17,6 @@ METHODS: dict[str, type[Method]] = {
 
 
 def make_method(config: SearchConfig) -> Method:
-    """The method that `config.method` names; raises ConfigError for an unknown name."""
-    require(config.method in METHODS, f"--method must be one of {', '.join(METHODS)}, got {config.method!r}.")
+    """The method that `config.method` names; raises SettingError for an unknown name."""
+    require(config.method in METHODS, f"method must be one of {', '.join(METHODS)}, got {config.method!r}.")
     return METHODS[config.method](config)

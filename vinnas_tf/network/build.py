@@ -52,7 +52,7 @@ def build_network(
         seed: of the initial weights, the weights' noise and drop path.
 
     Raises:
-        ConfigError: the genotype lacks a cell type of the skeleton, or the skeleton does not fit the images.
+        SettingError: the genotype lacks a cell type of the skeleton, or the skeleton does not fit the images.
     """
     _check(genotype, cells, channels, image_shape, stem_stride, drop_path, auxiliary)
     space = SPACES[genotype.space]
@@ -139,17 +139,17 @@ def _check(
     auxiliary: bool,
 ) -> None:
     require_skeleton(cells)
-    require(channels >= 1, f"--channels must be at least 1, got {channels}.")
-    require(stem_stride in (1, 2), f"--stem_stride must be 1 or 2, got {stem_stride}.")
-    require(0 <= drop_path < 1, f"--drop_path must lie in [0, 1), got {drop_path}.")
+    require(channels >= 1, f"channels must be at least 1, got {channels}.")
+    require(stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {stem_stride}.")
+    require(0 <= drop_path < 1, f"drop_path must lie in [0, 1), got {drop_path}.")
     searched = SPACES[genotype.space].cell_types
     for letter, cell_type in CELL_TYPE_OF.items():
         if letter not in cells or cell_type not in searched:
             continue
         require(
             cell_type in genotype.cells,
-            f"--cells={cells} needs a {cell_type} cell and the genotype has none: "
-            f"use a genotype that was searched with {letter} in --cells, or leave {letter} out.",
+            f"cells={cells} needs a {cell_type} cell and the genotype has none: "
+            f"use a genotype that was searched with {letter} in cells, or leave {letter} out.",
         )
         require(
             bool(genotype.connected_edges(cell_type)),
@@ -160,12 +160,11 @@ def _check(
     if auxiliary:
         require(
             "R" in cells,
-            f"the auxiliary tower stands behind a reduction cell and --cells={cells} has none: "
-            "use --auxiliary_weight=0.",
+            f"the auxiliary tower stands behind a reduction cell and cells={cells} has none: use auxiliary_weight=0.",
         )
         reduced = -(-side // 2 ** cells.count("R"))
         require(
             reduced >= AUXILIARY_SIDE,
             f"the auxiliary tower needs {AUXILIARY_SIDE} pixels a side behind the last reduction, got {reduced}: "
-            "use --auxiliary_weight=0, or fewer R.",
+            "use auxiliary_weight=0, or fewer R.",
         )

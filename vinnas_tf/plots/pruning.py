@@ -78,5 +78,5 @@ def draw_threshold(
             markersize=11, label=f"{recommended.threshold:g}: the sparsest within one standard error of the best",
         )  # fmt: skip
         figure.legend(loc="outside lower center", fontsize=8, frameon=False)
-    axes.set_title("What another --log_noise_ratio_threshold would give", fontsize=10)
+    axes.set_title("What another log_noise_ratio_threshold would give", fontsize=10)
     write_atomically(path, png(figure))

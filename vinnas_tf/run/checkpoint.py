@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import FileError
 
 
 class EpochCheckpoint:
@@ -32,7 +32,7 @@ class EpochCheckpoint:
     def restore(self) -> int:
         """Brings back the latest checkpoint and returns the number of its epochs; 0 where there is none.
 
-        Raises ConfigError where it is of other variables, as an earlier version of the package may have left it.
+        Raises FileError where it is of other variables, as an earlier version of the package may have left it.
         """
         latest = self._manager.latest_checkpoint
         if latest is None:
@@ -40,7 +40,7 @@ class EpochCheckpoint:
         try:
             self._checkpoint.restore(latest).assert_consumed()
         except (AssertionError, ValueError) as error:
-            raise ConfigError(
+            raise FileError(
                 f"{latest} has other variables than this version of vinnas_tf, and can't go on with it: "
                 "use another --run_dir, or --overwrite."
             ) from error

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import vinnas_tf
-from vinnas_tf.errors import require
+from vinnas_tf.errors import FileError, require
 from vinnas_tf.run.files import writing
 
 
@@ -77,12 +77,12 @@ def run_command(module: str, flags: Sequence[str], log: Path) -> None:
     """Runs another command of this package as `run_to_end` does; a run folder survives that it is killed.
 
     Raises:
-        ConfigError: it failed; with its own "error:" line, or the name of the log where it has none.
+        FileError: it failed; with its own "error:" line, or the name of the log where it has none.
         KeyboardInterrupt: it was interrupted.
     """
     code, lines = run_to_end(module, flags, log)
     ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-    require(code == 0, error_of(lines) or f"{module} ended with {ended}; what it printed is in {log}.")
+    require(code == 0, error_of(lines) or f"{module} ended with {ended}; what it printed is in {log}.", FileError)
 
 
 def _die_with_the_parent() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vinnas_tf.errors import ConfigError
+from vinnas_tf.errors import FileError
 
 Value = int | float | None
 
@@ -17,36 +17,36 @@ def user_path(text: str) -> Path:
     """The path that a user wrote; ~ and ~NAME at its start stand for home folders.
 
     Raises:
-        ConfigError: this machine knows no such home folder.
+        FileError: this machine knows no such home folder.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         home = Path(text).parts[0]
-        raise ConfigError(f"{text}: there is no home folder {home} on this machine: write the path out.") from error
+        raise FileError(f"{text}: there is no home folder {home} on this machine: write the path out.") from error
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a UTF-8 file, without a byte order mark; raises ConfigError where it cannot be read."""
+    """The text of a UTF-8 file, without a byte order mark; raises FileError where it cannot be read."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"can't read {path}: {error.strerror}.") from error
+        raise FileError(f"can't read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"can't read {path}: it isn't UTF-8 text.") from error
+        raise FileError(f"can't read {path}: it isn't UTF-8 text.") from error
     if "\0" in text:  # As in UTF-16 without its mark.
-        raise ConfigError(f"can't read {path}: it isn't UTF-8 text.")
+        raise FileError(f"can't read {path}: it isn't UTF-8 text.")
     return text
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Around writes at `path`: turns an OSError into a ConfigError that says where and why."""
+    """Around writes at `path`: turns an OSError into a FileError that says where and why."""
     try:
         yield
     except OSError as error:
         where = error.filename or path
-        raise ConfigError(
+        raise FileError(
             f"can't write {where}: {error.strerror}. Free the disk, or choose another --run_dir."
         ) from error
 
@@ -55,7 +55,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     """Writes a file so that `path` holds either its old content or all of the new, even if the machine stops.
 
     Raises:
-        ConfigError: the disk is full or the folder can't be written; no part of the new content is left.
+        FileError: the disk is full or the folder can't be written; no part of the new content is left.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -91,7 +91,7 @@ def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Valu
 
     Raises:
         ValueError: a row has other names than the first.
-        ConfigError: the file can't be written.
+        FileError: the file can't be written.
     """
     names = list(rows[0]) if rows else []
     if any(list(row) != names for row in rows):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import vinnas_tf
-from vinnas_tf.errors import ConfigError, require
+from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.run.files import write_atomically, writing
 
 FORMAT = "vinnas_tf run 1"
@@ -92,8 +92,9 @@ class RunDir:
                 run, the stage counts as unfinished again.
 
         Raises:
-            ConfigError: the folder can't be written, is in use by another process, holds something that isn't a run, or
-                (without `overwrite`) holds a run with other settings or data; or TensorFlow can't be given its name.
+            RunFolderError: the folder is in use by another process, holds something that isn't a run, or (without
+                `overwrite`) holds a run with other settings or data; or TensorFlow can't be given its name.
+            FileError: the folder can't be written.
         """
         self.path = Path(path)
         _refuse_unfit_name(self.path)
@@ -148,7 +149,7 @@ class RunDir:
         except BlockingIOError:
             owner = os.read(self._lock, 20).decode()
             self.close()
-            raise ConfigError(
+            raise RunFolderError(
                 f"run folder {self.path} is in use by process {owner}: wait for it, or choose another --run_dir."
             ) from None
         os.truncate(self._lock, 0)
@@ -197,17 +198,19 @@ def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
     """The record of a finished stage of a run folder, from its config.json.
 
     Raises:
-        ConfigError: the folder is no run folder, or the stage was not run in it to its end.
+        RunFolderError: the folder is no run folder, or the stage was not run in it to its end.
     """
     path = Path(path)
     record = _read_stages(path).get(stage)
     done = record is not None and is_finished(path, stage)
-    require(done, f"{path} has no finished {stage}: run python -m vinnas_tf.{stage} --run_dir={path} first.")
+    require(
+        done, f"{path} has no finished {stage}: run python -m vinnas_tf.{stage} --run_dir={path} first.", RunFolderError
+    )
     return cast(dict[str, Any], record)
 
 
 def require_made_with(path: Path, stage: str, settings: Sequence[Any]) -> None:
-    """Raises ConfigError where a finished stage of a run folder has other settings than these dataclass instances."""
+    """Raises RunFolderError where a finished stage has other settings than these dataclass instances."""
     record = stage_record(path, stage)
     changes = _changes(record, {**record, "settings": {**record["settings"], **_settings(settings)}})
     _refuse(path, changes, "remove it to do it again")
@@ -234,22 +237,28 @@ def _provenance() -> dict[str, Any]:
 
 
 def _refuse_unfit_name(path: Path) -> None:
-    """Raises ConfigError for a name that means other files to TensorFlow, which names them in UTF-8 and by patterns."""
+    """Raises RunFolderError for a name by which TensorFlow, which takes UTF-8 and patterns, finds other files."""
     found = sorted(set(str(path)) & set("*?[]\\"))
-    require(not found, f"run folder {path} has {' '.join(found)} in its name, a pattern to TensorFlow: name it anew.")
+    require(
+        not found,
+        f"run folder {path} has {' '.join(found)} in its name, a pattern to TensorFlow: name it anew.",
+        RunFolderError,
+    )
     try:
         same = str(path).encode() == os.fsencode(path)
     except UnicodeEncodeError:
         same = False
-    require(same, f"run folder {path} has a name that isn't UTF-8 here: name it anew, or set PYTHONUTF8=1.")
+    require(
+        same, f"run folder {path} has a name that isn't UTF-8 here: name it anew, or set PYTHONUTF8=1.", RunFolderError
+    )
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raises ConfigError where a folder with content isn't a run folder, before anything is written into it."""
+    """Raises RunFolderError where a folder with content isn't a run folder, before anything is written into it."""
     if path.exists() and not _read_stages(path):
         ours = (_LOCK, ".config.json.tmp")  # All that a run killed at its very start can leave.
         foreign = [entry for entry in path.iterdir() if entry.name not in ours]
-        require(not foreign, f"{path} is not empty and not a run folder: use another --run_dir.")
+        require(not foreign, f"{path} is not empty and not a run folder: use another --run_dir.", RunFolderError)
 
 
 def _read_stages(path: Path) -> dict[str, Any]:
@@ -262,7 +271,11 @@ def _read_stages(path: Path) -> dict[str, Any]:
         return {}
     except (ValueError, TypeError, KeyError, AttributeError):  # Not text, not JSON, or not of this shape.
         known = False
-    require(known, f"{path / 'config.json'} was not written by this version ({FORMAT}): use another --run_dir.")
+    require(
+        known,
+        f"{path / 'config.json'} was not written by this version ({FORMAT}): use another --run_dir.",
+        RunFolderError,
+    )
     return stages
 
 
@@ -276,6 +289,7 @@ def _refuse(path: Path, changes: Sequence[str], remedy: str) -> None:
     require(
         not changes,
         f"run folder {path} was made with other settings: {', '.join(changes)}; {remedy}, or use another --run_dir.",
+        RunFolderError,
     )
 
 

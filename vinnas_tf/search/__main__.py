@@ -80,7 +80,7 @@ def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir
         run: the opened run folder.
 
     Raises:
-        ConfigError: the images do not fit the skeleton or the batch, or a loss stopped being finite.
+        SettingError: the images do not fit the skeleton or the batch, or a loss stopped being finite.
     """
     method = make_method(config)
     if method.trains:

@@ -97,7 +97,7 @@ class Recorder(keras.callbacks.Callback):
         """Records `epoch`; raises ConfigError where a loss is not finite."""
         logs = logs or {}
         require_finite(
-            logs, epoch, "Search in a new --run_dir with a smaller --weight_learning_rate or --alpha_learning_rate."
+            logs, epoch, "Search in a new run_dir with a smaller weight_learning_rate or alpha_learning_rate."
         )
         posterior = self.model.supergraph.posterior()
         figures: dict[str, Value] = {name: float(value) for name, value in logs.items()}

@@ -114,7 +114,7 @@ def train(
         The content of result.json.
 
     Raises:
-        ConfigError: the genotype or the images do not fit the settings, or the loss stopped being finite.
+        SettingError: the genotype or the images do not fit the settings, or the loss stopped being finite.
     """
     keras.utils.set_random_seed(config.seed)
     images = TrainingImages.of(dataset, config.held_out, config.seed)

@@ -96,7 +96,7 @@ class TrainRecorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records `epoch`; raises ConfigError where a loss is not finite."""
         logs = logs or {}
-        require_finite(logs, epoch, "Train in a new --run_dir with a smaller --learning_rate.")
+        require_finite(logs, epoch, "Train in a new run_dir with a smaller learning_rate.")
         row: dict[str, Value] = {"epoch": epoch + 1}
         row |= {name: float(logs[name]) for name in ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")}
         row["gamma_kl_weights"] = float(self.model.gamma)

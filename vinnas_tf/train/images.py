@@ -36,7 +36,7 @@ class TrainingImages:
     def of(cls, dataset: Dataset, held_out: float, seed: int) -> "TrainingImages":
         """Holds out the data set's own validation images, or else a share of each class, drawn with `seed`."""
         if dataset.validation is not None:
-            note = f"Held out: the {len(dataset.validation):,} validation images, whatever --held_out says."
+            note = f"Held out: the {len(dataset.validation):,} validation images, whatever held_out says."
             return cls(dataset.train, dataset.validation, Normalization.of(dataset.train), note)
         rest, kept = hold_out(dataset.train, held_out, seed)
         copies = len(dataset.train) - len(rest) - len(kept)
