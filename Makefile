@@ -5,20 +5,35 @@ DEMO ?= runs/digits-vinnas-seed0
 RUN := $(VENV)/bin/python -m
 
 help:  ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed  ## Set up, then search, train and export a network for the digits.
 	$(RUN) vinnas_tf.search --run_dir=$(DEMO)
 	$(RUN) vinnas_tf.train --run_dir=$(DEMO)
 	$(RUN) vinnas_tf.export --run_dir=$(DEMO)
 
+# A process a core; tests/conftest.py says which tests stay together.
+TESTS := pytest --numprocesses=logical --dist=loadgroup
+
 test: $(VENV)/installed  ## Set up, then run the tests.
-	$(RUN) pytest
+	$(RUN) $(TESTS)
+
+coverage: $(VENV)/installed  ## Set up, then run the tests and tell which lines they leave out.
+	$(RUN) $(TESTS) --cov --cov-report=term-missing:skip-covered
+
+format: $(VENV)/installed  ## Set up, then mend style where ruff can.
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
 
 lint: $(VENV)/installed  ## Set up, then check style and types.
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
+
+# pdoc warns of what it can't import or read. It would keep imports from asking which processor this is.
+docs: $(VENV)/installed  ## Set up, then write the reference of the API to build/docs.
+	rm -rf build/docs
+	PDOC_ALLOW_EXEC=1 $(VENV)/bin/python -W error::UserWarning -m pdoc --docformat=google --output-directory=build/docs vinnas_tf
 
 wheel: $(VENV)/installed  ## Build dist/vinnas_tf-*.whl.
 	rm -rf build  # setuptools would take modules that are gone from it.
@@ -31,4 +46,4 @@ $(VENV)/installed: requirements.txt
 	$(RUN) pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: help demo test lint wheel
+.PHONY: help demo test coverage format lint docs wheel

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import vinnas_tf  # noqa: F401  # Before TensorFlow, as every command does.
+# As every command does, before TensorFlow.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
 
-# isort: split
 import tensorflow as tf
 
-os.environ.setdefault("MPLBACKEND", "Agg")
 # What is remembered of pictures is the tests' own, and that of the commands that they start.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
@@ -46,3 +46,10 @@ def unfit_test_images(tmp_path: Path) -> Path:
             for index in range(2):
                 Image.new("L", (size, size)).save(folder / f"{index}.png")
     return tmp_path / "images"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps a file with one process, and all of tests/export, whose tests look at one exported run."""
+    for item in items:
+        room = "export" if item.path.parent.name == "export" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(room))

@@ -1,6 +1,7 @@
 """The wheel: what it holds, and that its command lines work where there is no checkout."""
 
 import os
+import re
 import shutil
 import site
 import subprocess
@@ -27,7 +28,7 @@ def copy_sources(repository: Path, target: Path) -> Path:
 def wheel(repository, tmp_path_factory) -> Path:
     """A wheel built from a source distribution, which has files where the checkout has links."""
     source = copy_sources(repository, tmp_path_factory.mktemp("source"))
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", source / "dist", source]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(source / "dist"), str(source)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (built,) = (source / "dist").glob("*.whl")
     return built
@@ -47,9 +48,9 @@ def installed(wheel, tmp_path_factory) -> Path:
     return python
 
 
-def run_elsewhere(python: Path, *argv: str, cwd: Path) -> subprocess.CompletedProcess:
+def run_elsewhere(program: Path, *argv: str, cwd: Path) -> subprocess.CompletedProcess:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([python, *argv], cwd=cwd, env=env, capture_output=True, text=True)
+    return subprocess.run([program, *argv], cwd=cwd, env=env, capture_output=True, text=True)
 
 
 def test_the_wheel_holds_every_source_file_under_one_name(wheel, repository):
@@ -79,27 +80,35 @@ def test_presets_and_settings_come_from_the_installed_package(installed, reposit
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["vinnas_tf.search", "--dataset=cifar10"], ["--cells=NNRNNRNN", "cifar10_laptop"]),
-        (["vinnas_tf.train", "--dataset=mnist"], ["--epochs=100", "mnist_laptop"]),
-        (["vinnas_tf.compare"], ["--seeds=3", "vinnas-magnitude"]),
-        (["vinnas_tf.export"], ["--formats=saved_model,tflite"]),
-        (["vinnas_tf.export.verify"], ["--network="]),
+        (["vinnas-search", "--dataset=cifar10"], ["--cells=NNRNNRNN", "cifar10_laptop"]),
+        (["vinnas-train", "--dataset=mnist"], ["--epochs=100", "mnist_laptop"]),
+        (["vinnas-compare"], ["--seeds=3", "vinnas-magnitude"]),
+        (["vinnas-export"], ["python -m vinnas_tf.export", "--formats=saved_model,tflite"]),
+        (["vinnas-verify"], ["python -m vinnas_tf.export.verify", "--network="]),
+        (["vinnas-predict"], ["python -m vinnas_tf.export.predict"]),
     ],
 )
-def test_a_command_line_runs_from_another_folder(installed, tmp_path, command, says):
-    done = run_elsewhere(installed, "-m", *command, "--help", cwd=tmp_path)
+def test_an_installed_command_runs_from_another_folder(installed, tmp_path, command, says):
+    script, *flags = command
+    done = run_elsewhere(installed.parent / script, *flags, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for text in says:
         assert text in done.stdout
+    has_presets = script in ("vinnas-search", "vinnas-train", "vinnas-compare")
+    assert ("--preset" in done.stdout) == has_presets
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("module", ["vinnas_tf.export", "vinnas_tf.export.verify"])
-def test_commands_of_the_export_run_from_another_folder(module, installed, tmp_path):
-    done = run_elsewhere(installed, "-m", module, "--help", cwd=tmp_path)
+def test_an_installed_command_tells_a_mistake_in_one_line(installed, tmp_path):
+    done = run_elsewhere(installed.parent / "vinnas-search", "--epoch=3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: unknown flag --epoch: did you mean --epochs?\n"
+
+
+def test_a_module_of_the_wheel_runs_as_a_command(installed, tmp_path):
+    done = run_elsewhere(installed, "-m", "vinnas_tf.export", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"python -m {module}" in done.stdout
-    assert "--preset" not in done.stdout
+    assert "python -m vinnas_tf.export" in done.stdout
 
 
 def test_a_checkout_without_symbolic_links_says_so_in_one_line(repository, tmp_path):
@@ -132,3 +141,9 @@ def test_pins_cover_the_declared_dependencies(repository):
     for requirement in project["dependencies"] + project["optional-dependencies"]["dev"]:
         assert requirement.split(">=")[0].lower().replace("_", "-") in pinned, requirement
     assert "torch" not in pinned
+
+
+def test_the_commit_hook_runs_the_pinned_ruff(repository):
+    """Two versions would format a file to and fro."""
+    (hook,) = re.findall(r"ruff-pre-commit\n    rev: v(\S+)", (repository / ".pre-commit-config.yaml").read_text())
+    assert f"ruff=={hook}" in (repository / "requirements.txt").read_text().splitlines()
