@@ -25,15 +25,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.command import make_parser, markdown, path_option
+from benchmarks.command import make_parser, path_option
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior, Score, choice_probabilities
 from vinnas_tf.config import SearchConfig, restored
 from vinnas_tf.errors import UserError, require
-from vinnas_tf.methods import make_method
+from vinnas_tf.methods import make_method, method_class
 from vinnas_tf.plots.style import DPI, INK, png
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import stage_record
+from vinnas_tf.run.markdown import markdown_table
 
 BINS = np.linspace(0, 1, 11)
 FACTORS = tuple(float(2**power) for power in np.arange(-4, 10.5, 0.5))  # of the standard deviations; all are tried
@@ -41,9 +42,10 @@ FACTORS = tuple(float(2**power) for power in np.arange(-4, 10.5, 0.5))  # of the
 
 @dataclass(frozen=True)
 class Search:
-    """A finished search: settings, posterior, what its method ranks a draw by, and its choices, [edges, K]."""
+    """A finished search: shared settings, the method's own, posterior, score of a draw, and choices, [edges, K]."""
 
     config: SearchConfig
+    own: Any
     posterior: Posterior
     score: Score
     chosen: np.ndarray
@@ -75,27 +77,33 @@ def load(pattern: str) -> list[Search]:
     require(len(folders) >= 2, f"{pattern} names {len(folders)} run folders: two searches or more are needed.")
     searches = []
     for folder in folders:
-        config = restored(SearchConfig, stage_record(folder, "search")["settings"])
+        settings = stage_record(folder, "search")["settings"]
+        config = restored(SearchConfig, settings)
+        own: Any = restored(method_class(config.method).Settings, settings)
         posterior = Posterior.load(Path(folder, "search", "posterior.json"))
         genotype = Genotype.load(Path(folder, "search", "genotype.json"))
-        chosen = {cell_type: np.zeros(mean.shape, bool) for cell_type, mean in posterior.mean.items()}
-        for cell_type, edges in genotype.cells.items():
+        chosen = {group: np.zeros(mean.shape, bool) for group, mean in posterior.mean.items()}
+        for group, edges in genotype.cells.items():
             for edge in edges:
-                chosen[cell_type][posterior.place(edge)] = True
-        searches.append(Search(config, posterior, make_method(config).score, np.concatenate([*chosen.values()])))
+                chosen[group][posterior.place(edge)] = True
+        searches.append(
+            Search(config, own, posterior, make_method(config, own).score, np.concatenate([*chosen.values()]))
+        )
     for search in searches:
-        alike = dataclasses.replace(search.config, seed=searches[0].config.seed) == searches[0].config
+        seedless = dataclasses.replace(search.config, seed=searches[0].config.seed)
+        alike = (seedless, search.own) == (searches[0].config, searches[0].own)
         require(alike, f"{pattern} names searches that differ in more than their seeds: compare only equal ones.")
-        deviations = [search.posterior.variance(cell_type) for cell_type in search.posterior.mean]
+        deviations = [search.posterior.variance(group) for group in search.posterior.mean]
         uncertain = all((variance > 0).all() for variance in deviations)
         require(
-            uncertain, f"{pattern} names searches with point alphas, which have no spread that could be calibrated."
+            uncertain,
+            f"{pattern} names searches with deterministic alphas, whose spread of 0 can't be calibrated.",
         )
     return searches
 
 
 def probabilities(search: Search, factor: float) -> np.ndarray:
-    """Choice probabilities of all cell types, [edges, K], with `factor` times the posterior's standard deviations."""
+    """Choice probabilities of all cells, [edges, K], with `factor` times the posterior's standard deviations."""
     log_variance = {name: value + 2 * np.log(factor) for name, value in search.posterior.log_variance.items()}
     wide = dataclasses.replace(search.posterior, log_variance=log_variance)
     return np.concatenate([*choice_probabilities(wide, search.score).values()])
@@ -138,7 +146,7 @@ def table(reliabilities: dict[str, Reliability]) -> str:
         f"{name}: calibration error {one.gap:.3f}, mean squared error {one.error:.4f}."
         for name, one in reliabilities.items()
     ]
-    return "\n".join([markdown(header, rows), "", *errors])
+    return "\n".join([markdown_table(header, rows), "", *errors])
 
 
 def draw(reliabilities: dict[str, Reliability], path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.designs import Config
@@ -10,6 +9,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
 from vinnas_tf.config import SearchConfig, TrainConfig
 from vinnas_tf.errors import UserError, require
+from vinnas_tf.flags.define import spelt_as_flags
 from vinnas_tf.run.files import user_path
 
 WIDTH = 100  # of the notes below a table, about its own
@@ -65,7 +65,7 @@ def step_config(parser: argparse.ArgumentParser, arguments: argparse.Namespace, 
     try:
         return _step_config(arguments, cells, batch)
     except UserError as error:
-        parser.error(str(error))
+        parser.error(spelt_as_flags(str(error)))
 
 
 def _step_config(arguments: argparse.Namespace, cells: str, batch: int) -> Config:
@@ -82,15 +82,6 @@ def _step_config(arguments: argparse.Namespace, cells: str, batch: int) -> Confi
         channels=arguments.channels,
         stem_stride=arguments.stem_stride,
         batch_size=batch,
-    )
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING, SearchConfig, TrainConfig
+from vinnas_tf.run.child import End, die_with_the_parent
 
 IMAGE_CHANNELS, CLASSES, EXAMPLES = 3, 10, 25_000
 
@@ -24,18 +25,20 @@ Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[[], object]:
     import tensorflow as tf
 
-    from vinnas_tf.kernels.device import share_two_cores
-    from vinnas_tf.search.__main__ import make_model
+    from vinnas_tf.kernels.device import prepare_cpu
+    from vinnas_tf.methods.vinnas import Vinnas, VinnasSettings
+    from vinnas_tf.search.stage import make_model
 
-    share_two_cores()
+    prepare_cpu()
     tf.config.set_visible_devices([], "GPU")  # The peers, and the floor, are a CPU's.
-    config = dataclasses.replace(config, estimator=estimator)
     if isinstance(config, SearchConfig):
-        model = make_model(config, batches[0][0].shape[1:], CLASSES, EXAMPLES)
-        for name, gamma in model.gammas.items():
-            gamma.assign(model.method.terms[name].gamma)
+        method = Vinnas(config, VinnasSettings(estimator=estimator))
+        model: Any = make_model(method, batches[0][0].shape[1:], CLASSES, EXAMPLES)
+        for name, value in method.schedule(config.epochs - 1).items():
+            model.scheduled[name].assign(value)
         data: Any = batches
     else:
+        config = dataclasses.replace(config, estimator=estimator)
         model, data = _train_model(config, batches[0][0].shape[1:]), batches[0]
     iterator = iter(tf.data.Dataset.from_tensors(data).repeat())
     model.make_train_function()  # What `fit` calls for each batch.
@@ -44,7 +47,7 @@ def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[
 
 def _train_model(config: TrainConfig, image_shape: tuple[int, ...]) -> Any:
     from vinnas_tf.architecture.genotype import Genotype
-    from vinnas_tf.train.__main__ import make_model, make_network
+    from vinnas_tf.train.stage import make_model, make_network
 
     network = make_network(config, Genotype.load(config.genotype), image_shape, CLASSES)
     model = make_model(network, config, EXAMPLES)
@@ -57,6 +60,7 @@ def _pytorch(config: Config, batches: Batches, *, frozen: bool) -> Callable[[], 
 
     from benchmarks.peer_network import PeerTraining
     from benchmarks.peer_search import PeerSearch
+    from vinnas_tf.methods.vinnas import Vinnas
 
     torch.set_num_threads(os.cpu_count() or 1)  # All of them; by itself PyTorch counts physical cores.
 
@@ -68,7 +72,7 @@ def _pytorch(config: Config, batches: Batches, *, frozen: bool) -> Callable[[], 
     if isinstance(config, TrainConfig):
         training = PeerTraining(config, image_shape[-1], CLASSES, EXAMPLES)
         return lambda: training.step(*weight_batch)
-    search = PeerSearch(config, image_shape, CLASSES, EXAMPLES, needed_gradients_only=frozen)
+    search = PeerSearch(Vinnas(config), image_shape, CLASSES, EXAMPLES, needed_gradients_only=frozen)
     return lambda: (search.weight_step(*weight_batch), search.alpha_step(*alpha_batch))
 
 
@@ -94,6 +98,9 @@ def synthetic_batches(config: Config, image_size: int) -> Batches:
 
 def _serve(design: str, config: Config, image_size: int, connection: Connection) -> None:
     """A design's process: for each message it runs an iteration, and answers (its seconds, peak memory so far)."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    die_with_the_parent(parent.sentinel)
     iterate = DESIGNS[design](config, synthetic_batches(config, image_size))
     unit = 1 if sys.platform == "darwin" else 1024
     while True:
@@ -140,7 +147,8 @@ class Worker:
         except (EOFError, ConnectionError):
             self._process.join()
             code = self._process.exitcode
-            reason = "killed, most likely for want of memory" if code == -9 else f"exit code {code}"
+            assert code is not None  # It has ended.
+            reason = "killed, most likely for want of memory" if code == -9 else End(code).how
             raise WorkerError(f"{self.design} ended early: {reason}.") from None
         return seconds
 

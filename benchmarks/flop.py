@@ -6,9 +6,9 @@ import time
 import numpy as np
 
 from benchmarks.designs import CLASSES, IMAGE_CHANNELS, Config
-from vinnas_tf.architecture.genotype import CELL_TYPES, Genotype
+from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.primitives import convolutions
-from vinnas_tf.architecture.skeleton import cell_places
+from vinnas_tf.architecture.skeleton import CELL_TYPE_OF, cell_places
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import SearchConfig, TrainConfig
 
@@ -27,7 +27,7 @@ def multiply_adds(config: Config, image_size: int) -> int:
     for place in cell_places(config.cells, channels):
         total += side**2 * sum(inputs) * place.channels
         after = -(-side // 2) if place.reduction else side
-        for source, name in operations_of[place.cell_type]:
+        for source, name in operations_of[place.group]:
             height = width = side if source < 2 else after
             for convolution, strides in convolutions(name, 2 if place.reduction and source < 2 else 1):
                 height, width = -(-height // strides[0]), -(-width // strides[1])
@@ -44,7 +44,7 @@ def _operations(config: Config) -> tuple[int, dict[str, list[tuple[int, str]]]]:
         cells = {name: [(edge.source, edge.primitive) for edge in edges] for name, edges in found.cells.items()}
         return found.states, cells
     searched = [(source, name) for source, _ in VINNAS.edges(config.states) for name in VINNAS.primitives]
-    return config.states, dict.fromkeys(CELL_TYPES, searched)
+    return config.states, dict.fromkeys(CELL_TYPE_OF.values(), searched)
 
 
 def iteration_flop(config: Config, image_size: int) -> float:

@@ -22,9 +22,9 @@ def pipeline_images_per_second(batch_size: int, image_size: int, steps: int, epo
     """Speed of `training_batches` with all augmentations in each epoch after the first, on uint8 images in memory."""
     from vinnas_tf.data.batches import Normalization, training_batches
     from vinnas_tf.data.images import ImageSet
-    from vinnas_tf.kernels.device import share_two_cores
+    from vinnas_tf.kernels.device import prepare_cpu
 
-    share_two_cores()
+    prepare_cpu()
     generator = np.random.default_rng(0)
     count = steps * batch_size
     pixels = generator.integers(256, size=(count, image_size, image_size, IMAGE_CHANNELS), dtype=np.uint8)

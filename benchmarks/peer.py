@@ -170,9 +170,9 @@ class MixedOp(nn.Module):
             {name: primitive(name, channels, stride) for name in VINNAS.primitives if name != "zero"}
         )
 
-    def forward(self, x: Tensor, strengths: Tensor) -> Tensor:
-        """Mixes the operations on `x` by `strengths`, [K]."""
-        by_name = dict(zip(VINNAS.primitives, strengths, strict=True))
+    def forward(self, x: Tensor, mixing: Tensor) -> Tensor:
+        """Mixes the operations on `x` by `mixing`, [K]."""
+        by_name = dict(zip(VINNAS.primitives, mixing, strict=True))
         return sum(by_name[name] * operation(x) for name, operation in self.operations.items())
 
 
@@ -188,11 +188,11 @@ class Cell(nn.Module):
             MixedOp(channels, 2 if reduction and source < 2 else 1) for source, _ in self.edges
         )
 
-    def forward(self, first: Tensor, second: Tensor, strengths: Tensor) -> Tensor:
-        """The cell's output from those of the two cells before it and `strengths`, [edges, K]."""
+    def forward(self, first: Tensor, second: Tensor, mixing: Tensor) -> Tensor:
+        """The cell's output from those of the two cells before it and `mixing`, [edges, K]."""
         nodes = [self.first(first), self.second(second)]
         incoming: dict[int, list[Tensor]] = {}
-        for (source, target), operation, weights in zip(self.edges, self.operations, strengths, strict=True):
+        for (source, target), operation, weights in zip(self.edges, self.operations, mixing, strict=True):
             incoming.setdefault(target, []).append(operation(nodes[source], weights))
             if source == target - 1:  # The last edge into a state.
                 nodes.append(sum(incoming[target]))
@@ -228,10 +228,10 @@ class PeerSupergraph(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, from one sample of the architecture parameters per cell type and of each pre-activation."""
-        strengths = {name: mixing_weights(self.sample_alpha(name)) for name in self.alpha_mean}
+        mixing = {name: mixing_weights(self.sample_alpha(name)) for name in self.alpha_mean}
         first = second = self.stem(images)
         for cell_type, cell in zip(self.cell_types, self.cells, strict=True):
-            first, second = second, cell(first, second, strengths[cell_type])
+            first, second = second, cell(first, second, mixing[cell_type])
         return self.classifier(second.mean(dim=(2, 3)))
 
     def sample_alpha(self, cell_type: str) -> Tensor:
@@ -265,9 +265,9 @@ def to_peer(
     `network.load_state_dict(to_peer(network, supergraph, np.array))` makes the peer equal to `supergraph`.
     """
     state = {"classifier.bias": value(supergraph.classifier.bias)}
-    for cell_type, alphas in supergraph.alphas.items():
-        state[f"alpha_mean.{cell_type}"] = value(alphas.mean)
-        state[f"alpha_log_variance.{cell_type}"] = value(alphas.log_variance)
+    for name, variable in supergraph.architecture.items():
+        group, quantity = name.split("/")
+        state[f"alpha_{quantity}.{group}"] = value(variable)
     names = [name for name, module in network.named_modules() if isinstance(module, Variational)]
     for part in ("mean", "log_variance"):
         kernels = [_outputs_first(value(getattr(supergraph.stem, part)))]

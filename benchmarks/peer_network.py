@@ -36,7 +36,7 @@ class PeerNetwork(nn.Module):
             name = f"cell_{place.position}"
             self._add(f"{name}_first", first, place.channels, (1, 1), place.stride_first)
             self._add(f"{name}_second", second, place.channels, (1, 1), 1)
-            for edge in self.genotype.cells[place.cell_type]:
+            for edge in self.genotype.cells[place.group]:
                 self._add_operation(_name(name, edge), edge, place.channels, place.reduction)
             first, second = second, self.genotype.states * place.channels
         self.parts["classifier"] = VariationalLinear(second, classes)
@@ -68,7 +68,7 @@ class PeerNetwork(nn.Module):
                 self.parts[f"{name}_{which}_bn"](self.parts[f"{name}_{which}_conv"](torch.relu(x)))
                 for which, x in (("first", first), ("second", second))
             ]
-            edges = self.genotype.cells[place.cell_type]
+            edges = self.genotype.cells[place.group]
             for state in range(2, self.genotype.states + 2):
                 nodes.append(sum(self._operate(name, e, nodes[e.source]) for e in edges if e.target == state))
             first, second = second, torch.cat(nodes[2:], dim=1)

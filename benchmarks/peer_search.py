@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.peer import PeerSupergraph, kl_divergence, mixing_weights
-from vinnas_tf.config import SearchConfig
+from vinnas_tf.methods.vinnas import Vinnas
 
 ENTROPY_SAMPLES = 8
 
@@ -14,7 +14,7 @@ class PeerSearch:
     """Algorithm 1 on the supergraph, with the gammas at their end values.
 
     Args:
-        config: skeleton, objective and learning rates.
+        method: published VINNAS: skeleton, objective and learning rates.
         image_shape: [height, width, channels].
         classes: number of classes.
         examples: N of objective (8).
@@ -24,13 +24,13 @@ class PeerSearch:
 
     def __init__(
         self,
-        config: SearchConfig,
+        method: Vinnas,
         image_shape: tuple[int, int, int],
         classes: int,
         examples: int,
         needed_gradients_only: bool = False,
     ) -> None:
-        self.config = config
+        self.config, self.settings = config, settings = method.config, method.settings
         self.examples = examples
         self.needed_gradients_only = needed_gradients_only
         self.network = PeerSupergraph(config, image_shape[-1], classes)
@@ -41,25 +41,25 @@ class PeerSearch:
         self.weights = [*means, *log_variances]
         rate = config.weight_learning_rate
         self.weight_optimizer = torch.optim.Adam(
-            [{"params": means, "lr": rate}, {"params": log_variances, "lr": rate * config.log_variance_rate}]
+            [{"params": means, "lr": rate}, {"params": log_variances, "lr": rate * settings.log_variance_rate}]
         )
         self.alpha_optimizer = torch.optim.Adam(self.alphas, lr=config.alpha_learning_rate)
 
     def weight_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy and the weights' KL term."""
         divergence = sum(layer.kl() for layer in self.network.variational_layers())
-        return self._cross_entropy(images, labels) + self.config.gamma_weights / self.examples * divergence
+        return self._cross_entropy(images, labels) + self.settings.gamma_weights / self.examples * divergence
 
     def alpha_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy, the architecture parameters' KL term and the entropy of their expected mixing weights."""
         loss = self._cross_entropy(images, labels)
-        network, config = self.network, self.config
+        network, settings = self.network, self.settings
         for name, mean in network.alpha_mean.items():
             divergence = kl_divergence(mean, network.alpha_log_variance[name])
             samples = torch.stack([network.sample_alpha(name) for _ in range(ENTROPY_SAMPLES)])
             expected = mixing_weights(samples).mean(dim=0)
             entropy = -torch.xlogy(expected, expected).sum()
-            loss = loss + config.gamma_alphas / self.examples * divergence + config.gamma_entropy * entropy
+            loss = loss + settings.gamma_alphas / self.examples * divergence + settings.gamma_entropy * entropy
         return loss
 
     def weight_step(self, images: Tensor, labels: Tensor) -> float:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,25 @@ from vinnas_tf.config import DataConfig, SearchConfig, TrainConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.data.images import load_train, split_halves
 from vinnas_tf.flags import read_flags
+from vinnas_tf.methods import method_variants
 from vinnas_tf.methods.random_search import random_genotype
 from vinnas_tf.network.evaluation import evaluate
 from vinnas_tf.run.files import write_atomically
-from vinnas_tf.train.__main__ import make_model, make_network
+from vinnas_tf.train.stage import make_model, make_network
 
 
 def best_of_random(
-    seed: int, budget: float, epochs: int, path: Path, clock: Callable[[], float] = time.monotonic
+    seed: int,
+    budget: float,
+    epochs: int,
+    path: Path,
+    clock: Callable[[], float] = time.monotonic,
+    flags: Sequence[str] = (),
 ) -> tuple[str, float]:
     """Draws and trains cells until the time is up, in the proxy of the preset nasbench201.
 
-    Each cell is a network of point weights of its own, trained on the half of the images that a search trains weights
-    on, for as many epochs, and judged by its accuracy on the other half. The first cell is finished in any case.
+    Each cell is a network of deterministic weights of its own, trained on the half of the images that a search trains
+    weights on, for as many epochs, and judged by its accuracy on the other half. The first cell is always finished.
 
     Args:
         seed: of the split, the draws and the trainings.
@@ -35,6 +41,7 @@ def best_of_random(
         epochs: of each training.
         path: JSON file with what came out; where it tells of the same budget, nothing is trained.
         clock: tells the seconds.
+        flags: of the search whose proxy it is, beside the preset.
 
     Returns:
         The best cell's six digits, and the seconds that all trainings took.
@@ -43,7 +50,10 @@ def best_of_random(
         before = json.loads(path.read_text(encoding="utf-8"))
         if before.get("budget") == budget:
             return before["best"], before["seconds"]
-    settings = read_flags(["--preset=nasbench201"], DataConfig, SearchConfig, command="search", usage="")
+    variants = method_variants()
+    settings = read_flags(
+        ["--preset=nasbench201", *flags], DataConfig, SearchConfig, command="search", usage="", variants=variants
+    )
     data, config = settings[DataConfig], settings[SearchConfig]
     generator = np.random.default_rng(seed)
     dataset = load_train(data, seed)

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import add_step_options, make_parser, markdown, notes, require_positive, step_config
+from benchmarks.command import add_step_options, make_parser, notes, require_positive, step_config
 from benchmarks.designs import DESIGNS, Config, synthetic_batches
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.errors import UserError
+from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.run.stderr import held_back
 
 # Kinds of work, and the operation types of each: without oneDNN's prefix, and an XLA kernel by the name of its
@@ -136,8 +137,8 @@ def tables(costs: dict[str, Cost], iterations: int) -> str:
     rest = [name for name, _ in _largest_first(costs) if kind_of(name) == REST]
     return "\n\n".join(
         [
-            markdown(("kind of work", *header), [*rows, ["sum", *figures(whole)]]),
-            markdown(("operation type", "kind of work", *header), largest),
+            markdown_table(("kind of work", *header), [*rows, ["sum", *figures(whole)]]),
+            markdown_table(("operation type", "kind of work", *header), largest),
             notes(f"In the rest, the largest first: {', '.join(rest) or 'nothing'}."),
         ]
     )

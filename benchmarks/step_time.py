@@ -26,12 +26,13 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.command import add_step_options, make_parser, markdown, notes, require_positive, step_config
+from benchmarks.command import add_step_options, make_parser, notes, require_positive, step_config
 from benchmarks.designs import DESIGNS, Config, Worker, WorkerError
 from benchmarks.flop import iteration_flop, machine_flop_per_second
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.markdown import markdown_table
 
 HEADER = ("design", "cells", "batch", "s / iteration (min–max)", "× pytorch", "× frozen", "first, s", "GiB", "× floor")
 LEGEND = (
@@ -208,7 +209,7 @@ def report(designs: Sequence[str], configs: Sequence[Config], image_size: int, r
         f"iterations each. {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
         f"{versions}."
     )
-    return "\n".join([markdown(HEADER, rows), "", notes(setting, *remarks, *LEGEND)])
+    return "\n".join([markdown_table(HEADER, rows), "", notes(setting, *remarks, *LEGEND)])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,6 +16,8 @@ from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.interface import Interface
 from vinnas_tf.run.files import user_path
 
+_UNKNOWN = "The export was made from Python: it can't be told whether the network learnt from these images."
+
 
 def images_to_check(
     path: Path, shape: tuple[int, ...] | None, config: VerifyConfig, interface: Interface
@@ -48,10 +50,18 @@ def images_to_check(
             FileError,
         )
         return _without_manifest(shape, config, interface.class_names)
-    dataset = config.dataset or described["dataset"]
+    dataset = config.dataset or described.get("dataset", "")
+    require(
+        bool(dataset),
+        f"the manifest beside {path} names no data set: name images of its classes with --dataset.",
+        FileError,
+    )
     if dataset.startswith("folder:"):
         assert interface.preparation is not None  # A manifest has one.
         return _of_folder(path, dataset, interface.class_names, interface.preparation, described)
+    if "run" not in described:  # An export from Python.
+        images, _ = _without_manifest(shape, config, interface.class_names)
+        return images, [_UNKNOWN]
     ours, theirs = (re.split("[/:]", name)[0] for name in (described["dataset"], dataset))
     require(
         ours == theirs,
@@ -99,6 +109,8 @@ def _of_folder(
     folder = user_path(dataset.removeprefix("folder:"))
     part = open_pictures(folder, class_names, counted)
     images = load_part(DataConfig(dataset=dataset), preparation, part)
+    if "run" not in described:
+        return images, [_UNKNOWN]
     record = path.parent.parent.parent / "train" / image_record.NAME
     if not record.is_file():
         return _of_folder_without_record(images, dataset, described)

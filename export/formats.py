@@ -1,6 +1,6 @@
-"""What the export writes for each word of --formats: the files, and the baselines that they are timed against."""
+"""What the export writes for each word of `formats`: the files, and the baselines that they are timed against."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,9 +59,10 @@ def write_saved_models(task: Task) -> Iterator[Written]:
     source = task.source
     shared: dict[str, Any] = {"class_names": source.class_names, "manifest": task.scratch / "manifest.json"}
     sizes = {}
-    for number, (name, network) in enumerate(
-        {"saved_model/dense": source.network, "saved_model/unpruned": source.unpruned}.items()
-    ):
+    baselines = {"saved_model/dense": source.network}
+    if source.unpruned is not None:
+        baselines["saved_model/unpruned"] = source.unpruned
+    for number, (name, network) in enumerate(baselines.items()):
         path = task.scratch / f"dense_{number}"
         sizes[name] = write_saved_model(network, path, **shared, sparse=False).weight_bytes
         yield Written(name, path)
@@ -100,9 +101,10 @@ def write_tflite_files(task: Task) -> Iterator[Written]:
             "labels": LABELS,
         }
         yield Written(name, task.folder / name, entry)
-    path = task.scratch / "unpruned.tflite"
-    path.write_bytes(convert(source.unpruned, "float32", task.images, sparse=False))
-    yield Written("tflite/unpruned", path)
+    if source.unpruned is not None:
+        path = task.scratch / "unpruned.tflite"
+        path.write_bytes(convert(source.unpruned, "float32", task.images, sparse=False))
+        yield Written("tflite/unpruned", path)
 
 
 def write_onnx_file(task: Task) -> Iterator[Written]:
@@ -117,17 +119,30 @@ def write_onnx_file(task: Task) -> Iterator[Written]:
 
 
 class Format(NamedTuple):
-    """A word of --formats: what writes its files one by one, and how many those are, baselines among them."""
+    """A word of the setting `formats`.
+
+    Attributes:
+        write: writes its files one by one.
+        files: how many those are, baselines among them, but for `unpruned`.
+        unpruned: whether the network before pruning is written too, where there is one.
+    """
 
     write: Callable[[Task], Iterator[Written]]
     files: int
+    unpruned: bool
 
 
 FORMATS = {
-    "saved_model": Format(write_saved_models, 3),
-    "tflite": Format(write_tflite_files, len(PRECISIONS) + 1),
-    "onnx": Format(write_onnx_file, 1),
+    "saved_model": Format(write_saved_models, 2, True),
+    "tflite": Format(write_tflite_files, len(PRECISIONS), True),
+    "onnx": Format(write_onnx_file, 1, False),
 }
+
+
+def count_steps(source: Source, formats: Sequence[str]) -> int:
+    """How many steps an export has: a file written, or the files of a format timed."""
+    chosen = [FORMATS[name] for name in formats]
+    return sum(one.files + (one.unpruned and source.unpruned is not None) + 1 for one in chosen)
 
 
 def _smallest(task: Task, precision: str) -> bytes:

@@ -23,13 +23,10 @@ def describe(source: "Source") -> dict[str, Any]:
     versions = {package: importlib.metadata.version(package) for package in (*PACKAGES, "ai-edge-litert")}
     return {
         "format": FORMAT,
-        "dataset": source.dataset,
+        **({"dataset": source.dataset} if source.dataset else {}),
         "class_names": list(source.class_names),
         "image": pixels.describe(source.preparation),
-        "genotype": source.genotype,
-        "genotype_sha256": source.genotype_sha256,
-        "network_sha256": source.network_sha256,
-        "run": source.record,
+        **source.origin,
         "versions": {"vinnas_tf": vinnas_tf.__version__, **versions},
         "python": platform.python_version(),
     }

@@ -16,7 +16,7 @@ import numpy as np
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.runtime import Runner, load
 from vinnas_tf.flags import run_cli
-from vinnas_tf.run.child import error_of, run_to_end
+from vinnas_tf.run.child import run_to_end
 
 THREADS = (1, 2)
 
@@ -65,13 +65,10 @@ def time_calls(paths: Sequence[Path], image: np.ndarray) -> list[dict[str, dict[
 def _fresh_process(arguments: Sequence[Any]) -> None:
     """Runs this module; `arguments` are those of `main`."""
     task, folder, path, *_ = arguments
-    code, lines = run_to_end(__name__, [*map(str, arguments)], Path(folder, "log"))
-    if code == 0:
-        return
-    reason = f"signal {-code}" if code < 0 else (lines or ["no message"])[-1][:200]
-    raise FileError(
-        error_of(lines) or f"{path} can't be run ({reason}): it may be cut off or no export; export it anew."
-    )
+    end = run_to_end(__name__, [*map(str, arguments)], Path(folder, "log"))
+    reason = end.lines[-1][:200] if end.lines and end.code > 0 else end.how
+    message = f"{path} can't be run ({reason}): it may be cut off or no export; export it anew."
+    require(end.code == 0, end.error or message, FileError)
 
 
 def main(argv: list[str]) -> None:

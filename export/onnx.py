@@ -6,17 +6,17 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.runtime import INSTALL_ONNX
+from vinnas_tf.kernels.private import with_constants
 from vinnas_tf.run.stderr import held_back
 
 
 def require_onnx() -> None:
     """Raises FileError where a package that ONNX files need is not installed."""
     missing = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
-    require(not missing, f"--formats=onnx needs {', '.join(missing)}: {INSTALL_ONNX}.", FileError)
+    require(not missing, f"formats=onnx needs {', '.join(missing)}: {INSTALL_ONNX}.", FileError)
 
 
 def convert(network: keras.Model, class_names: tuple[str, ...]) -> bytes:
@@ -38,7 +38,7 @@ def convert(network: keras.Model, class_names: tuple[str, ...]) -> bytes:
         return network(image, training=False)
 
     # Constants first: tensors that a function captures, as a normalisation's means, would be inputs of the file.
-    frozen = convert_variables_to_constants_v2(run.get_concrete_function())
+    frozen = with_constants(run.get_concrete_function())
 
     @tf.function(input_signature=signature, autograph=False)
     def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:

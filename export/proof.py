@@ -138,7 +138,8 @@ def prove(path: Path, test: ImageSet, reference: np.ndarray | None) -> dict[str,
             failures.append(f"accuracy drops by {100 * drop:.2f} points, more than {100 * bar.accuracy_drop:.1f}")
     if failures:
         undecided = None if reference is None else _undecided(reference[answers != reference.argmax(axis=-1)])
-        instead = "try it without sparse weights, --nosparse" if figures.get("sparse_tensors") else _INSTEAD[kind]
+        dense = "try it without sparse weights (sparse=False, --nosparse)"
+        instead = dense if figures.get("sparse_tensors") else _INSTEAD[kind]
         figures["advice"] = undecided or instead
     return {**figures, "failures": failures}
 

@@ -1,8 +1,9 @@
-"""What is exported: the trained network of a run folder, held to what the training wrote about it."""
+"""What is exported: a network, such as that of a run folder, held to what the training wrote about it."""
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +21,48 @@ _HASHED = {"genotype": "genotype.json", "network": "network.keras", "dense_netwo
 
 @dataclass(frozen=True)
 class Source:
-    """A finished training.
+    """A network that is exported, and what is known of it.
 
     Attributes:
-        network: pruned and stripped; float32 images [n, h, w, c] in 0..255 to logits [n, classes].
-        unpruned: the same network before pruning, of the same inputs and outputs.
-        genotype: the found cells, as their JSON file holds them.
-        genotype_sha256: of that file.
-        network_sha256: of the network's file.
-        dataset: name of the data set.
+        network: float32 images [n, h, w, c] in 0..255 to logits [n, classes].
         class_names: name of each class, in the order of the logits.
         preparation: how pictures become the network's input.
-        test_fingerprint: of the test images.
-        record: the training's part of config.json: settings, versions, fingerprint of the data.
+        unpruned: the same network before pruning, of the same inputs and outputs, to compare with; None where there is
+            none.
+        dataset: name of the data set; empty for one without a name.
+        origin: what the manifest says of where the network comes from.
     """
 
     network: keras.Model
-    unpruned: keras.Model
-    genotype: dict[str, Any]
-    genotype_sha256: str
-    network_sha256: str
-    dataset: str
     class_names: tuple[str, ...]
     preparation: Preparation
-    test_fingerprint: str
-    record: dict[str, Any]
+    unpruned: keras.Model | None = None
+    dataset: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """[height, width, channels] of the images."""
-        return self.network.input.shape[1:]
+        """[height, width, channels] of the images that the network takes."""
+        return self.preparation.shape
+
+
+@dataclass(frozen=True)
+class FinishedTraining:
+    """The training of a run folder.
+
+    Attributes:
+        source: its network. In the manifest stand the found cells, the SHA-256 of their file and of the network's, and
+            the training's part of config.json.
+        test_fingerprint: of its test images.
+    """
+
+    source: Source
+    test_fingerprint: str
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The training's part of config.json: settings, versions, fingerprint of the data."""
+        return self.source.origin["run"]
 
     @property
     def data(self) -> DataConfig:
@@ -62,7 +75,7 @@ class Source:
         return self.record["settings"]["seed"]
 
 
-def read_source(run_dir: Path) -> Source:
+def read_training(run_dir: Path) -> FinishedTraining:
     """Reads a run folder whose training is finished; nothing is written.
 
     Raises:
@@ -84,26 +97,21 @@ def read_source(run_dir: Path) -> Source:
             "restore it, or train again with --overwrite.",
             FileError,
         )
-    source = Source(
-        network=load_network(folder / "network.keras"),
-        unpruned=load_network(folder / "network_dense.keras"),
-        genotype=json.loads(_read(folder / "genotype.json")),
-        genotype_sha256=hashes["genotype.json"],
-        network_sha256=hashes["network.keras"],
-        dataset=dataset,
-        class_names=class_names,
-        preparation=preparation,
-        test_fingerprint=test_fingerprint,
-        record=record,
-    )
-    for name, network in (("network.keras", source.network), ("network_dense.keras", source.unpruned)):
+    network, unpruned = (load_network(folder / _HASHED[name]) for name in ("network", "dense_network"))
+    for name, loaded in (("network.keras", network), ("network_dense.keras", unpruned)):
         require(
-            tuple(network.input.shape[1:]) == tuple(image_shape) and network.output.shape[-1] == len(class_names),
-            f"{folder / name} takes images of {network.input.shape[1:]} and knows {network.output.shape[-1]} classes; "
+            tuple(loaded.input.shape[1:]) == tuple(image_shape) and loaded.output.shape[-1] == len(class_names),
+            f"{folder / name} takes images of {loaded.input.shape[1:]} and knows {loaded.output.shape[-1]} classes; "
             f"result.json says {tuple(image_shape)} and {len(class_names)}. {_TRAIN}",
             FileError,
         )
-    return source
+    origin = {
+        "genotype": json.loads(_read(folder / "genotype.json")),
+        "genotype_sha256": hashes["genotype.json"],
+        "network_sha256": hashes["network.keras"],
+        "run": record,
+    }
+    return FinishedTraining(Source(network, class_names, preparation, unpruned, dataset, origin), test_fingerprint)
 
 
 def load_network(path: Path) -> keras.Model:

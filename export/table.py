@@ -60,6 +60,6 @@ def remarks(name: str, figures: dict[str, Any]) -> list[str]:
     return [line for text in texts for line in textwrap.wrap(text, 80, subsequent_indent="  ")]
 
 
-def failed(manifest: dict[str, Any]) -> bool:
-    """Whether a file missed its bar."""
-    return any(entry["figures"]["failures"] for entry in manifest["files"].values())
+def failed(manifest: dict[str, Any]) -> list[str]:
+    """Names of the files that missed their bar."""
+    return [name for name, entry in manifest["files"].items() if entry["figures"]["failures"]]

@@ -6,7 +6,7 @@
 The file answers all test images in a process of its own. A folder of new pictures may be named too: its classes are
 matched by name, and all pictures are taken that the network did not learn from. Where the run folder's Keras network
 lies beside the export, or --network names it, the answers are held against it; the exit code is 1 where the file misses
-its bar. Where the manifest lies beside it, the file must be the one that it describes.
+its bar (`proof.py` has the bars). Where the manifest lies beside it, the file must be the one that it describes.
 """
 
 if __name__ == "__main__":

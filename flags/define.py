@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeVar, cast, get_type_hints
 from absl import flags as absl_flags
 
 from vinnas_tf import config
-from vinnas_tf.config import PathText
+from vinnas_tf.config import PathText, Variants
 from vinnas_tf.errors import SettingError, UserError, require
 from vinnas_tf.flags import flag_file
 from vinnas_tf.flags.help import help_text, spell
@@ -33,17 +33,22 @@ _PRESET_HELP = (
     "Settings file to start from; flags given beside it win. Empty: the one that an earlier stage in the run "
     "folder used, else the one named after --dataset, if there is one."
 )
+_parsed: set[str] = set()  # Names of all settings that a command line of this process could have.
 # What the user can mend: no space, quota, file size limit, no permission, read-only.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Settings:
-    """What a command line asked for: `settings[DataConfig]` is the resolved DataConfig, `preset` the preset's name."""
+    """What a command line asked for.
 
-    def __init__(self, configs: Sequence[Any], preset: str) -> None:
-        """Holds one instance per dataclass; `preset` is empty where none was used."""
+    `settings[DataConfig]` is the resolved DataConfig, `variant` the instance that `Variants` chose, if any, and
+    `preset` the preset's name, empty where none was used.
+    """
+
+    def __init__(self, configs: Sequence[Any], preset: str, variant: Any = None) -> None:
         self._configs = {type(config): config for config in configs}
         self.preset = preset
+        self.variant = variant
 
     def __getitem__(self, kind: type[Config]) -> Config:
         """Returns the resolved instance of one of the dataclasses that `read_flags` was given."""
@@ -78,6 +83,7 @@ def read_flags(
     usage: str,
     inherit: Callable[[str], Inherited] = lambda _: Inherited(),
     positional: str = "",
+    variants: Variants | None = None,
 ) -> Settings:
     """Reads a command line into instances of `kinds`, frozen dataclasses whose fields were declared with `setting`.
 
@@ -91,6 +97,7 @@ def read_flags(
         usage: text that `--help` opens with, such as the `docstring` of the command-line module.
         inherit: what the run folder of the given name, empty for none, hands on.
         positional: the field that an argument without a flag's name is for, if any.
+        variants: further settings that depend on one of these.
 
     Raises:
         SettingError: unknown flag or preset, a flag file that can't be read, a value of the wrong type, or one that a
@@ -99,8 +106,10 @@ def read_flags(
     """
     argv = list(flag_file.expand(argv))
     presets = preset_names(command)
-    parse = functools.partial(_parse, kinds=kinds, with_preset=bool(presets), positional=positional)
+    shown = (*kinds, *(variants.kinds.values() if variants else ()))
+    parse = functools.partial(_parse, kinds=shown, with_preset=bool(presets), positional=positional)
     given = parse(argv)
+    named = [name for name in given if given[name].present]
     inherited = inherit(given["run_dir"].value) if "run_dir" in given else Inherited()
     before = [f"--{name}={spell(value)}" for name, value in inherited.values.items() if name in given]
     given = parse([*before, *argv])
@@ -114,14 +123,33 @@ def read_flags(
         with importlib.resources.as_file(_PRESETS / command / f"{preset}.flags") as path:
             given = parse([*before, *flag_file.lines(path), *firm, *argv])
     if given["help"].value:
-        print(help_text(given, kinds, usage, preset, {name: _first_comment(command, name) for name in presets}))
+        print(help_text(given, shown, usage, preset, {name: _first_comment(command, name) for name in presets}))
         raise SystemExit(0)
+
+    def build(kind: type) -> Any:
+        return kind(**{field.name: given[field.name].value for field in _fields(kind)})
+
     try:
-        configs = [kind(**{field.name: given[field.name].value for field in _fields(kind)}) for kind in kinds]
+        configs = [build(kind) for kind in kinds]
+        if variants is None:
+            return Settings(configs, preset)
+        value = given[variants.field].value
+        for name in named:
+            variants.require_read(name, value)
+        return Settings(configs, preset, build(variants.kinds[value]) if value in variants.kinds else None)
     except UserError as error:
         source = f" Flags that were not given come from preset {preset}." if preset else ""
-        raise SettingError(f"{error}{source}") from error
-    return Settings(configs, preset)
+        raise type(error)(f"{error}{source}") from error
+
+
+def given_flags(argv: Sequence[str], *kinds: type, variants: Variants) -> dict[str, str]:
+    """The flags that a command line gives, by name, each as one word `--name=value`.
+
+    Raises:
+        SettingError: as `read_flags`.
+    """
+    parsed = _parse([*flag_file.expand(argv)], (*kinds, *variants.kinds.values()), with_preset=True, positional="")
+    return {name: f"--{name}={spell(parsed[name].value)}" for name in parsed if parsed[name].present}
 
 
 def spelt_as_flags(message: str) -> str:
@@ -131,7 +159,7 @@ def spelt_as_flags(message: str) -> str:
     and goes on with what it must be.
     """
     kinds = [kind for kind in vars(config).values() if dataclasses.is_dataclass(kind)]
-    names = {field.name for kind in kinds for field in _fields(cast(type, kind))}
+    names = _parsed.union(field.name for kind in kinds for field in _fields(cast(type, kind)))
     plain, compound = ("|".join(sorted(name for name in names if ("_" in name) == both)) for both in (False, True))
     named = rf"(?:{compound})\b(?!/|\.\w)|(?:{plain})(?==)|^(?:{plain})(?= must| knows| is empty| names)"
     return re.sub(rf"(?<![\w.\-/])(?:{named})", r"--\g<0>", message)
@@ -216,7 +244,9 @@ def _parse(argv: Sequence[str], kinds: Sequence[type], with_preset: bool, positi
     for kind in kinds:
         hints = get_type_hints(kind, include_extras=True)
         for field in _fields(kind):
-            define(hints[field.name], field.name, field.default, field.metadata["help"])
+            _parsed.add(field.name)
+            if field.name not in values:  # Variants share some.
+                define(hints[field.name], field.name, field.default, field.metadata["help"])
     if with_preset:
         define(str, "preset", "", _PRESET_HELP)
     define(bool, "help", False, "Print this help.", short_name="h")

@@ -48,7 +48,7 @@ def help_text(
 
     shown = f" (preset {preset or 'none'})" if "preset" in values else ""
     blocks = [usage.strip(), wrap(f"Flags, with the values that this command line runs with{shown}:", "")]
-    for kind in kinds:
+    for kind in (kind for kind in kinds if fields(kind)):
         heading = wrap((docstring(kind) or kind.__name__).splitlines()[0], "")
         blocks.append("\n".join([heading, *(describe(values[field.name]) for field in fields(kind))]))
     listed = [f"      {wrap(f'{name}: {text}', '        ').strip()}" for name, text in presets.items()]

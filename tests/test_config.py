@@ -4,6 +4,9 @@ import pytest
 
 from vinnas_tf.config import CompareConfig, DataConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import UserError
+from vinnas_tf.methods.darts import DartsSettings
+from vinnas_tf.methods.vinnas import VinnasSettings
+from vinnas_tf.methods.vinnas_joint import VinnasJointSettings
 
 
 @pytest.mark.parametrize(
@@ -15,24 +18,25 @@ from vinnas_tf.errors import UserError
         (DataConfig, "data_fraction", float("nan"), 0.5),
         (DataConfig, "image_size", 7, 8),
         (DataConfig, "image_size", -1, 0),
-        (SearchConfig, "estimator", "lrt", "weight_sampling"),
+        (VinnasSettings, "estimator", "lrt", "weight_sampling"),
         (TrainConfig, "estimator", "", "weight_sampling"),
         (DataConfig, "augment", ("flip", "mixup"), ("flip", "crop", "erase")),
         (SearchConfig, "cells", "", "R"),
         (SearchConfig, "cells", "NRn", "NRRN"),
-        (SearchConfig, "select", "best", "magnitude"),
+        (VinnasSettings, "select", "best", "magnitude"),
         (SearchConfig, "states", 0, 1),
         (SearchConfig, "channels", 0, 1),
         (SearchConfig, "epochs", 0, 3),
         (SearchConfig, "batch_size", 1, 2),
         (SearchConfig, "weight_learning_rate", 0.0, 1e-9),
-        (SearchConfig, "log_variance_rate", -1.0, 0.1),
+        (VinnasSettings, "log_variance_rate", -1.0, 0.1),
         (SearchConfig, "alpha_learning_rate", float("nan"), 1.0),
-        (SearchConfig, "gamma_weights", -0.1, 0.0),
-        (SearchConfig, "gamma_alphas", float("nan"), 0.0),
-        (SearchConfig, "gamma_entropy", -1.0, 2.0),
+        (VinnasSettings, "gamma_weights", -0.1, 0.0),
+        (VinnasSettings, "gamma_alphas", float("nan"), 0.0),
+        (VinnasSettings, "gamma_entropy", -1.0, 2.0),
         (SearchConfig, "weight_epochs", 20, 19),
-        (SearchConfig, "gamma_start_epoch", -1, 0),
+        (VinnasJointSettings, "gamma_alphas", -1.0, 0.0),
+        (DartsSettings, "darts_order", 3, 2),
         (SearchConfig, "label_smoothing", 1.0, 0.0),
         (SearchConfig, "seed", 2**31, 2**31 - 1),
         (TrainConfig, "cells", "NXR", "NRN"),
@@ -67,7 +71,9 @@ def test_range_of_a_setting(config, field, bad, good):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("config", [DataConfig, SearchConfig, TrainConfig, CompareConfig])
+@pytest.mark.parametrize(
+    "config", [DataConfig, SearchConfig, TrainConfig, CompareConfig, VinnasSettings, VinnasJointSettings, DartsSettings]
+)
 def test_settings_are_frozen_and_every_one_has_a_help(config):
     resolved = config()
     for field in dataclasses.fields(config):

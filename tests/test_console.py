@@ -40,7 +40,7 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 def test_cells_are_told_state_by_state() -> None:
-    genotype = Genotype(states=1, reduction=(Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3")))
+    genotype = Genotype(1, {"reduction": (Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3"))})
     assert describe(genotype) == "  reduction state 2 = skip(c-2) + sep_conv_3x3(c-1)"
 
 
@@ -48,7 +48,7 @@ def test_cells_are_told_state_by_state() -> None:
 def test_a_cell_in_which_nothing_learns_is_told(
     primitive: str, warned: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    genotype = Genotype(1, normal=(Edge(2, 0, primitive), Edge(2, 1, "max_pool_3x3")))
+    genotype = Genotype(1, {"normal": (Edge(2, 0, primitive), Edge(2, 1, "max_pool_3x3"))})
     warn_of_idle_cells(genotype, "vinnas-no-kl-alphas, seed 3")
     told = "warning: nothing learns in the normal cell of vinnas-no-kl-alphas, seed 3.\n"
     assert len(told) <= 80

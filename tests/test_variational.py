@@ -1,6 +1,5 @@
 """The variational mathematics against numerical integration and hand-worked values."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -71,6 +70,15 @@ def test_kl_gradient_is_finite_at_zero_mean_and_right_elsewhere() -> None:
     np.testing.assert_allclose(by_log_variance, (kl(m, v + h) - kl(m, v - h)) / (2 * h), rtol=1e-3, atol=1e-6)
 
 
+def test_the_kl_of_all_weights_is_the_sum_of_those_of_each() -> None:
+    generator = np.random.default_rng(0)
+    shapes = [(7,), (3, 3, 2, 4), (2, 5)]
+    posteriors = [tuple(tf.constant(generator.normal(size=shape), tf.float32) for _ in range(2)) for shape in shapes]
+    parts = [variational.kl_divergence(mean, log_variance).numpy().sum() for mean, log_variance in posteriors]
+    np.testing.assert_allclose(variational.weight_kl(posteriors), sum(parts), rtol=1e-6)
+    assert float(variational.weight_kl([])) == 0
+
+
 def test_log_noise_ratio() -> None:
     ratio = variational.log_noise_ratio(tf.constant([0.5, -2.0, 0.0]), tf.constant([-3.0, 1.0, -10.0])).numpy()
     np.testing.assert_allclose(ratio[:2], [-3 - np.log(0.25), 1 - np.log(4)], rtol=1e-6)
@@ -86,31 +94,3 @@ def test_zero_is_clipped_to_the_mean_of_the_others() -> None:
 def test_entropy_of_known_distributions() -> None:
     p = tf.constant([[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]])
     np.testing.assert_allclose(variational.entropy(p), [np.log(4), 0, np.log(2)], atol=1e-7)
-
-
-def test_adam_moves_log_variances_at_their_own_rate() -> None:
-    mean = keras.Variable([1.0], name="mean")
-    log_variance = keras.Variable([1.0], name="log_variance")
-    optimizer = variational.PosteriorAdam(0.01, log_variance_rate=3.0)
-    optimizer.build([mean, log_variance])
-    optimizer.apply([tf.constant([0.2]), tf.constant([0.2])], [mean, log_variance])
-    # Adam's first step is one learning rate against the sign of the gradient.
-    np.testing.assert_allclose([mean.numpy()[0], log_variance.numpy()[0]], [0.99, 0.97], rtol=1e-5)
-
-
-def test_adam_follows_kerass_own_over_many_steps() -> None:
-    """With a cosine schedule, and gradients of very different sizes, a zero among them."""
-    start = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
-    gradients = np.random.default_rng(1).normal(size=(30, 4, 5)) * np.logspace(-6, 3, 5)
-    gradients[:, 0] = 0
-    ends = []
-    for kind in (variational.PosteriorAdam, keras.optimizers.Adam):
-        variable = keras.Variable(start, name="mean")
-        optimizer = kind(keras.optimizers.schedules.CosineDecay(0.1, 30))
-        optimizer.build([variable])
-        for gradient in gradients:
-            optimizer.apply([tf.constant(gradient, tf.float32)], [variable])
-        ends.append([variable.numpy(), *(state.numpy() for state in optimizer.variables)])
-    assert np.abs(ends[0][0] - start)[1:].min() > 0.01
-    for ours, theirs in zip(*ends, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-12)

@@ -1,17 +1,74 @@
-"""Variational-inference neural architecture search for Keras 3 and TensorFlow."""
+"""Variational-inference neural architecture search for Keras 3 and TensorFlow.
 
-import os
+The names below are the library; they are loaded when they are first used. Importing the package changes nothing in the
+process, and loads neither TensorFlow nor Keras.
+
+Example:
+    >>> import vinnas_tf
+    >>> vinnas_tf.Genotype(1, {"normal": (vinnas_tf.Edge(2, 0, "skip"), vinnas_tf.Edge(2, 1, "conv_7x1_1x7"))}).space
+    'vinnas'
+"""
+
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from vinnas_tf.architecture.genotype import Edge, Genotype
+    from vinnas_tf.architecture.primitives import register_primitive
+    from vinnas_tf.architecture.space import SearchSpace, register_space
+    from vinnas_tf.errors import UserError
+    from vinnas_tf.export.stage import Exporter, ExportResult
+    from vinnas_tf.methods import register_method
+    from vinnas_tf.methods.base import Method
+    from vinnas_tf.network.build import build_network
+    from vinnas_tf.plots.cells import draw_cells
+    from vinnas_tf.search.result import SearchResult
+    from vinnas_tf.search.stage import Search, make_supergraph
+    from vinnas_tf.train.result import TrainResult
+    from vinnas_tf.train.stage import Training
 
-# TensorFlow's start-up remarks about oneDNN and missing GPUs are not for the people who run a command;
-# what goes wrong later still surfaces as an exception.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+__version__ = "0.2.0.dev0"
 
-# XLA, which draws the noise, leaves the upper half of a processor's 512-bit registers unused unless it is told to; the
-# convolutions of oneDNN use all of them anyway. Where there are none this changes nothing, nor any value that is drawn.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_prefer_vector_width=512")
+_HOMES = {
+    "Edge": "architecture.genotype",
+    "ExportResult": "export.stage",
+    "Exporter": "export.stage",
+    "Genotype": "architecture.genotype",
+    "Method": "methods.base",
+    "Search": "search.stage",
+    "SearchResult": "search.result",
+    "SearchSpace": "architecture.space",
+    "TrainResult": "train.result",
+    "Training": "train.stage",
+    "UserError": "errors",
+    "build_network": "network.build",
+    "draw_cells": "plots.cells",
+    "make_supergraph": "search.stage",
+    "register_method": "methods",
+    "register_primitive": "architecture.primitives",
+    "register_space": "architecture.space",
+}
+
+__all__ = [
+    "Edge",
+    "ExportResult",
+    "Exporter",
+    "Genotype",
+    "Method",
+    "Search",
+    "SearchResult",
+    "SearchSpace",
+    "TrainResult",
+    "Training",
+    "UserError",
+    "build_network",
+    "draw_cells",
+    "make_supergraph",
+    "register_method",
+    "register_primitive",
+    "register_space",
+]
 
 # A file system without symbolic links holds a small file in the place of each.
 for _link in ("flags", "export"):
@@ -21,3 +78,13 @@ for _link in ("flags", "export"):
             "allowed (git config core.symlinks true), or install the wheel.",
             name=__name__,
         )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

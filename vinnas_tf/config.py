@@ -8,7 +8,7 @@ expected, what came, and what to do.
 import dataclasses
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
@@ -24,10 +24,27 @@ EXPORT_FORMATS = ("saved_model", "tflite", "onnx")
 NO_CLASS_WEIGHTS = "none"
 CLASS_WEIGHTS = (NO_CLASS_WEIGHTS, "balanced")
 LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING = ESTIMATORS = ("local_reparametrization", "weight_sampling")
-_ESTIMATOR_HELP = (
+GAMMA_START_HELP = "Epoch from which the gammas rise linearly from zero to the last epoch."
+ESTIMATOR_HELP = (
     "How the noise of Gaussian weights enters a step: local_reparametrization, the published way, samples every "
     "pre-activation; weight_sampling samples each weight once a step, which is faster and gives noisier gradients."
 )
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Further settings, which depend on the value of one.
+
+    Attributes:
+        field: name of the setting that decides, such as "method".
+        kinds: by its value, the dataclass of the further settings.
+        require_read: called with the name of each flag that the user gave, and that value; raises SettingError where it
+            is not read.
+    """
+
+    field: str
+    kinds: Mapping[str, type]
+    require_read: Callable[[str, str], None]
 
 
 def setting(default: Any, help: str) -> Any:
@@ -74,7 +91,7 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """The supergraph and how it is searched (VINNAS, Algorithm 1 and objective (8))."""
+    """The supergraph and how it is searched; a method has further settings of its own."""
 
     method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.")
     space: str = setting(
@@ -90,19 +107,8 @@ class SearchConfig:
     weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
     batch_size: int = setting(64, "Images per weight step, and per alpha step.")
     weight_learning_rate: float = setting(1e-2, "Adam's first learning rate for weights; falls to 0 along a cosine.")
-    log_variance_rate: float = setting(3.0, "Learning rate of log-variances as a multiple of the means'.")
     alpha_learning_rate: float = setting(1e-2, "Adam's constant learning rate for the architecture parameters.")
-    gamma_weights: float = setting(1.0, "End value of gamma 1, the weight of KL(w)/N.")
-    gamma_alphas: float = setting(1.0, "End value of gamma 2, the weight of KL(alpha)/N.")
-    gamma_entropy: float = setting(0.03, "End value of gamma 3, the weight of the mixing weights' entropy.")
-    gamma_start_epoch: int = setting(2, "Epoch from which the gammas rise linearly from zero to the last epoch.")
     label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
-    estimator: str = setting(LOCAL_REPARAMETRIZATION, _ESTIMATOR_HELP)
-    select: str = setting("snr", "Rule by which vinnas ranks choices: " + " or ".join(SELECTION_RULES) + ".")
-    variational: bool = setting(
-        True, "Gaussian weights, where the method has them; without them, point weights: an ablation."
-    )
-    darts_order: int = setting(1, "Order of DARTS's architecture gradient: 1, or 2, which looks one weight step ahead.")
     seed: int = setting(0, "Seed of everything random in the run.")
 
     def __post_init__(self) -> None:
@@ -114,15 +120,9 @@ class SearchConfig:
             f"space={self.space} needs states={space.states} and an N in cells, such as NRNRN; "
             f"got {self.states} and {self.cells}.",
         )
-        require(self.darts_order in (1, 2), f"darts_order must be 1 or 2, got {self.darts_order}.")
-        _require_estimator(self.estimator)
-        require(self.select in SELECTION_RULES, f"select must be {' or '.join(SELECTION_RULES)}, got {self.select!r}.")
         _require_counts(self, "states", "channels", "epochs", "batch_size")
-        _require_positive(self, "weight_learning_rate", "log_variance_rate", "alpha_learning_rate")
-        _require_not_negative(self, "gamma_weights", "gamma_alphas", "gamma_entropy")
-        for name in ("weight_epochs", "gamma_start_epoch"):
-            value = getattr(self, name)
-            require(0 <= value < self.epochs, f"{name} must lie in [0, epochs) = [0, {self.epochs}), got {value}.")
+        require_positive(self, "weight_learning_rate", "alpha_learning_rate")
+        require_epoch("weight_epochs", self.weight_epochs, self.epochs)
         _require_share(self, "label_smoothing")
         _require_seed(self.seed)
 
@@ -137,8 +137,10 @@ class TrainConfig:
         16, "Channels of the stem and of the states before the first reduction; each R doubles them."
     )
     stem_stride: int = setting(1, "Stride of the stem, 1 or 2; 2 quarters the cost of all that follows.")
-    variational: bool = setting(True, "Gaussian weights; without them, point weights that are never pruned: a control.")
-    estimator: str = setting(LOCAL_REPARAMETRIZATION, _ESTIMATOR_HELP)
+    variational: bool = setting(
+        True, "Gaussian weights; without them, deterministic ones that are never pruned: a control."
+    )
+    estimator: str = setting(LOCAL_REPARAMETRIZATION, ESTIMATOR_HELP)
     epochs: int = setting(50, "Epochs of training.")
     batch_size: int = setting(128, "Images a step.")
     learning_rate: float = setting(1e-2, "Adam's first learning rate; falls to 0 along a cosine.")
@@ -164,11 +166,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_skeleton(self.cells)
-        _require_estimator(self.estimator)
+        require_estimator(self.estimator)
         require(self.stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {self.stem_stride}.")
         _require_counts(self, "channels", "epochs", "batch_size")
-        _require_positive(self, "learning_rate", "log_variance_rate")
-        _require_not_negative(self, "gamma_weights", "auxiliary_weight", "fine_tuning_epochs")
+        require_positive(self, "learning_rate", "log_variance_rate")
+        require_not_negative(self, "gamma_weights", "auxiliary_weight", "fine_tuning_epochs")
         require(
             0 <= self.gamma_start_epoch <= self.gamma_end_epoch,
             f"gamma_start_epoch must lie in [0, gamma_end_epoch] = [0, {self.gamma_end_epoch}], "
@@ -278,7 +280,8 @@ def require_skeleton(cells: str) -> None:
     )
 
 
-def _require_estimator(estimator: str) -> None:
+def require_estimator(estimator: str) -> None:
+    """Raises SettingError for an unknown estimator."""
     require(estimator in ESTIMATORS, f"estimator must be {' or '.join(ESTIMATORS)}, got {estimator!r}.")
 
 
@@ -290,13 +293,20 @@ def _require_counts(config: Any, *names: str) -> None:
     require(config.batch_size >= 2, f"batch_size must be at least 2 for batch statistics, got {config.batch_size}.")
 
 
-def _require_positive(config: Any, *names: str) -> None:
+def require_epoch(name: str, epoch: int, epochs: int) -> None:
+    """Raises SettingError unless `epoch` is one of so many, counted from 0."""
+    require(0 <= epoch < epochs, f"{name} must lie in [0, epochs) = [0, {epochs}), got {epoch}.")
+
+
+def require_positive(config: Any, *names: str) -> None:
+    """Raises SettingError unless the settings of these names are above 0."""
     for name in names:
         value = getattr(config, name)
         require(value > 0, f"{name} must be positive, got {value}.")
 
 
-def _require_not_negative(config: Any, *names: str) -> None:
+def require_not_negative(config: Any, *names: str) -> None:
+    """Raises SettingError where a setting of these names is below 0."""
     for name in names:
         value = getattr(config, name)
         require(value >= 0, f"{name} must not be negative, got {value}.")

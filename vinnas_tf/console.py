@@ -112,18 +112,18 @@ def describe(genotype: Genotype) -> str:
     """The found cells as text, one line a state."""
     space = SPACES[genotype.space]
     lines = []
-    for cell_type, edges in genotype.cells.items():
+    for group, edges in genotype.cells.items():
         for state in range(space.inputs, space.inputs + genotype.states):
             terms = [f"{edge.primitive}({space.node_name(edge.source)})" for edge in edges if edge.target == state]
-            lines.append(f"  {cell_type:<9} {space.node_name(state)} = {' + '.join(terms) or 'zero'}")
+            lines.append(f"  {group:<9} {space.node_name(state)} = {' + '.join(terms) or 'zero'}")
     return "\n".join(lines)
 
 
 def warn_of_idle_cells(genotype: Genotype, found_by: str = "") -> None:
     """Tells of cells of skips and pools alone, and of what found them."""
-    for cell_type in genotype.cells_without_weights:
+    for group in genotype.cells_without_weights:
         by = f" of {found_by}" if found_by else ""
-        print(f"warning: nothing learns in the {cell_type} cell{by}.", flush=True)
+        print(f"warning: nothing learns in the {group} cell{by}.", flush=True)
 
 
 def warn_of_learnt(test: np.ndarray, learnt: np.ndarray) -> int:

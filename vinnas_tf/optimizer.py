@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from vinnas_tf.kernels.private import adam_state
+
 
 class PosteriorAdam(keras.optimizers.Adam):
     """Adam that moves log-variances at a multiple of the means' learning rate.
@@ -47,11 +49,11 @@ class PosteriorAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """The update of one variable inside `apply`, which has made an argument of `learning_rate`."""
-        index = self._get_variable_index(variable)
+        index, first, second = adam_state(self, variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
+            m=first.value.handle,
+            v=second.value.handle,
             grad=gradient,
             **self._arguments[self._is_log_variance[index]],
         )

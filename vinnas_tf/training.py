@@ -11,9 +11,15 @@ def ramp(epoch: int, start: int, end: int) -> float:
     return float(epoch >= start) if start == end else min(1.0, max(0.0, (epoch - start) / (end - start)))
 
 
-def require_finite(logs: Mapping[str, float], epoch: int, remedy: str) -> None:
-    """Raises DivergenceError with the `remedy` where a figure of `epoch`, from 0, is not finite."""
+def require_finite(logs: Mapping[str, float], epoch: int, remedy: str, kept: bool = True) -> None:
+    """Raises DivergenceError where a figure of `epoch`, from 0, is not finite.
+
+    Args:
+        logs: the figures.
+        epoch: which one, from 0.
+        remedy: what to do, a sentence.
+        kept: whether there is a checkpoint of the epoch before.
+    """
     if not all(math.isfinite(value) for value in logs.values()):
-        raise DivergenceError(
-            f"the loss is not finite in epoch {epoch + 1}; the state after epoch {epoch} is kept. {remedy}"
-        )
+        state = f"; the state after epoch {epoch} is kept" if kept else ""
+        raise DivergenceError(f"the loss is not finite in epoch {epoch + 1}{state}. {remedy}")

@@ -4,6 +4,8 @@ A weight (or an architecture parameter) has the posterior N(mean, exp(log_varian
 p(w) ~ 1/|w|. lambda = variance / mean^2 is its noise ratio.
 """
 
+from collections.abc import Iterable
+
 import tensorflow as tf
 
 INITIAL_LOG_VARIANCE = -10.0  # VINNAS, section V: "We initialise all the log-variances to -10"
@@ -29,11 +31,29 @@ def kl_divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     return 0.5 * tf.math.log1p(r) + _K1 * tf.sigmoid(_K3 * tf.math.log(r + _SMALLEST_RATIO) - _K2)
 
 
-def clip_zero(alpha: tf.Tensor, zero_index: int) -> tf.Tensor:
-    """Limits the strength of the zero primitive to the mean of the others (VINNAS, section V-A).
+def weight_kl(posteriors: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """The sum of KL(w) over all Gaussian weights: the second term of VINNAS's objective (8), before gamma 1 / N.
 
     Args:
-        alpha: [..., K] architecture strengths before the softmax.
+        posteriors: (mean, log_variance) of each tensor of weights; 0 without any.
+    """
+    pairs = list(posteriors)
+    if not pairs:
+        return tf.constant(0.0)
+    mean, log_variance = (tf.concat([_flat(one) for one in of_all], axis=0) for of_all in zip(*pairs, strict=True))
+    return tf.reduce_sum(kl_divergence(mean, log_variance))
+
+
+def _flat(weights: tf.Tensor) -> tf.Tensor:
+    # Most of a supergraph's are flat already, and every operation is read and optimised before the first step.
+    return weights if weights.shape.rank == 1 else tf.reshape(weights, [-1])
+
+
+def clip_zero(alpha: tf.Tensor, zero_index: int) -> tf.Tensor:
+    """Limits the mixing weight of the zero primitive to the mean of the others (VINNAS, section V-A).
+
+    Args:
+        alpha: [..., K] architecture weights before the softmax.
         zero_index: position of zero among the K primitives.
     """
     others = tf.concat([alpha[..., :zero_index], alpha[..., zero_index + 1 :]], axis=-1)

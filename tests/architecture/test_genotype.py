@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from typing import cast
 
 import pytest
 
@@ -13,9 +14,22 @@ REDUCTION = (
     Edge(3, 1, "conv_7x1_1x7"),
     Edge(3, 2, "max_pool_3x3"),
 )
-MNIST = Genotype(states=2, reduction=REDUCTION)
-# What the file of MNIST must hold, written by hand.
+MNIST = Genotype(2, {"reduction": REDUCTION})
+# What the file of MNIST must hold, and what the files of the first version held, written by hand.
 MNIST_DATA = {
+    "version": 2,
+    "space": "vinnas",
+    "states": 2,
+    "cells": {
+        "reduction": [
+            {"target": 2, "source": 0, "primitive": "sep_conv_3x3"},
+            {"target": 2, "source": 1, "primitive": "skip"},
+            {"target": 3, "source": 1, "primitive": "conv_7x1_1x7"},
+            {"target": 3, "source": 2, "primitive": "max_pool_3x3"},
+        ]
+    },
+}
+FIRST_VERSION = {
     "version": 1,
     "space": "vinnas",
     "states": 2,
@@ -33,6 +47,10 @@ def changed(**fields):
     return json.dumps({**MNIST_DATA, **fields})
 
 
+def cells(**groups):
+    return changed(cells={**json.loads(MNIST.to_json())["cells"], **groups})
+
+
 def test_the_papers_ten_primitives_in_its_order():
     assert VINNAS.primitives == (
         "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "dil_conv_3x3", "dil_conv_5x5", "conv_7x1_1x7",
@@ -45,10 +63,28 @@ def test_json_is_the_documented_layout():
     assert Genotype.from_json(json.dumps(MNIST_DATA)) == MNIST
 
 
+def test_files_of_the_first_version_are_read():
+    assert Genotype.from_json(json.dumps(FIRST_VERSION)) == MNIST
+    without_space = {key: value for key, value in FIRST_VERSION.items() if key != "space"}
+    assert Genotype.from_json(json.dumps(without_space)) == MNIST
+    empty = {"version": 1, "space": "nasbench201", "states": 3, "normal": [], "reduction": []}
+    assert Genotype.from_json(json.dumps(empty)) == Genotype(3, {"normal": ()}, "nasbench201")
+    with pytest.raises(UserError, match="it has no cells"):
+        Genotype.from_json(json.dumps({**FIRST_VERSION, "reduction": []}))
+
+
+def test_groups_of_any_name_are_kept_in_one_order():
+    genotype = Genotype(2, {"cell_1": REDUCTION, "cell_0": REDUCTION[:3] + (Edge(3, 2, "skip"),)})
+    assert Genotype.from_json(genotype.to_json()) == genotype
+    assert list(genotype.cells) == ["cell_0", "cell_1"]
+    turned = Genotype(2, {name: genotype.cells[name] for name in ("cell_1", "cell_0")})
+    assert turned == genotype and hash(turned) == hash(genotype)
+
+
 def test_file_round_trip_keeps_any_number_of_edges_and_of_primitives_on_an_edge(tmp_path):
     one_input = (Edge(2, 1, "dil_conv_5x5"),)
     crowded = (*(Edge(2, source, name) for source in (0, 1) for name in VINNAS.primitives[:-1]),)
-    genotype = Genotype(states=1, normal=one_input, reduction=crowded)
+    genotype = Genotype(1, {"normal": one_input, "reduction": crowded})
     genotype.save(tmp_path / "genotype.json")
     assert Genotype.load(tmp_path / "genotype.json") == genotype
     assert [path.name for path in tmp_path.iterdir()] == ["genotype.json"]
@@ -56,14 +92,14 @@ def test_file_round_trip_keeps_any_number_of_edges_and_of_primitives_on_an_edge(
 
 def test_cells_are_those_of_the_skeleton():
     assert MNIST.cells == {"reduction": REDUCTION}
-    both = Genotype(states=2, normal=REDUCTION, reduction=REDUCTION)
+    both = Genotype(2, {"normal": REDUCTION, "reduction": REDUCTION})
     assert list(both.cells) == ["normal", "reduction"]
 
 
 def test_a_genotype_is_a_value():
-    assert len({MNIST, Genotype(states=2, reduction=REDUCTION)}) == 1
+    assert len({MNIST, Genotype(2, {"reduction": REDUCTION})}) == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
-        MNIST.states = 3
+        MNIST.states = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -77,13 +113,13 @@ def test_a_genotype_is_a_value():
         (Edge(1, 0, "skip"), "edge 0 -> 1: the target must be a state, 2 to 3"),
         (Edge(4, 0, "skip"), "edge 0 -> 4: the target must be a state, 2 to 3"),
         (Edge(2, 1, "skip"), "edge 1 -> 2: skip is listed more than once"),
-        (Edge(2, "0", "skip"), "source must be the whole number of a node, got '0'"),
+        (Edge(2, cast(int, "0"), "skip"), "source must be the whole number of a node, got '0'"),
         (Edge(True, 0, "skip"), "target must be the whole number of a node, got True"),
     ],
 )
 def test_an_illegal_edge_is_refused_in_one_line(edge, message):
     with pytest.raises(UserError) as error:
-        Genotype(states=2, reduction=(*REDUCTION, edge))
+        Genotype(2, {"reduction": (*REDUCTION, edge)})
     assert message in str(error.value)
     assert "reduction cell" in str(error.value)
     assert "\n" not in str(error.value)
@@ -94,19 +130,21 @@ def test_an_illegal_edge_is_refused_in_one_line(edge, message):
     [
         ("genotype", "not JSON"),
         ("[1, 2]", "expected a JSON object, got a list"),
-        (changed(version=2), "reads version 1, got 2"),
-        (changed(version=True), "reads version 1, got True"),
-        (json.dumps({key: value for key, value in MNIST_DATA.items() if key != "normal"}), "'normal' is missing"),
+        (changed(version=3), "reads version 1 or 2, got 3"),
+        (changed(version=True), "reads version 1 or 2, got True"),
+        (json.dumps({key: value for key, value in MNIST_DATA.items() if key != "cells"}), "'cells' is missing"),
         (changed(concat=[2, 3]), "'concat' is unknown"),
         (changed(states=0), "states must be a whole number of at least 1, got 0"),
         (changed(states="2"), "states must be a whole number of at least 1, got '2'"),
         (changed(states=3), "no edge leads into state 4"),
-        (changed(reduction=[]), "both cells are empty"),
-        (changed(reduction="skip"), "'reduction' must be a list of edges, got 'skip'"),
-        (changed(reduction=[["skip", 0]]), "must have target, source and primitive and no more, got ['skip', 0]"),
-        (changed(reduction=[{"target": 2, "source": 0}]), "must have target, source and primitive and no more"),
-        (changed(normal=[{"target": 2, "source": 0, "primitive": "skip"}]), "normal cell: no edge leads into state 3"),
-        (changed(normal=[{"target": 2, "source": 0, "primitive": []}]), "[] is not one of sep_conv_3x3"),
+        (changed(cells={}), "it has no cells"),
+        (changed(cells=[]), "'cells' must name groups of cells, got []"),
+        (cells(normal=[]), "normal cell: no edge leads into state 2, 3"),
+        (cells(reduction="skip"), "'reduction' must be a list of edges, got 'skip'"),
+        (cells(reduction=[["skip", 0]]), "must have target, source and primitive and no more, got ['skip', 0]"),
+        (cells(reduction=[{"target": 2, "source": 0}]), "must have target, source and primitive and no more"),
+        (cells(normal=[{"target": 2, "source": 0, "primitive": "skip"}]), "normal cell: no edge leads into state 3"),
+        (cells(normal=[{"target": 2, "source": 0, "primitive": []}]), "[] is not one of sep_conv_3x3"),
     ],
 )
 def test_a_file_that_is_not_a_genotype_is_refused_in_one_line_that_names_it(tmp_path, text, message):
@@ -138,19 +176,21 @@ def test_a_failed_save_keeps_the_old_file(tmp_path):
 def test_a_cell_of_skips_and_pools_learns_nothing_but_a_strided_skip_is_a_convolution():
     pools = (Edge(2, 0, "max_pool_3x3"), Edge(2, 1, "avg_pool_3x3"))
     skips = (Edge(2, 0, "skip"), Edge(2, 1, "max_pool_3x3"))
-    assert Genotype(1, normal=skips, reduction=pools).cells_without_weights == ("normal", "reduction")
-    assert Genotype(1, normal=skips, reduction=skips).cells_without_weights == ("normal",)
-    later = Genotype(2, reduction=(*pools, Edge(3, 2, "skip")))  # The second state's skip has stride 1.
+    assert Genotype(1, {"normal": skips, "reduction": pools}).cells_without_weights == ("normal", "reduction")
+    assert Genotype(1, {"normal": skips, "reduction": skips}).cells_without_weights == ("normal",)
+    later = Genotype(2, {"reduction": (*pools, Edge(3, 2, "skip"))})  # The second state's skip has stride 1.
     assert later.cells_without_weights == ("reduction",)
-    assert Genotype(1, normal=(*pools, Edge(2, 0, "dil_conv_3x3"))).cells_without_weights == ()
+    assert Genotype(1, {"normal": (*pools, Edge(2, 0, "dil_conv_3x3"))}).cells_without_weights == ()
 
 
 def test_the_share_without_parameters_counts_the_operations_of_both_cells():
     learning = (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "conv_7x1_1x7"))
     pools = (Edge(2, 0, "max_pool_3x3"), Edge(2, 1, "avg_pool_3x3"))
     skips = (Edge(2, 0, "skip"), Edge(2, 1, "max_pool_3x3"))
-    assert Genotype(1, normal=learning).parameter_free_share == 0
-    assert Genotype(1, normal=skips, reduction=pools).parameter_free_share == 1
-    assert Genotype(1, normal=learning, reduction=skips).parameter_free_share == 0.25  # The strided skip learns.
-    later = Genotype(2, reduction=(*learning, Edge(3, 2, "skip")))
+    assert Genotype(1, {"normal": learning}).parameter_free_share == 0
+    assert Genotype(1, {"normal": skips, "reduction": pools}).parameter_free_share == 1
+    assert (
+        Genotype(1, {"normal": learning, "reduction": skips}).parameter_free_share == 0.25
+    )  # The strided skip learns.
+    later = Genotype(2, {"reduction": (*learning, Edge(3, 2, "skip"))})
     assert later.parameter_free_share == pytest.approx(1 / 3)

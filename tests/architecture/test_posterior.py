@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import (
     Posterior,
@@ -13,7 +14,7 @@ from vinnas_tf.architecture.posterior import (
     select,
     softmax,
 )
-from vinnas_tf.architecture.space import NASBENCH201, VINNAS
+from vinnas_tf.architecture.space import NASBENCH201, VINNAS, Choice
 from vinnas_tf.config import SELECTION_RULES
 from vinnas_tf.errors import UserError
 
@@ -73,13 +74,15 @@ def test_select_on_a_cell_worked_by_hand():
         ]
     )
     assert select({"reduction": scores}, 2, THREE) == Genotype(
-        states=2,
-        reduction=(
-            Edge(2, 0, "skip"),
-            Edge(2, 1, "sep_conv_3x3"),
-            Edge(3, 0, "sep_conv_3x3"),
-            Edge(3, 2, "skip"),
-        ),
+        2,
+        {
+            "reduction": (
+                Edge(2, 0, "skip"),
+                Edge(2, 1, "sep_conv_3x3"),
+                Edge(3, 0, "sep_conv_3x3"),
+                Edge(3, 2, "skip"),
+            )
+        },
     )
 
 
@@ -98,19 +101,21 @@ def test_select_maximises_the_summed_score_over_all_architectures(seed):
             for k, m in itertools.product((0, 2, 3), repeat=2)
         ]
         expected += [Edge(target, edges[row][0], primitives[k]) for row, k in max(candidates)[1]]
-    assert select({"normal": scores}, 3, primitives).normal == tuple(expected)
+    assert select({"normal": scores}, 3, primitives).cells["normal"] == tuple(expected)
 
 
 def test_ties_go_to_the_earlier_edge_and_primitive():
     flat = select({"normal": np.zeros((9, 3))}, 3, THREE)
-    assert flat.normal == tuple(Edge(target, source, "sep_conv_3x3") for target in (2, 3, 4) for source in (0, 1))
+    assert flat.cells["normal"] == tuple(
+        Edge(target, source, "sep_conv_3x3") for target in (2, 3, 4) for source in (0, 1)
+    )
 
 
 def test_rules_differ_where_a_large_mean_is_uncertain():
     mean = np.tile([0.5, 0.1, 0.0], (5, 1))
     posterior = make(mean, log_variance=np.log([1.0, 0.01, 1.0]))
-    assert {edge.primitive for edge in chosen(posterior, "magnitude").reduction} == {"sep_conv_3x3"}
-    assert {edge.primitive for edge in chosen(posterior, "snr").reduction} == {"skip"}
+    assert {edge.primitive for edge in chosen(posterior, "magnitude").cells["reduction"]} == {"sep_conv_3x3"}
+    assert {edge.primitive for edge in chosen(posterior, "snr").cells["reduction"]} == {"skip"}
     for rule in SELECTION_RULES:
         assert posterior.scores(rule)["reduction"].shape == (5, 3)
 
@@ -187,7 +192,7 @@ def test_in_nasbench201_every_edge_is_kept_with_its_best_operation_other_than_ze
     scores = np.tile([9.0, 1, 2, 3, 0], (6, 1))
     scores[3, 1] = 5  # skip on 0 -> 3
     genotype = select({"normal": scores}, 3, NASBENCH201.primitives, NASBENCH201)
-    kept = {(edge.source, edge.target): edge.primitive for edge in genotype.normal}
+    kept = {(edge.source, edge.target): edge.primitive for edge in genotype.cells["normal"]}
     assert kept == dict.fromkeys(NASBENCH201.edges(3), "conv_3x3") | {(0, 3): "skip"}
 
 
@@ -196,33 +201,59 @@ def test_softmax_is_that_of_scipy_and_takes_large_numbers():
     np.testing.assert_allclose(softmax(alpha), special.softmax(alpha, axis=-1), rtol=1e-12, atol=1e-300)
 
 
+def test_any_number_of_edges_and_operations_can_be_asked_for():
+    scores = np.array([[0.4, 0.3, 0.9], [0.1, 0.2, 0.9]])  # The last column is zero's.
+    everything = select({"reduction": scores}, 1, THREE, choice=Choice(None, None))
+    assert {(edge.source, edge.primitive) for edge in everything.cells["reduction"]} == set(
+        itertools.product((0, 1), THREE[:2])
+    )
+    best = select({"reduction": scores}, 1, THREE, choice=Choice(1, None))
+    assert [(edge.source, edge.primitive) for edge in best.cells["reduction"]] == [(0, name) for name in THREE[:2]]
+
+
+def found_of(posterior):
+    arrays = {f"{name}/mean": mean for name, mean in posterior.mean.items()}
+    arrays |= {f"{name}/log_variance": value for name, value in posterior.log_variance.items()}
+    return Found(posterior.space, posterior.states, arrays)
+
+
 def test_json_names_mean_variance_snr_and_probability_of_every_choice():
     posterior = random_posterior(states=2)
-    data = json.loads(posterior.to_json(itself))
+    data = json.loads(found_of(posterior).to_json(posterior.columns(itself)))
     assert (data["version"], data["states"], data["primitives"]) == (1, 2, list(VINNAS.primitives))
     probability = choice_probabilities(posterior, itself)
-    for cell_type, edges in data["cells"].items():
+    for group, edges in data["cells"].items():
         assert tuple((edge["source"], edge["target"]) for edge in edges) == VINNAS.edges(2)
         for row, edge in enumerate(edges):
             assert list(edge["primitives"]) == list(VINNAS.primitives)
             for k, values in enumerate(edge["primitives"].values()):
-                assert values["mean"] == posterior.mean[cell_type][row, k]
+                assert values["mean"] == posterior.mean[group][row, k]
                 assert values["variance"] == pytest.approx(math.exp(values["log_variance"]))
                 assert values["snr"] == pytest.approx(values["mean"] / values["variance"])
-                assert values["probability"] == probability[cell_type][row, k]
+                assert values["probability"] == probability[group][row, k]
 
 
-def test_file_round_trip_is_exact_for_gaussian_and_for_point_alphas(tmp_path):
+def test_file_round_trip_is_exact_for_gaussian_and_for_deterministic_alphas(tmp_path):
     gaussian = random_posterior()
     points = make(gaussian.mean["normal"], -np.inf, VINNAS.primitives, states=4)
     for posterior in (gaussian, points):
-        posterior.save(tmp_path / "posterior.json", itself)
+        found_of(posterior).save(tmp_path / "posterior.json", posterior.columns(itself))
         loaded = Posterior.load(tmp_path / "posterior.json")
         assert (loaded.primitives, loaded.states) == (posterior.primitives, posterior.states)
         for name in ("mean", "log_variance"):
             np.testing.assert_equal(getattr(loaded, name), getattr(posterior, name))
         json.loads((tmp_path / "posterior.json").read_text(), parse_constant=pytest.fail)  # no NaN, no Infinity
     assert [path.name for path in tmp_path.iterdir()] == ["posterior.json"]
+
+
+def test_arrays_of_edges_alone_and_of_another_shape():
+    edges = VINNAS.edges(1)
+    found = Found(VINNAS, 1, {"normal/rate": np.arange(len(edges)), "normal/weight": np.zeros((2, 10))})
+    assert found.groups == ("normal",)
+    assert found.of("rate")["normal"].tolist() == [0, 1]
+    assert found.of("mean") == {}
+    with pytest.raises(ValueError, match=r"normal/weight must be \[edges, K\] = \(2, 10\) or \[edges\], got \(3, 10\)"):
+        Found(VINNAS, 1, {"normal/weight": np.zeros((3, 10))})
 
 
 @pytest.mark.parametrize(
@@ -237,7 +268,9 @@ def test_file_round_trip_is_exact_for_gaussian_and_for_point_alphas(tmp_path):
 )
 def test_a_file_that_is_not_a_posterior_is_refused_in_one_line_that_names_it(tmp_path, change, message):
     path = tmp_path / "posterior.json"
-    path.write_text(json.dumps({**json.loads(make(np.zeros((5, 3))).to_json(itself)), **change}))
+    posterior = make(np.zeros((5, 10)), primitives=VINNAS.primitives)
+    text = found_of(posterior).to_json(posterior.columns(itself))
+    path.write_text(json.dumps({**json.loads(text), **change}))
     with pytest.raises(UserError, match=message) as error:
         Posterior.load(path)
     assert str(path) in str(error.value)
@@ -247,7 +280,7 @@ def test_a_file_that_is_not_a_posterior_is_refused_in_one_line_that_names_it(tmp
 def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"\(5, 3\), got \(5, 2\)"):
         make(np.zeros((5, 2)))
-    with pytest.raises(ValueError, match="must be alike"):
+    with pytest.raises(ValueError, match="of the same cell groups"):
         Posterior(THREE, 2, {"normal": np.zeros((5, 3))}, {"reduction": np.zeros((5, 3))})
     with pytest.raises(ValueError, match="different ones"):
         make(np.zeros((5, 3)), primitives=("skip", "skip", "zero"))

@@ -1,28 +1,32 @@
 """Choice probabilities against what other seeds chose: by hand, and where the right answer is known."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from benchmarks.calibration import Search, best_factor, draw, load, main, reliability, table
+from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import Posterior, select
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import DataConfig, SearchConfig
+from vinnas_tf.methods.vinnas import VinnasSettings
 from vinnas_tf.run.folder import RunDir
 
 THREE = ("sep_conv_3x3", "skip", "zero")
 
 
-def searched(mean: np.ndarray, deviation: float) -> Search:
+def searched(mean: ArrayLike, deviation: float) -> Search:
     """A search of cells of one state, which keeps both its edges: each choice is between two primitives."""
     mean = np.asarray(mean, float)
     log_variance = np.full_like(mean, 2 * np.log(deviation))
     posterior = Posterior(THREE, 1, {"normal": mean}, {"normal": log_variance})
     chosen = mean[:, :2].argmax(axis=-1)[:, None] == np.arange(3)
-    return Search(SearchConfig(), posterior, lambda alpha: alpha, chosen)
+    return Search(SearchConfig(), None, posterior, lambda alpha: alpha, chosen)
 
 
 def test_reliability_of_three_sure_searches_by_hand() -> None:
@@ -59,15 +63,16 @@ def test_the_factor_is_found_by_which_a_posterior_is_too_narrow() -> None:
     assert 2.5 < np.median([best_factor(group) for group in groups[:15]]) < 6.0
 
 
-def write(path: Path, seed: int, mean: np.ndarray, log_variance: float = -10.0, **settings: object) -> None:
+def write(path: Path, seed: int, mean: np.ndarray, log_variance: float = -10.0, **settings: Any) -> None:
     with RunDir(
         path,
         stage="search",
-        settings=[DataConfig(), SearchConfig(cells="N", states=1, seed=seed, **settings)],
+        settings=[DataConfig(), SearchConfig(cells="N", states=1, seed=seed, **settings), VinnasSettings()],
         data_fingerprint="f",
     ) as run:
         posterior = Posterior(VINNAS.primitives, 1, {"normal": mean}, {"normal": np.full_like(mean, log_variance)})
-        posterior.save(run.file("posterior.json"), lambda alpha: alpha)
+        arrays = {"normal/mean": mean, "normal/log_variance": np.full_like(mean, log_variance)}
+        Found(VINNAS, 1, arrays).save(run.file("posterior.json"), posterior.columns(lambda alpha: alpha))
         select({"normal": mean}, 1, VINNAS.primitives).save(run.file("genotype.json"))
         run.mark_finished()
 
@@ -80,7 +85,7 @@ def test_the_command_reads_run_folders_and_draws(tmp_path: Path, capsys: pytest.
     genotype = Genotype.load(tmp_path / "vinnas-seed0" / "search" / "genotype.json")
     places = [(edge, name) for edge in ((0, 2), (1, 2)) for name in VINNAS.primitives]
     made = [place for place, yes in zip(places, first.chosen.ravel(), strict=True) if yes]
-    assert {Edge(target, source, name) for (source, target), name in made} == set(genotype.normal)
+    assert {Edge(target, source, name) for (source, target), name in made} == set(genotype.cells["normal"])
     main([f"--fit={tmp_path}/vinnas-seed[01]", f"--test={tmp_path}/vinnas-seed[23]", f"--output={tmp_path}/r.png"])
     printed = capsys.readouterr().out
     assert "2 searches to choose on, 2 to judge by." in printed
@@ -99,7 +104,7 @@ def test_searches_that_cannot_be_held_against_each_other_are_refused(
         ("none*", "a-*", "names 0 run folders"),
         ("a-*", "a-*", "--fit and --test both have seed 0"),
         ("[ao]*", "a-*", "differ in more than their seeds"),
-        ("a-*", "point-*", "point alphas"),
+        ("a-*", "point-*", "deterministic alphas"),
     ):
         with pytest.raises(SystemExit) as stop:
             main([f"--fit={tmp_path}/{fit}", f"--test={tmp_path}/{test}"])

@@ -5,14 +5,13 @@ import multiprocessing
 
 import pytest
 
-from benchmarks.command import markdown
 from benchmarks.designs import Worker, WorkerError
 from benchmarks.flop import multiply_adds
-from benchmarks.step_time import HEADER, Measurement, main, rows_of
+from benchmarks.step_time import Measurement, main, rows_of
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.config import SearchConfig, TrainConfig
 from vinnas_tf.network.flop import count_flops
-from vinnas_tf.train.__main__ import make_network
+from vinnas_tf.train.stage import make_network
 
 NO_TORCH = "PyTorch, the benchmark extra, is not installed"
 
@@ -20,7 +19,7 @@ NO_TORCH = "PyTorch, the benchmark extra, is not installed"
 @pytest.fixture
 def genotype_file(tmp_path):
     cell = (Edge(2, 0, "sep_conv_5x5"), Edge(2, 1, "conv_7x1_1x7"), Edge(3, 1, "skip"), Edge(3, 2, "dil_conv_3x3"))
-    Genotype(2, cell, cell).save(tmp_path / "genotype.json")
+    Genotype(2, {"normal": cell, "reduction": cell}).save(tmp_path / "genotype.json")
     return str(tmp_path / "genotype.json")
 
 
@@ -68,14 +67,6 @@ def test_ratios_are_medians_over_turns_so_that_a_slow_turn_slows_both():
     ours, theirs = rows_of(config, results, floor_seconds=0.5)
     assert ours == ["vinnas_tf", "NRN", "64", "2 (2–4)", "4.00", "–", "25.0", "3.00", "4.0"]
     assert theirs[4:] == ["1.00", "–", "9.0", "1.00", "20.0"]
-
-
-def test_the_report_is_a_markdown_table():
-    header, rule, row = markdown(HEADER, [["pytorch", "NRNNRNNRNN", *"1234567"]]).splitlines()
-    assert len(header) == len(rule) == len(row)
-    assert [cell.strip() for cell in header.strip("|").split("|")] == list(HEADER)
-    assert set(rule) == set("|- ")
-    assert [cell.strip() for cell in row.strip("|").split("|")] == ["pytorch", "NRNNRNNRNN", *"1234567"]
 
 
 def test_a_process_that_is_killed_is_told_in_one_line():

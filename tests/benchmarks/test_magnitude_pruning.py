@@ -18,14 +18,16 @@ from vinnas_tf.train.__main__ import main as train
 # Every kind of layer, and the dilated convolution with a stride that legacy Keras lacks.
 GENOTYPE = Genotype(
     2,
-    reduction=(
-        Edge(2, 0, "dil_conv_5x5"),
-        Edge(2, 1, "sep_conv_3x3"),
-        Edge(3, 0, "max_pool_3x3"),
-        Edge(3, 1, "skip"),
-        Edge(3, 2, "conv_7x1_1x7"),
-        Edge(3, 2, "avg_pool_3x3"),
-    ),
+    {
+        "reduction": (
+            Edge(2, 0, "dil_conv_5x5"),
+            Edge(2, 1, "sep_conv_3x3"),
+            Edge(3, 0, "max_pool_3x3"),
+            Edge(3, 1, "skip"),
+            Edge(3, 2, "conv_7x1_1x7"),
+            Edge(3, 2, "avg_pool_3x3"),
+        )
+    },
 )
 
 

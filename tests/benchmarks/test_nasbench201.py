@@ -27,12 +27,12 @@ def table() -> Table:
 
 def test_cells_and_codes_are_each_others_inverse() -> None:
     genotype = cell_of("304120")
-    assert genotype.normal == (
+    assert genotype.cells["normal"] == (
         Edge(1, 0, "conv_3x3"), Edge(2, 1, "avg_pool_3x3"), Edge(3, 0, "skip"), Edge(3, 1, "conv_1x1"),
     )  # fmt: skip
     assert cell_code(genotype) == "304120"
     assert Genotype.from_json(genotype.to_json()) == genotype
-    assert cell_of("000000").normal == ()
+    assert cell_of("000000").cells["normal"] == ()
 
 
 def test_the_digits_are_in_the_order_of_our_edges(table: Table) -> None:
@@ -139,7 +139,8 @@ def test_a_mistake_is_told_before_anything_runs(capsys: pytest.CaptureFixture) -
 def test_random_proxy_keeps_the_best_of_the_cells_that_fit_into_its_time(tfds_data_dir: str, tmp_path: Path) -> None:
     ticks = itertools.count()  # Each look at this clock is a second later, and there is one for a cell.
     path = tmp_path / "random-proxy.json"
-    code, seconds = best_of_random(5, 2.0, 1, path, clock=lambda: float(next(ticks)))
+    small = ["--data_fraction=0.02", "--batch_size=32"]
+    code, seconds = best_of_random(5, 2.0, 1, path, clock=lambda: float(next(ticks)), flags=small)
     judged = {cell["cell"]: cell["held_out_accuracy"] for cell in json.loads(path.read_text())["cells"]}
     generator = np.random.default_rng(5)
     # A second cell would begin at 1 s and, like the first, take a second: that fits. A third would not.
@@ -148,5 +149,5 @@ def test_random_proxy_keeps_the_best_of_the_cells_that_fit_into_its_time(tfds_da
     assert seconds == 3.0
     # What was found is read and not found again, unless the time was another.
     path.write_text(json.dumps({"best": "333333", "seconds": 7.0, "budget": 2.0}))
-    assert best_of_random(5, 2.0, 1, path) == ("333333", 7.0)
-    assert best_of_random(5, 0.0, 1, path)[0] == next(iter(judged))
+    assert best_of_random(5, 2.0, 1, path, flags=small) == ("333333", 7.0)
+    assert best_of_random(5, 0.0, 1, path, flags=small)[0] == next(iter(judged))

@@ -11,8 +11,9 @@ from vinnas_tf.architecture.primitives import Convolution, convolutions
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.layers.sampling import linear_map
-from vinnas_tf.search.__main__ import make_model
+from vinnas_tf.methods.vinnas import Vinnas, VinnasSettings
 from vinnas_tf.search.model import SearchModel
+from vinnas_tf.search.stage import make_model
 
 torch = pytest.importorskip("torch", reason="PyTorch, the benchmark extra, is not installed")
 
@@ -27,10 +28,8 @@ CONFIG = SearchConfig(
     channels=4,
     batch_size=BATCH,
     seed=1,
-    gamma_weights=0.7,
-    gamma_alphas=0.5,
-    gamma_entropy=0.4,
 )
+SETTINGS = VinnasSettings(gamma_weights=0.7, gamma_alphas=0.5, gamma_entropy=0.4)
 
 
 def relative_error(ours, theirs) -> float:
@@ -46,8 +45,8 @@ def our_noise(model: SearchModel, seed: tf.Tensor):
         noise = kernels.standard_normal(seed, shape).numpy()
         return noise.transpose(0, 3, 1, 2) if noise.ndim == 4 else noise
 
-    for position, alphas in enumerate(supergraph.alphas.values()):
-        yield tf.random.stateless_normal((1, *alphas.mean.shape), kernels.fold_in(seed, -1 - position))[0].numpy()
+    for position, group in enumerate(supergraph.groups.values()):
+        yield tf.random.stateless_normal((1, *group.shape), kernels.fold_in(seed, -1 - position))[0].numpy()
     side = IMAGE_SHAPE[0]
     stem_seed, *cell_seeds, classifier_seed = kernels.split(seed, len(supergraph.cells) + 2)
     yield layer(stem_seed, (BATCH, side, side, CONFIG.channels))
@@ -72,25 +71,25 @@ def our_noise(model: SearchModel, seed: tf.Tensor):
             yield from next(of_edges[source])
         side = after
     yield layer(classifier_seed, (BATCH, CLASSES))
-    for position, alphas in enumerate(supergraph.alphas.values()):
+    for position, group in enumerate(supergraph.groups.values()):
         yield from tf.random.stateless_normal(
-            (ENTROPY_SAMPLES, *alphas.mean.shape), kernels.fold_in(seed, 0) + position
+            (ENTROPY_SAMPLES, *group.shape), kernels.fold_in(seed, 0) + position
         ).numpy()
 
 
 @pytest.fixture(scope="module")
 def pair():
     """Our model and the peer with the same weights and alphas, away from their start values."""
-    model = make_model(CONFIG, IMAGE_SHAPE, CLASSES, EXAMPLES)
+    model = make_model(Vinnas(CONFIG, SETTINGS), IMAGE_SHAPE, CLASSES, EXAMPLES)
     generator = np.random.default_rng(0)
     for variable in model.supergraph.trainable_variables:
         if variable.name == "log_variance":
             variable.assign(generator.uniform(-6, -2, variable.shape))
         elif variable.name.startswith("alpha_mean"):
             variable.assign(generator.normal(size=variable.shape))
-    for name, gamma in model.gammas.items():
-        gamma.assign(model.method.terms[name].gamma)
-    search = PeerSearch(CONFIG, IMAGE_SHAPE, CLASSES, EXAMPLES)
+    for name, term in model.method.terms.items():
+        model.scheduled[f"gamma_{name}"].assign(term.gamma)
+    search = PeerSearch(Vinnas(CONFIG, SETTINGS), IMAGE_SHAPE, CLASSES, EXAMPLES)
     search.network.load_state_dict(peer.to_peer(search.network, model.supergraph, np.array))
     return model, search
 
@@ -125,11 +124,7 @@ def to_torch(batch):
 def test_logits_equal_the_peers(pair, batch):
     model, search = pair
     seed = next_seed(model)
-    strengths = {
-        name: model.method.strengths(alphas, kernels.fold_in(seed, -1 - position))
-        for position, (name, alphas) in enumerate(model.supergraph.alphas.items())
-    }
-    ours = model.supergraph(tf.constant(batch[0]), strengths, seed=seed).numpy()
+    ours = model.supergraph(tf.constant(batch[0]), model.method.draw(seed)).numpy()
     give_noise(search, model, seed)
     theirs = search.network(to_torch(batch)[0]).detach().numpy()
     assert np.ptp(theirs) > 0.1
@@ -142,8 +137,9 @@ def test_gradients_of_a_step_equal_the_peers(pair, batch, kind):
     model, search = pair
     give_noise(search, model, next_seed(model))
     recorder = GradientRecorder()
-    setattr(model, f"{kind}_optimizer", recorder)
-    getattr(model, f"{kind}_step")(*map(tf.constant, batch))
+    model.weight_optimizer = model.architecture_optimizer = recorder
+    of_weights = kind == "weight"
+    model.descend(tuple(map(tf.constant, batch)), weights=of_weights, architecture=not of_weights)
 
     search.network.zero_grad()
     getattr(search, f"{kind}_loss")(*to_torch(batch)).backward()
@@ -167,7 +163,7 @@ def test_taking_only_the_needed_gradients_changes_no_step(batch):
     ends = []
     for needed_gradients_only in (False, True):
         torch.manual_seed(0)
-        search = PeerSearch(CONFIG, IMAGE_SHAPE, CLASSES, EXAMPLES, needed_gradients_only)
+        search = PeerSearch(Vinnas(CONFIG, SETTINGS), IMAGE_SHAPE, CLASSES, EXAMPLES, needed_gradients_only)
         start = {name: value.clone() for name, value in search.network.state_dict().items()}
         for _ in range(2):
             search.weight_step(*to_torch(batch))

@@ -9,7 +9,7 @@ from vinnas_tf import kernels
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.network.build import gaussian_layers
-from vinnas_tf.train.__main__ import make_model, make_network
+from vinnas_tf.train.stage import make_model, make_network
 
 torch = pytest.importorskip("torch", reason="PyTorch, the benchmark extra, is not installed")
 
@@ -35,7 +35,7 @@ PEER_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", 
 def pair(request, tmp_path_factory):
     """Our training model and the peer with the same weights, away from their start values."""
     path = tmp_path_factory.mktemp("peer") / "genotype.json"
-    genotype = Genotype(2, NORMAL, REDUCTION)
+    genotype = Genotype(2, {"normal": NORMAL, "reduction": REDUCTION})
     genotype.save(path)
     config = TrainConfig(
         genotype=str(path), cells="NRN", channels=4, stem_stride=request.param, batch_size=BATCH, gamma_weights=0.5

@@ -37,7 +37,7 @@ def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
     settings = config(dataset="mnist", data_dir="/d", preset="mnist_laptop", search="--epochs=3 --cells='NR'")
     flags = stage_flags(Stage("vinnas", 4, "search"), settings, tmp_path)
     assert flags == [
-        "--dataset=mnist", "--data_dir=/d", "--epochs=3", "--cells=NR", "--method=vinnas", "--seed=4",
+        "--dataset=mnist", "--data_dir=/d", "--cells=NR", "--epochs=3", "--method=vinnas", "--seed=4",
         f"--run_dir={tmp_path / 'compare/rows/vinnas-seed4'}",
     ]  # fmt: skip
     ablated = stage_flags(Stage("vinnas-no-entropy", 4, "search"), settings, tmp_path)
@@ -50,18 +50,27 @@ def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
     assert train[:2] == ["--preset=mnist_laptop", "--dataset=mnist"]
 
 
+def test_a_method_is_given_the_flags_that_it_reads(tmp_path):
+    settings = config(methods=("random", "darts"), search="--epochs=3 --darts_order=2 --states=1")
+    random, darts = (stage_flags(Stage(row, 0, "search"), settings, tmp_path) for row in settings.methods)
+    assert random[:2] == ["--states=1", "--method=random"]
+    assert darts[:4] == ["--states=1", "--epochs=3", "--darts_order=2", "--method=darts"]
+    check(settings, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"preset": "huge"}, "unknown preset 'huge'"),
         ({"search": "--epoch=3"}, "unknown flag --epoch"),
-        ({"search": "--epochs=0"}, "--epochs must be at least 1"),
-        ({"train": "--epochs=3"}, "--gamma_end_epoch must be below --epochs=3"),
+        ({"search": "--epochs=0"}, "epochs must be at least 1"),
+        ({"train": "--epochs=3"}, "gamma_end_epoch must be below epochs=3"),
         ({"search": "--seed=3"}, "--search can't have --seed"),
         ({"search": "--states=1 --overwrite"}, "--search can't have --overwrite"),
         ({"train": "--genotype=g.json --run_dir=x"}, "--train can't have --genotype, --run_dir"),
         ({"preset": "mnist_laptop"}, "the search would read digits and the training mnist"),
         ({"train": "epochs"}, "unexpected argument 'epochs'"),
+        ({"search": "--darts_order=2"}, "--search has --darts_order, which none of vinnas reads"),
         ({"search": "-h"}, "--search can't have --h"),
         ({"dataset": "digits", "search": "--cells=N"}, "--cells=NR has R, which the search's --cells=N has not"),
     ],
@@ -76,7 +85,7 @@ def test_a_mistake_is_told_before_anything_runs(settings, message, tmp_path):
 
 def test_unfit_test_images_are_told_before_the_first_search(unfit_test_images, tmp_path):
     flags = [f"--dataset=folder:{unfit_test_images}", "--preset=smoke", f"--run_dir={tmp_path / 'run'}"]
-    with pytest.raises(UserError, match="is 8 x 8, .* is 9 x 9 pixels; pass --image_size=8 "):
+    with pytest.raises(UserError, match="is 8 x 8, .* is 9 x 9 pixels; pass image_size=8 "):
         main(flags)
     assert not list((tmp_path / "run").rglob("*-seed*"))
 
@@ -92,7 +101,7 @@ def test_a_found_cell_in_which_nothing_learns_is_told(primitive, warned, tmp_pat
     stage = Stage("darts", 3, "train")
     found = stage.folder(tmp_path) / "search"
     found.mkdir(parents=True)
-    Genotype(1, normal=(Edge(2, 0, primitive), Edge(2, 1, "max_pool_3x3"))).save(found / "genotype.json")
+    Genotype(1, {"normal": (Edge(2, 0, primitive), Edge(2, 1, "max_pool_3x3"))}).save(found / "genotype.json")
     warn_of_found(stage, tmp_path)
     assert ("warning: nothing learns in the normal cell of darts, seed 3." in capsys.readouterr().out) == warned
 

@@ -29,11 +29,12 @@ def test_marks_are_the_seeds_the_means_and_their_deviations():
     bars = {bar.get_label(): bar for bar in axes.containers if isinstance(bar, ErrorbarContainer)}
     for row, (accuracies, params) in ROWS.items():
         seeds = lines[f"seeds of {row}"]
-        np.testing.assert_allclose(seeds.get_xdata(), params)
-        np.testing.assert_allclose(seeds.get_ydata(), 100 * np.array(accuracies))
+        np.testing.assert_allclose(
+            np.asarray(seeds.get_xydata()), np.column_stack([params, 100 * np.array(accuracies)])
+        )
         mean, _, (horizontal, vertical) = bars[row].lines
-        centre = np.mean(params), 100 * np.mean(accuracies)
-        np.testing.assert_allclose([mean.get_xdata()[0], mean.get_ydata()[0]], centre)
+        centre = np.array([np.mean(params), 100 * np.mean(accuracies)])
+        np.testing.assert_allclose(np.asarray(mean.get_xydata())[0], centre)
         for bar, axis, values in ((horizontal, 0, params), (vertical, 1, 100 * np.array(accuracies))):
             ends = bar.get_segments()[0][:, axis]
             np.testing.assert_allclose(ends, centre[axis] + np.std(values, ddof=1) * np.array([-1, 1]))

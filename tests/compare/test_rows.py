@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.compare.rows import choose_again, require_rows
 from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.errors import UserError
+from vinnas_tf.methods.vinnas import VinnasSettings
 from vinnas_tf.run.folder import RunDir, stage_record
 
 NAMES = VINNAS.primitives
@@ -26,11 +28,14 @@ def searched(tmp_path):
     path = tmp_path / "vinnas-seed7"
     config = SearchConfig(cells="N", states=1, seed=7)
     with RunDir(
-        path, stage="search", settings=[DataConfig(), config], data_fingerprint="f", preset="digits"
+        path, stage="search", settings=[DataConfig(), config, VinnasSettings()], data_fingerprint="f", preset="digits"
     ) as run:  # fmt: skip
-        posterior.save(run.file("posterior.json"), lambda alpha: alpha)
+        arrays = {"normal/mean": mean, "normal/log_variance": log_variance}
+        Found(VINNAS, 1, arrays).save(run.file("posterior.json"), posterior.columns(lambda alpha: alpha))
         run.file("metrics.csv").write_text("epoch,seconds\n1,2.5\n")
-        Genotype(1, normal=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "sep_conv_3x3"))).save(run.file("genotype.json"))
+        Genotype(1, {"normal": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "sep_conv_3x3"))}).save(
+            run.file("genotype.json")
+        )
         run.mark_finished()
     return path
 
@@ -40,7 +45,7 @@ def test_it_chooses_by_the_other_rule_and_is_a_search_like_any_other(searched, t
     for _ in range(2):  # The second time there is nothing to do.
         choose_again(searched, "magnitude", target)
         found = Genotype.load(target / "search" / "genotype.json")
-        assert {edge.primitive for edge in found.normal} == {"skip"}
+        assert {edge.primitive for edge in found.cells["normal"]} == {"skip"}
     for name in ("posterior.json", "metrics.csv"):
         assert (target / "search" / name).read_bytes() == (searched / "search" / name).read_bytes()
     record, original = stage_record(target, "search"), stage_record(searched, "search")

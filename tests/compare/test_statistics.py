@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,13 @@ FIRST = {3: 0.97, 4: 0.95, 5: 0.96}
 SECOND = {3: 0.98, 4: 0.97, 5: 0.965}
 
 
-def results(row: str, accuracies: dict[int, float], **same: object) -> list[Result]:
-    figures = {"params_nonzero": 1000, "search_seconds": 90.0, "train_seconds": 30.0, "parameter_free": 0.25}
+def results(row: str, accuracies: dict[int, float], **same: Any) -> list[Result]:
+    figures: dict[str, Any] = {
+        "params_nonzero": 1000,
+        "search_seconds": 90.0,
+        "train_seconds": 30.0,
+        "parameter_free": 0.25,
+    }
     return [
         Result(row, seed, value, **{**figures, "genotype": f"g{seed}", **same}) for seed, value in accuracies.items()
     ]

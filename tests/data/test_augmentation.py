@@ -264,10 +264,10 @@ def test_stays_float32_under_mixed_precision(images):
 
 
 def test_leaves_the_global_random_generators_alone(images):
-    random_state, numpy_state = random.getstate(), np.random.get_state()[1].tolist()
+    random_state, numpy_state = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()
     augmented(images[:4], *AUGMENTATIONS)
     assert random.getstate() == random_state
-    assert np.random.get_state()[1].tolist() == numpy_state
+    assert np.random.get_state(legacy=False)["state"]["key"].tolist() == numpy_state
 
 
 def test_no_names_leave_images_as_they_are(images):

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ def test_damaged_exif_data_does_not_lose_the_picture(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "webp", "bmp", "tiff", "ppm", "tga", "gif"])
 def test_formats_without_loss_give_the_same_pixels(suffix, tmp_path):
     pixels = PIXELS // 64 * 64  # Few colours, for a palette.
-    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
+    settings: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", **settings)
     decoded = decode(tmp_path / f"a.{suffix}")
     assert (decoded.pixels == pixels).all() and not decoded.animated
     assert digest(decoded.pixels) == digest(pixels)
@@ -142,4 +144,4 @@ def test_digests_tell_pictures_apart_and_know_copies():
     grey = PIXELS[..., :1]
     assert digest(grey) == digest(np.repeat(grey, 3, axis=-1)) == digest(grey.astype(np.uint16))
     clear = np.dstack([PIXELS, np.zeros((6, 9), np.uint8)])
-    assert digest(clear) == digest(clear * np.uint8([0, 0, 0, 1]))
+    assert digest(clear) == digest(clear * np.array([0, 0, 0, 1], np.uint8))

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,17 +23,19 @@ from vinnas_tf.run.folder import RunDir
 
 GENOTYPE = Genotype(
     2,
-    normal=(
-        *(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "conv_7x1_1x7"), Edge(2, 1, "max_pool_3x3")),
-        *(Edge(3, 1, "skip"), Edge(3, 2, "dil_conv_3x3")),
-    ),
-    reduction=(
-        *(Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "conv_7x1_1x7")),
-        *(Edge(3, 1, "skip"), Edge(3, 2, "dil_conv_5x5")),
-    ),
+    {
+        "normal": (
+            *(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "conv_7x1_1x7"), Edge(2, 1, "max_pool_3x3")),
+            *(Edge(3, 1, "skip"), Edge(3, 2, "dil_conv_3x3")),
+        ),
+        "reduction": (
+            *(Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "conv_7x1_1x7")),
+            *(Edge(3, 1, "skip"), Edge(3, 2, "dil_conv_5x5")),
+        ),
+    },
 )
 SPARSITY = 0.93
-SIZE = {"cells": "NR", "channels": 16}
+SIZE: dict[str, Any] = {"cells": "NR", "channels": 16}
 
 
 class Trained(NamedTuple):

@@ -11,9 +11,9 @@ import pytest
 from tests.export.digits_run import Trained, command, write_run
 from vinnas_tf.data.images import fingerprint
 from vinnas_tf.export.proof import sha256
-from vinnas_tf.export.source import read_source
+from vinnas_tf.export.source import read_training
 
-# Equal answers, at least, and accuracy lost, at most, as the README promises them.
+# Equal answers, at least, and accuracy lost, at most, as docs/guide/export.md promises them.
 BARS = {
     "saved_model/1": (0.999, 0.002),
     "tflite/float32.tflite": (0.999, 0.002),
@@ -55,11 +55,11 @@ def test_the_export_writes_all_that_it_promises(exported, trained):
 
 def test_the_manifest_says_where_the_files_come_from(exported, trained):
     manifest = exported.manifest
-    source = read_source(exported.run_dir)
+    training = read_training(exported.run_dir)
     assert manifest["genotype"] == json.loads((exported.run_dir / "train" / "genotype.json").read_text())
     assert manifest["genotype_sha256"] == sha256(exported.run_dir / "train" / "genotype.json")
     assert manifest["network_sha256"] == sha256(exported.run_dir / "train" / "network.keras")
-    assert manifest["run"] == source.record
+    assert manifest["run"] == training.record
     assert manifest["run"]["settings"]["dataset"] == "digits"
     assert {"tensorflow", "keras", "ai-edge-litert", "vinnas_tf"} <= manifest["versions"].keys()
     assert manifest["image"]["shape"] == [8, 8, 1] and manifest["image"]["range"] == [0, 255]

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def app_pixels(file, image):
 def test_an_app_that_does_what_the_manifest_says_gets_the_same_pixels(kind, prepared, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (60, 45, 3), np.uint8)
     picture = Image.fromarray(pixels)
-    settings = {}
+    settings: dict[str, Any] = {}
     if kind == "turned.jpg":
         picture.getexif()[0x0112] = 6
         settings["exif"] = picture.getexif()

@@ -185,7 +185,7 @@ def test_its_assets_are_the_class_names_and_the_manifest(folder, exported):
     inside = json.loads((folder / "assets" / "manifest.json").read_text())
     outside = exported.manifest
     assert inside == {name: outside[name] for name in inside}
-    assert inside["genotype"]["normal"]
+    assert inside["genotype"]["cells"]["normal"]
 
 
 def test_its_weights_take_a_fifth_of_the_dense_bytes_or_less(exported, meta_graph, trained):
@@ -240,7 +240,7 @@ def save_weights(weights: list[np.ndarray], folder: Path) -> None:
 
 
 def test_two_models_in_one_process_keep_their_own_weights(tmp_path):
-    weights = [np.float32([[0, value], [0, 0]]) for value in (1, 2)]
+    weights = [np.array([[0, value], [0, 0]], np.float32) for value in (1, 2)]
     for number, weight in enumerate(weights):
         save_weights([weight], tmp_path / str(number))
     loaded = [tf.saved_model.load(str(tmp_path / str(number))) for number in range(2)]

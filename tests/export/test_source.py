@@ -7,7 +7,7 @@ import pytest
 
 from tests.export.digits_run import command
 from vinnas_tf.errors import UserError
-from vinnas_tf.export.source import read_source
+from vinnas_tf.export.source import read_training
 
 
 @pytest.fixture
@@ -20,10 +20,11 @@ def run_dir(exported, tmp_path):
 
 
 def test_a_finished_training_is_read(run_dir, trained):
-    source = read_source(run_dir)
+    training = read_training(run_dir)
+    source = training.source
     assert source.class_names == trained.dataset.class_names
     assert source.image_shape == (8, 8, 1)
-    assert source.data.dataset == "digits"
+    assert training.data.dataset == source.dataset == "digits"
     for network, original in ((source.network, trained.sparse), (source.unpruned, trained.dense)):
         for weight, expected in zip(network.get_weights(), original.get_weights(), strict=True):
             assert (weight == expected).all()
@@ -64,7 +65,7 @@ def add_a_class(path):
 def test_what_is_wrong_with_a_run_folder_is_told_in_one_line(file, spoil, message, run_dir):
     spoil(run_dir / file)
     with pytest.raises(UserError, match=message) as caught:
-        read_source(run_dir)
+        read_training(run_dir)
     assert "\n" not in str(caught.value)
 
 

@@ -179,12 +179,12 @@ def test_the_labels_lie_beside(exported, trained):
 @pytest.mark.parametrize("precision", ["float32", "full_int8"])
 def test_another_process_writes_the_same_bytes(precision, files, exported, trained):
     """The export ran in a process of its own; this one converts again."""
-    from vinnas_tf.export.__main__ import _representative
-    from vinnas_tf.export.source import read_source
+    from vinnas_tf.export.__main__ import representative
+    from vinnas_tf.export.source import read_training
 
-    source = read_source(exported.run_dir)
-    sparse = precision == "float32"
-    assert convert(source.network, precision, _representative(source, source.data), sparse=sparse) == files[precision]
+    training = read_training(exported.run_dir)
+    images = representative(training, training.data)
+    assert convert(training.source.network, precision, images, sparse=precision == "float32") == files[precision]
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100, 0.5, 0.9])

@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import importlib.resources
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from absl import flags as absl_flags
 
 from vinnas_tf.config import DataConfig, RunConfig, SearchConfig, TrainConfig, VerifyConfig, setting
 from vinnas_tf.errors import UserError, require
-from vinnas_tf.flags import Inherited, preset_names, read_flags
+from vinnas_tf.flags import Inherited, given_flags, preset_names, read_flags
 from vinnas_tf.flags.define import spelt_as_flags
+from vinnas_tf.methods import METHODS, method_variants
 
 PRESETS = (
     "cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_laptop", "fashion_mnist_v1",
@@ -36,12 +38,12 @@ class Oven:
         require(self.minutes > 0, f"--minutes must be positive, got {self.minutes}.")
 
 
-def read(*argv, kinds=(Oven,)):
-    return read_flags(argv, *kinds, command="search", usage="Bakes.")
+def read(*argv, kinds=(Oven,), variants=None):
+    return read_flags(argv, *kinds, command="search", usage="Bakes.", variants=variants)
 
 
 def read_search(*argv):
-    return read(*argv, kinds=(DataConfig, SearchConfig))
+    return read(*argv, kinds=(DataConfig, SearchConfig), variants=method_variants())
 
 
 def error_of(*argv, kinds=(Oven,)):
@@ -209,7 +211,9 @@ def test_flags_beat_the_preset_wherever_they_stand():
 
 
 def test_a_value_that_clashes_with_the_preset_says_where_the_other_came_from():
-    message = error_of("--dataset=mnist", "--epochs=2", kinds=(DataConfig, SearchConfig))
+    with pytest.raises(UserError) as caught:
+        read_search("--dataset=mnist", "--epochs=2")
+    message = str(caught.value)
     assert "weight_epochs" in message
     assert "preset mnist" in message
 
@@ -222,9 +226,16 @@ def test_help_shows_every_flag_default_and_preset_within_80_columns(capsys):
     assert max(len(line) for line in out.splitlines()) <= 80
     flat = " ".join(out.split())
     settings = read_search()
-    for kind in (DataConfig, SearchConfig):
+    kinds = [DataConfig, SearchConfig, *(method.Settings for method in METHODS.values())]
+    values = {
+        name: value
+        for one in (*map(settings.__getitem__, kinds[:2]), *(kind() for kind in kinds[2:]))
+        for name, value in dataclasses.asdict(one).items()
+    }
+    values |= dataclasses.asdict(settings.variant)
+    for kind in kinds:
         for field in dataclasses.fields(kind):
-            value = getattr(settings[kind], field.name)
+            value = values[field.name]
             text = ",".join(value) if isinstance(value, tuple) else value
             shown = f"[no]{field.name} (now {str(text).lower()})" if isinstance(value, bool) else f"{field.name}={text}"
             assert f"--{shown} {field.metadata['help']}" in flat
@@ -346,3 +357,42 @@ def test_a_command_without_presets_has_no_flag_for_them(capsys):
 )
 def test_a_command_spells_settings_as_flags(message, spelt):
     assert spelt_as_flags(message) == spelt
+
+
+def test_the_chosen_method_decides_which_further_settings_there_are():
+    settings = read_search("--method=darts", "--darts_order=2")
+    assert settings.variant == METHODS["darts"].Settings(darts_order=2)
+    assert read_search("--dataset=mnist", "--select=magnitude").variant.select == "magnitude"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ["--method=darts", "--gamma_entropy=1"],
+            "gamma_entropy is not read by method=darts, only by vinnas:",
+        ),
+        (["--method=random", "--epochs=3"], "epochs is not read by method=random"),
+        (["--method=vinnas_joint", "--novariational"], "variational is not read by method=vinnas_joint"),
+    ],
+)
+def test_a_flag_that_the_chosen_method_does_not_read_is_refused(argv, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        read_search(*argv)
+    (tmp_path / "my.flags").write_text("\n".join(argv))
+    with pytest.raises(UserError, match=message):
+        read_search(f"--flagfile={tmp_path / 'my.flags'}")
+
+
+def test_a_preset_may_hold_what_only_other_methods_read():
+    assert "--gamma_entropy" in " ".join(preset_text("digits"))
+    assert read_search("--preset=digits", "--method=darts")[SearchConfig].method == "darts"
+
+
+def preset_text(name):
+    return (importlib.resources.files("vinnas_tf.flags") / "presets/search" / f"{name}.flags").read_text().splitlines()
+
+
+def test_given_flags_are_those_of_the_command_line_alone():
+    flags = given_flags(["--epochs", "3", "--novariational"], DataConfig, SearchConfig, variants=method_variants())
+    assert flags == {"epochs": "--epochs=3", "variational": "--variational=False"}

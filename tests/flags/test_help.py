@@ -8,8 +8,8 @@ PROGRAM = """
 import sys
 import vinnas_tf.config
 from vinnas_tf.flags import docstring, read_flags
-kinds = vinnas_tf.config.DataConfig, vinnas_tf.config.SearchConfig
-read_flags(["--help"], *kinds, command="search", usage=docstring(vinnas_tf.config))
+kinds = vinnas_tf.config.DataConfig, vinnas_tf.config.TrainConfig
+read_flags(["--help"], *kinds, command="train", usage=docstring(vinnas_tf.config))
 """
 
 

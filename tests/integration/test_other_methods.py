@@ -34,13 +34,13 @@ def darts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_darts_chooses_from_the_alphas_of_the_last_epoch(darts: Path) -> None:
     genotype = Genotype.load(darts / "search" / "genotype.json")
     posterior = Posterior.load(darts / "search" / "posterior.json")
-    trajectory = np.load(darts / "search" / "trajectory.npz")["mean_normal"]
+    trajectory = np.load(darts / "search" / "trajectory.npz")["normal/mean"]
     np.testing.assert_array_equal(np.float32(posterior.mean["normal"]), trajectory[-1])
     best = trajectory[-1][:, 1:].argmax(axis=-1) + 1  # all but zero
     kept = [
         (source, target, posterior.primitives[k]) for (source, target), k in zip(posterior.edges, best, strict=True)
     ]
-    assert sorted((edge.source, edge.target, edge.primitive) for edge in genotype.normal) == sorted(kept)
+    assert sorted((edge.source, edge.target, edge.primitive) for edge in genotype.cells["normal"]) == sorted(kept)
     probability = json.loads((darts / "search" / "posterior.json").read_text())["cells"]["normal"][0]["primitives"]
     assert {values["probability"] for values in probability.values()} == {0.0, 1.0}
 

@@ -65,7 +65,7 @@ def test_the_alphas_kept_are_those_of_the_least_error(finished: tuple[Path, str]
     posterior = json.loads((search / "posterior.json").read_text())
     edge = posterior["cells"]["normal"][0]["primitives"]
     kept = [edge[name]["mean"] for name in posterior["primitives"]]
-    np.testing.assert_array_equal(np.float32(kept), trajectory["mean_normal"][best, 0])
+    np.testing.assert_array_equal(np.array(kept, np.float32), trajectory["normal/mean"][best, 0])
 
 
 def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -> None:

@@ -18,7 +18,7 @@ DRAWS = 10**7
 def forms(request, monkeypatch):
     """The forms for either device; those for a GPU run on a CPU too."""
     for module in (convolution, pooling):
-        monkeypatch.setattr(module, "on_cpu", lambda: request.param == "CPU")
+        monkeypatch.setattr(module, "cpu_forms", lambda: request.param == "CPU")
 
 
 def random_images(*shape: int, seed: int = 0, dtype: str = "float32") -> tf.Tensor:
@@ -41,10 +41,10 @@ def value_and_gradients(function, *inputs):
 
 
 def assert_equal_in_value_and_gradients(
-    fast, plain, *inputs, kernel=None, any_size=True, known_channels=False, tolerance=1e-4
+    fast, plain, *images, kernel=None, any_size=True, known_channels=False, tolerance=1e-4
 ):
     """`fast` against `plain`, of images and at last a `kernel`; in a graph for `any_size` as well as for theirs."""
-    inputs = [x for x in (*inputs, kernel) if x is not None]
+    inputs = [x for x in (*images, kernel) if x is not None]
 
     def of_any_size(*inputs):
         hidden = [[None] * x.shape.rank for x in inputs]

@@ -23,7 +23,7 @@ def test_training_equals_keras_step_by_step() -> None:
                 tape.watch(x)
                 outputs.append(layer(x, training=True))
             gradients.append(tape.gradient(outputs[-1], [x, *variables], upstream))
-        np.testing.assert_allclose(*outputs, atol=1e-5)
+        np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-5)
         for mine, expected in zip(*gradients, strict=True):
             np.testing.assert_allclose(mine, expected, atol=1e-5 * float(tf.reduce_max(tf.abs(expected))))
     for mine, expected in zip(ours.get_weights(), plain.get_weights(), strict=True):

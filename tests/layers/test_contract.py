@@ -1,11 +1,14 @@
-"""One contract for every layer: its config, its shapes, saving, and mixed precision."""
+"""One contract for every layer: Keras's own, its config, its shapes, saving, and mixed precision."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import keras
 import numpy as np
 import pytest
+from keras.src import testing
 
 from vinnas_tf.layers.batch_normalization import BatchNormalization
 from vinnas_tf.layers.cell import MixedCell, Preprocess
@@ -45,12 +48,69 @@ LAYERS: dict[str, tuple[Callable[..., keras.Layer], list[tuple[int, ...]]]] = {
 
 
 def example(shapes: list[tuple[int, ...]], batch: int = 8) -> list[np.ndarray]:
-    """Images are batched; strengths, behind them, belong to the cell and are not."""
+    """Images are batched; mixing weights, behind them, belong to the cell and are not."""
     generator = np.random.default_rng(0)
     first = shapes[:1] if len(shapes[0]) == 1 else [shape for shape in shapes if len(shape) == 3]
     images = [generator.normal(size=(batch, *shape)) for shape in first]
-    strengths = [generator.dirichlet(np.ones(shape[-1]), size=shape[:-1]) for shape in shapes[len(first) :]]
-    return [array.astype("float32") for array in images + strengths]
+    mixing = [generator.dirichlet(np.ones(shape[-1]), size=shape[:-1]) for shape in shapes[len(first) :]]
+    return [array.astype("float32") for array in images + mixing]
+
+
+# Class, arguments, shapes of input and output, and Keras's counts: trained weights, others, generators of seeds.
+# `MixedOp` and `MixedCell` are not among them: Keras's check calls a layer on one structure of tensors, and these take
+# images and mixing weights as arguments of their own. What the check asks for, the tests below ask of all layers.
+KERAS: dict[
+    str, tuple[type[keras.Layer], dict[str, object], tuple[int, ...], tuple[int, ...], tuple[int, int, int]]
+] = {
+    "conv": (VariationalConv2D, {"filters": 5, "kernel_size": 3}, (2, 7, 6, 3), (2, 7, 6, 5), (2, 0, 1)),
+    "conv_strided": (
+        VariationalConv2D,
+        {"filters": 5, "kernel_size": (7, 1), "strides": 2, "use_bias": True, "variational": False},
+        *((2, 7, 6, 3), (2, 4, 3, 5), (2, 0, 0)),
+    ),
+    "depthwise": (
+        VariationalDepthwiseConv2D,
+        {"kernel_size": 3, "strides": 2, "dilation_rate": (2, 2), "estimator": "weight_sampling"},
+        *((2, 7, 6, 3), (2, 4, 3, 3), (2, 0, 1)),
+    ),
+    "dense": (VariationalDense, {"units": 4, "use_bias": True}, (2, 6), (2, 4), (3, 0, 1)),
+    "dense_of_a_sequence": (VariationalDense, {"units": 4}, (2, 5, 6), (2, 5, 4), (2, 0, 1)),
+    "batch_normalization": (BatchNormalization, {"momentum": 0.9}, (2, 7, 6, 3), (2, 7, 6, 3), (2, 2, 0)),
+    "drop_path": (DropPath, {"rate": 0.3, "seed": 1}, (2, 7, 6, 3), (2, 7, 6, 3), (0, 1, 1)),
+    "preprocess": (Preprocess, {"channels": 4, "stride": 2}, (2, 7, 6, 3), (2, 4, 3, 4), (2, 0, 1)),
+    "residual_block": (ResidualBlock, {"channels": 4}, (2, 7, 6, 3), (2, 4, 3, 4), (6, 0, 3)),
+}
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_it_passes_the_check_of_keras_for_its_own_layers(name: str) -> None:
+    layer, arguments, taken, given, (trained, others, generators) = KERAS[name]
+    testing.TestCase().run_layer_test(
+        layer,
+        arguments,
+        input_shape=taken,
+        expected_output_shape=given,
+        expected_num_trainable_weights=trained,
+        expected_num_non_trainable_weights=others,
+        expected_num_seed_generators=generators,
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "arguments", "pairs"),
+    [
+        (VariationalConv2D, {"filters": 2, "kernel_size": 5, "strides": 2}, ("kernel_size", "strides")),
+        (VariationalDepthwiseConv2D, {"kernel_size": 3, "strides": 2}, ("kernel_size", "strides")),
+        (
+            VariationalDepthwiseConv2D,
+            {"kernel_size": np.int64(3), "dilation_rate": 2},
+            ("kernel_size", "dilation_rate"),
+        ),
+    ],
+)
+def test_one_number_stands_for_both_axes(layer, arguments, pairs) -> None:
+    twin = layer(**{**arguments, **{name: (arguments[name], arguments[name]) for name in pairs}}, name="layer")
+    assert layer(**arguments, name="layer").get_config() == twin.get_config()
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -105,13 +165,52 @@ def test_mixed_precision_keeps_float32_weights_and_stays_close(name: str, precis
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: VariationalConv2D(0, (3, 3)), "must be positive"),
-        (lambda: VariationalDepthwiseConv2D((3, 3), strides=(1, 2)), "strides equal"),
-        (lambda: VariationalDense(0), "must be positive"),
-        (lambda: MixedOp(stride=3), "stride must be 1 or 2"),
-        (lambda: MixedOp(edges=0), "edges must be at least 1, got 0"),
+        (lambda: VariationalConv2D(0, 3), "filters must be a whole number of at least 1, got 0."),
+        (lambda: VariationalConv2D(2, cast(Any, (3, 3, 3))), "kernel_size must be .*, or two of them, got (3, 3, 3)."),
+        (lambda: VariationalConv2D(2, None), "kernel_size must be .*, or two of them, got None."),
+        (lambda: VariationalConv2D(2, 3, strides=0), "strides must be .*, or two of them, got 0."),
+        (lambda: VariationalConv2D(2, 3, estimator="none"), "estimator must be local_.* or weight_.*, got 'none'."),
+        (lambda: VariationalDepthwiseConv2D(3, strides=(1, 2)), "strides must be equal on both axes, got (1, 2)."),
+        (
+            lambda: VariationalDepthwiseConv2D(3, strides=3, dilation_rate=2),
+            "a dilated .*, got (3, 3), (3, 3) and (2, 2).",
+        ),
+        (lambda: VariationalDense(cast(Any, 2.5)), "units must be a whole number of at least 1, got 2.5."),
+        (lambda: BatchNormalization(axis=1), "axis must be -1 here, got 1."),
+        (lambda: BatchNormalization(scale=False), "scale must be True here, got False."),
+        (lambda: DropPath(1.0), "rate must lie in [0, 1), got 1.0."),
+        (lambda: Preprocess(-4), "channels must be a whole number of at least 1, got -4."),
+        (lambda: ResidualBlock(cast(Any, "4")), "channels must be a whole number of at least 1, got '4'."),
+        (lambda: MixedOp(stride=3), "stride must be 1 or 2, got 3."),
+        (lambda: MixedOp(edges=0), "edges must be a whole number of at least 1, got 0."),
+        (lambda: MixedOp(space="darts"), "space must be vinnas or nasbench201, got 'darts'."),
+        (lambda: MixedCell(0, 4), "states must be a whole number of at least 1, got 0."),
+        (lambda: MixedCell(1, 4, space=None), "space must be vinnas or nasbench201, got None."),
     ],
 )
-def test_impossible_arguments_are_refused(make: Callable[[], keras.Layer], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_impossible_arguments_are_refused_in_one_line(make: Callable[[], keras.Layer], message: str) -> None:
+    with pytest.raises(ValueError) as caught:
         make()
+    assert re.fullmatch(".*".join(map(re.escape, message.split(".*"))), str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (lambda: VariationalConv2D(2, 3), (2, 7, 3), "ndim=4, found ndim=3"),
+        (lambda: VariationalDepthwiseConv2D(3), (2, 7), "ndim=4, found ndim=2"),
+        (lambda: VariationalDense(2), (7,), "min_ndim=2, found ndim=1"),
+        (lambda: BatchNormalization(), (2, 7), "ndim=4, found ndim=2"),
+        (lambda: VariationalDense(2), (4, None), "how many channels"),
+    ],
+)
+def test_images_of_another_rank_are_refused(make: Callable[[], keras.Layer], shape, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()(keras.KerasTensor(shape))
+
+
+def test_a_built_layer_refuses_other_channels() -> None:
+    layer = VariationalConv2D(2, 3)
+    layer.build((None, 7, 6, 3))
+    with pytest.raises(ValueError, match="axis -1 .*value 3"):
+        layer(np.zeros((1, 7, 6, 4), "float32"))

@@ -9,7 +9,8 @@ from vinnas_tf.architecture.primitives import convolutions
 from vinnas_tf.architecture.space import SPACES, VINNAS
 from vinnas_tf.config import WEIGHT_SAMPLING
 from vinnas_tf.layers import mixed_op
-from vinnas_tf.layers.mixed_op import MixedOp, kernel_shapes
+from vinnas_tf.layers.kernel_layout import kernel_shapes
+from vinnas_tf.layers.mixed_op import MixedOp
 
 CHANNELS = 4
 
@@ -24,7 +25,8 @@ def standardize(x: np.ndarray) -> np.ndarray:
 
 def kernel_values(layer: MixedOp) -> dict[str, list[np.ndarray]]:
     """The layer's kernels by primitive, cut out of the flat vector by hand."""
-    flat, found, start = layer.mean.numpy(), {}, 0
+    flat, start = layer.mean.numpy(), 0
+    found: dict[str, list[np.ndarray]] = {}
     for name in VINNAS.primitives:
         found[name] = []
         for convolution, _ in convolutions(name, layer.stride):
@@ -66,34 +68,34 @@ def reference(name: str, x: np.ndarray, kernels: list[np.ndarray], stride: int) 
 def test_each_primitive_is_what_its_name_says(name: str, stride: int, side: int) -> None:
     layer = MixedOp(stride=stride, seed=1)
     x = batch(side)
-    strengths = np.eye(10, dtype="float32")[[VINNAS.primitives.index(name)]]
-    expected = reference(name, x, (layer(x, strengths), kernel_values(layer)[name])[1], stride)
-    np.testing.assert_allclose(layer(x, strengths), expected, rtol=1e-3, atol=2e-4)
+    mixing = np.eye(10, dtype="float32")[[VINNAS.primitives.index(name)]]
+    expected = reference(name, x, (layer(x, mixing), kernel_values(layer)[name])[1], stride)
+    np.testing.assert_allclose(layer(x, mixing), expected, rtol=1e-3, atol=2e-4)
 
 
 def test_a_mixture_is_the_weighted_sum() -> None:
     layer = MixedOp(seed=1)
     x = batch()
-    strengths = np.random.default_rng(1).dirichlet(np.ones(10)).astype("float32")
+    mixing = np.random.default_rng(1).dirichlet(np.ones(10)).astype("float32")
     single = [layer(x, row[np.newaxis]).numpy() for row in np.eye(10, dtype="float32")]
-    expected = sum(weight * y for weight, y in zip(strengths, single, strict=True))
-    np.testing.assert_allclose(layer(x, strengths[np.newaxis]), expected, rtol=1e-4, atol=1e-5)
+    expected = sum(weight * y for weight, y in zip(mixing, single, strict=True))
+    np.testing.assert_allclose(layer(x, mixing[np.newaxis]), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_noise_follows_the_seed_and_vanishes_with_the_variance() -> None:
     layer = MixedOp(seed=1)
-    x, strengths = batch(), np.full((1, 10), 0.1, "float32")
-    mean = layer(x, strengths)
-    first = layer(x, strengths, seed=tf.constant([1, 2]))
-    np.testing.assert_array_equal(first, layer(x, strengths, seed=tf.constant([1, 2])))
-    assert np.abs(first - layer(x, strengths, seed=tf.constant([1, 3]))).max() > 1e-3
+    x, mixing = batch(), np.full((1, 10), 0.1, "float32")
+    mean = layer(x, mixing)
+    first = layer(x, mixing, seed=tf.constant([1, 2]))
+    np.testing.assert_array_equal(first, layer(x, mixing, seed=tf.constant([1, 2])))
+    assert np.abs(first - layer(x, mixing, seed=tf.constant([1, 3]))).max() > 1e-3
     layer.log_variance.assign(tf.fill(layer.log_variance.shape, -60.0))
-    np.testing.assert_allclose(layer(x, strengths, seed=tf.constant([1, 2])), mean, atol=0.02)
+    np.testing.assert_allclose(layer(x, mixing, seed=tf.constant([1, 2])), mean, atol=0.02)
 
 
 def test_weight_sampling_is_the_point_op_with_one_draw_of_its_weights() -> None:
     layer, points = MixedOp(seed=1, estimator=WEIGHT_SAMPLING), MixedOp(variational=False)
-    x, strengths, seed = batch(), np.full((1, 10), 0.1, "float32"), kernels.split(tf.constant([5, 6]), 1)[0]
+    x, mixing, seed = batch(), np.full((1, 10), 0.1, "float32"), kernels.split(tf.constant([5, 6]), 1)[0]
     layer.build(x.shape)
     points.build(x.shape)
     layer.log_variance.assign(np.random.default_rng(1).uniform(-6, -2, layer.log_variance.shape))
@@ -102,30 +104,30 @@ def test_weight_sampling_is_the_point_op_with_one_draw_of_its_weights() -> None:
     points.mean.assign(layer.mean.numpy() + deviation * noise)
     target = np.random.default_rng(2).normal(size=x.shape)
     with tf.GradientTape() as tape:
-        sampled = layer(x, strengths, seed=seed)
+        sampled = layer(x, mixing, seed=seed)
         loss = tf.reduce_sum(target * sampled)
     gradients = tape.gradient(loss, [layer.mean.value, layer.log_variance.value])
     with tf.GradientTape() as tape:
-        plain = points(x, strengths)
+        plain = points(x, mixing)
         loss = tf.reduce_sum(target * plain)
     of_weights = tape.gradient(loss, points.mean.value).numpy()
     np.testing.assert_allclose(sampled, plain, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(gradients[0], of_weights, rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(gradients[1], of_weights * 0.5 * deviation * noise, rtol=1e-3, atol=1e-2)
-    assert np.abs(sampled - layer(x, strengths)).max() > 0.01
+    assert np.abs(sampled - layer(x, mixing)).max() > 0.01
 
 
 def test_frozen_weights_get_no_gradient_and_strengths_the_same_one() -> None:
     layer = MixedOp(seed=1)
-    x, strengths = batch(), tf.constant(np.random.default_rng(1).dirichlet(np.ones(10), 1).astype("float32"))
+    x, mixing = batch(), tf.constant(np.random.default_rng(1).dirichlet(np.ones(10), 1).astype("float32"))
     target = np.random.default_rng(2).normal(size=(6, 9, 9, CHANNELS)).astype("float32")
     layer.build((None, 9, 9, CHANNELS))
     gradients = []
     for freeze in (False, True):
         with tf.GradientTape() as tape:
-            tape.watch(strengths)
-            loss = tf.reduce_sum(target * layer(x, strengths, seed=tf.constant([1, 2]), freeze_weights=freeze))
-        gradients.append(tape.gradient(loss, [strengths, layer.mean.value, layer.log_variance.value]))
+            tape.watch(mixing)
+            loss = tf.reduce_sum(target * layer(x, mixing, seed=tf.constant([1, 2]), freeze_weights=freeze))
+        gradients.append(tape.gradient(loss, [mixing, layer.mean.value, layer.log_variance.value]))
     np.testing.assert_allclose(gradients[0][0], gradients[1][0], rtol=1e-4, atol=1e-3)
     assert np.abs(gradients[0][1]).max() > 0
     assert np.abs(gradients[0][2]).max() > 0
@@ -139,7 +141,7 @@ def side_by_side(flat: list[np.ndarray], space: str, stride: int) -> np.ndarray:
         shape = convolution.kernel_shape(CHANNELS)
         own = [np.asarray(edge)[start : start + np.prod(shape)].reshape(shape) for edge in flat]
         pieces.append(np.concatenate(own, axis=2 if convolution.depthwise else 3).ravel())
-        start += np.prod(shape)
+        start += int(np.prod(shape))
     return np.concatenate(pieces)
 
 
@@ -161,36 +163,36 @@ def test_edges_side_by_side_are_the_edges_one_by_one(
     together.mean.assign(side_by_side([layer.mean for layer in single], space, stride))
     for own, layer in zip(together.cut(together.mean.numpy()), single, strict=True):
         np.testing.assert_array_equal(np.concatenate([kernel.ravel() for kernel in own]), layer.mean)
-    strengths = tf.constant(np.random.default_rng(1).dirichlet(np.ones(count), edges).astype("float32"))
+    mixing = tf.constant(np.random.default_rng(1).dirichlet(np.ones(count), edges).astype("float32"))
 
-    def one_by_one(x: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
-        return tf.concat([layer(x, strengths[edge : edge + 1]) for edge, layer in enumerate(single)], -1)
+    def one_by_one(x: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:
+        return tf.concat([layer(x, mixing[edge : edge + 1]) for edge, layer in enumerate(single)], -1)
 
     results = []
     for function, layers in ((together, [together]), (one_by_one, single)):
         with tf.GradientTape() as tape:
-            tape.watch([x, strengths])
-            y = function(x, strengths)
+            tape.watch([x, mixing])
+            y = function(x, mixing)
             upstream = tf.constant(np.random.default_rng(2).normal(size=y.shape).astype("float32"))
-        results.append([y, *tape.gradient(y, [x, strengths, *(layer.mean.value for layer in layers)], upstream)])
+        results.append([y, *tape.gradient(y, [x, mixing, *(layer.mean.value for layer in layers)], upstream)])
     results[1][3:] = [side_by_side(results[1][3:], space, stride)]
     for actual, expected in zip(*results, strict=True):
         assert np.max(np.abs(actual - expected)) <= 1e-4 * np.max(np.abs(expected))
 
 
 def test_edges_side_by_side_have_noise_of_their_own() -> None:
-    """Edges of equal weights and strengths differ by noise alone; what they add to a state is not one draw repeated."""
+    """Edges of equal weights and mixing weights differ by noise alone: a state adds no draw twice."""
     layer, edge = MixedOp(edges=2, seed=1), MixedOp(seed=1)
-    x, strengths = batch(side=16), np.full((2, 10), 0.1, "float32")
+    x, mixing = batch(side=16), np.full((2, 10), 0.1, "float32")
     layer.build(x.shape)
     edge.build(x.shape)
     for part in ("mean", "log_variance"):
         start = np.full(edge.mean.shape, -3.0) if part == "log_variance" else edge.mean
         getattr(layer, part).assign(side_by_side([start, start], "vinnas", 1))
-    mean = layer(x, strengths).numpy()
+    mean = layer(x, mixing).numpy()
     np.testing.assert_allclose(mean[..., :CHANNELS], mean[..., CHANNELS:], atol=1e-5)
     # A difference of two draws: a draw less the mean has a part in common, for noise scales what is normalised.
-    draws = [layer(x, strengths, seed=tf.constant([1, word])).numpy() for word in (2, 3)]
+    draws = [layer(x, mixing, seed=tf.constant([1, word])).numpy() for word in (2, 3)]
     noise = draws[0] - draws[1]
     first, second = noise[..., :CHANNELS].ravel(), noise[..., CHANNELS:].ravel()
     assert np.std(first) > 0.01
@@ -226,14 +228,14 @@ def test_nodes_of_all_sizes_share_a_function_so_that_a_large_supergraph_starts_a
 
 def test_gradients_equal_finite_differences() -> None:
     layer = MixedOp(seed=1)
-    x, strengths = batch(side=5), np.full((1, 10), 0.1, "float32")
+    x, mixing = batch(side=5), np.full((1, 10), 0.1, "float32")
     target = np.random.default_rng(2).normal(size=(6, 5, 5, CHANNELS))
     layer.build((None, 5, 5, CHANNELS))
     layer.log_variance.assign(tf.fill(layer.log_variance.shape, -2.0))
     seed = tf.constant([5, 6])
 
     def loss() -> tf.Tensor:
-        y = layer(x, strengths, seed=seed)
+        y = layer(x, mixing, seed=seed)
         return tf.reduce_sum(tf.constant(target, tf.float32) * y)
 
     with tf.GradientTape() as tape:

@@ -1,6 +1,7 @@
 """The evaluation network: parameter counts by hand, its forward pass in plain TensorFlow, noise, saving, bad input."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,24 +13,30 @@ from vinnas_tf.architecture.space import NASBENCH201
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.methods import make_method
-from vinnas_tf.network.build import build_network, evaluation_network, gaussian_layers, weight_kl_divergence
+from vinnas_tf.methods.base import Draw
+from vinnas_tf.network.build import build_network, evaluation_network, gaussian_layers, weight_posteriors
 from vinnas_tf.search.supergraph import Supergraph
+from vinnas_tf.variational import weight_kl
 
 # Between them every primitive but zero, at stride 1 and at stride 2.
 FIRST = Genotype(
     2,
-    reduction=(
-        Edge(2, 0, "sep_conv_3x3"),
-        Edge(2, 1, "conv_7x1_1x7"),
-        Edge(3, 0, "dil_conv_5x5"),
-        Edge(3, 1, "skip"),
-        Edge(3, 2, "avg_pool_3x3"),
-    ),
+    {
+        "reduction": (
+            Edge(2, 0, "sep_conv_3x3"),
+            Edge(2, 1, "conv_7x1_1x7"),
+            Edge(3, 0, "dil_conv_5x5"),
+            Edge(3, 1, "skip"),
+            Edge(3, 2, "avg_pool_3x3"),
+        )
+    },
 )
 BOTH = Genotype(
     2,
-    normal=(Edge(2, 0, "skip"), Edge(2, 1, "dil_conv_3x3"), Edge(3, 1, "sep_conv_7x7"), Edge(3, 2, "skip")),
-    reduction=(Edge(2, 0, "max_pool_3x3"), Edge(2, 1, "sep_conv_5x5"), Edge(3, 2, "conv_7x1_1x7")),
+    {
+        "normal": (Edge(2, 0, "skip"), Edge(2, 1, "dil_conv_3x3"), Edge(3, 1, "sep_conv_7x7"), Edge(3, 2, "skip")),
+        "reduction": (Edge(2, 0, "max_pool_3x3"), Edge(2, 1, "sep_conv_5x5"), Edge(3, 2, "conv_7x1_1x7")),
+    },
 )
 
 
@@ -72,7 +79,7 @@ def test_point_weights_have_no_log_variance() -> None:
     model = build_network(FIRST, cells="R", channels=3, image_shape=(8, 8, 1), classes=10, variational=False)
     assert sum(weight.shape.num_elements() for weight in model.trainable_weights) == 999 + 88
     assert not list(gaussian_layers(model))
-    assert float(weight_kl_divergence(model)) == 0
+    assert float(weight_kl(weight_posteriors(model))) == 0
 
 
 def test_forward_pass_in_plain_tensorflow() -> None:
@@ -164,24 +171,26 @@ def test_a_cell_of_nasbench201_is_that_of_its_supergraph() -> None:
     """The found network with one-hot supergraph's weights gives its logits: both have batch statistics in training."""
     genotype = Genotype(
         3,
-        (
-            *(Edge(1, 0, "conv_3x3"), Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "conv_1x1")),
-            *(Edge(3, 0, "skip"), Edge(3, 1, "conv_3x3"), Edge(3, 2, "conv_1x1")),
-        ),
-        space="nasbench201",
+        {
+            "normal": (
+                *(Edge(1, 0, "conv_3x3"), Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "conv_1x1")),
+                *(Edge(3, 0, "skip"), Edge(3, 1, "conv_3x3"), Edge(3, 2, "conv_1x1")),
+            )
+        },
+        "nasbench201",
     )
     config = SearchConfig(space="nasbench201", method="darts", cells="NRN", states=3, channels=4, seed=1)
-    supergraph = Supergraph(config, make_method(config), 10)
+    supergraph = Supergraph(make_method(config), 10)
     supergraph.build((None, 8, 8, 3))
     network = build_network(genotype, cells="NRN", channels=4, image_shape=(8, 8, 3), classes=10, variational=False)
     network.get_layer("stem_conv").mean.assign(supergraph.stem.mean)
     network.get_layer("classifier").set_weights(supergraph.classifier.get_weights())
     for part in ("first", "second", "shortcut"):
         network.get_layer(f"cell_1_{part}_conv").mean.assign(getattr(supergraph.cells[1], part).mean)
-    strengths = np.zeros((6, 5), "float32")
-    for edge in genotype.normal:
+    mixing = np.zeros((6, 5), "float32")
+    for edge in genotype.cells["normal"]:
         row = NASBENCH201.edges(3).index((edge.source, edge.target))
-        strengths[row, NASBENCH201.primitives.index(edge.primitive)] = 1
+        mixing[row, NASBENCH201.primitives.index(edge.primitive)] = 1
         if not edge.primitive.startswith("conv"):
             continue
         for position in (0, 2):
@@ -192,13 +201,13 @@ def test_a_cell_of_nasbench201_is_that_of_its_supergraph() -> None:
             layer = network.get_layer(f"cell_{position}_{edge.source}to{edge.target}_{edge.primitive}_conv_0")
             layer.mean.assign(kernel.reshape(layer.mean.shape))
     x = images((8, 8, 3))
-    expected = supergraph(x, {"normal": tf.constant(strengths)})
+    expected = supergraph(x, Draw({"normal": tf.constant(mixing)}, None))
     np.testing.assert_allclose(network(x, training=True), expected, rtol=1e-3, atol=1e-4)
     assert np.std(expected, axis=0).max() > 0.05
 
 
 def test_a_cell_without_a_way_through_is_refused() -> None:
-    dead = Genotype(3, (Edge(1, 0, "conv_3x3"), Edge(3, 2, "skip")), space="nasbench201")
+    dead = Genotype(3, {"normal": (Edge(1, 0, "conv_3x3"), Edge(3, 2, "skip"))}, "nasbench201")
     with pytest.raises(UserError, match="nothing leads from input to output of the genotype's normal cell"):
         build_network(dead, cells="N", channels=4, image_shape=(8, 8, 3), classes=10)
 
@@ -210,7 +219,7 @@ def test_kl_divergence_sums_over_every_weight(log_ratio: float, exact: float) ->
     for layer in gaussian_layers(model):
         layer.mean.assign(np.full(layer.mean.shape, 2.0))
         layer.log_variance.assign(np.full(layer.mean.shape, log_ratio + np.log(4.0)))
-    assert abs(float(weight_kl_divergence(model)) / 999 - exact) < 0.0095
+    assert abs(float(weight_kl(weight_posteriors(model))) / 999 - exact) < 0.0095
 
 
 def test_saved_and_loaded_network_predicts_the_same(tmp_path: Path) -> None:
@@ -250,7 +259,7 @@ def test_drop_path_follows_every_operation_but_the_identity() -> None:
 
 
 def test_auxiliary_tower_reads_the_last_reduction_and_leaves_without_a_trace() -> None:
-    arguments = {"cells": "NRNRN", "channels": 2, "image_shape": (32, 32, 3), "classes": 6}
+    arguments: dict[str, Any] = {"cells": "NRNRN", "channels": 2, "image_shape": (32, 32, 3), "classes": 6}
     plain = build_network(BOTH, **arguments)
     model = build_network(BOTH, auxiliary=True, **arguments)
     x = images((32, 32, 3), batch=2)

@@ -9,10 +9,10 @@ import tensorflow as tf
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, recall_score
 
 from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.network.build import build_network, point_network
+from vinnas_tf.network.build import build_network, deterministic_network
 from vinnas_tf.network.evaluation import evaluate, measure, set_batch_statistics, set_best_statistics
 
-GENOTYPE = Genotype(1, reduction=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "dil_conv_3x3")))
+GENOTYPE = Genotype(1, {"reduction": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "dil_conv_3x3"))})
 
 
 def test_accuracy_and_likelihood_equal_scikit_learns() -> None:
@@ -85,7 +85,7 @@ def test_batch_statistics_are_those_of_the_network_without_noise() -> None:
     for layer in network.layers:
         if getattr(layer, "log_variance", None) is not None:
             layer.log_variance.assign(tf.zeros_like(layer.log_variance))  # Loud noise, which must not be seen.
-    point = point_network(network)
+    point = deterministic_network(network)
     images = [generator.normal(size=(size, 8, 8, 1)).astype("float32") for size in (16, 16, 4)]
     set_batch_statistics(point, [(batch, None) for batch in images])
     stem = point.get_layer("stem_conv")

@@ -7,7 +7,7 @@ from vinnas_tf.network.build import build_network
 from vinnas_tf.network.flop import count_flops
 from vinnas_tf.network.stripping import strip
 
-GENOTYPE = Genotype(1, reduction=(Edge(2, 0, "sep_conv_5x5"), Edge(2, 1, "skip")))
+GENOTYPE = Genotype(1, {"reduction": (Edge(2, 0, "sep_conv_5x5"), Edge(2, 1, "skip"))})
 
 
 def test_operations_by_hand_and_after_stripping() -> None:

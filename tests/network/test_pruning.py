@@ -23,7 +23,7 @@ from vinnas_tf.network.pruning import (
 )
 from vinnas_tf.network.stripping import strip
 
-GENOTYPE = Genotype(1, reduction=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "avg_pool_3x3")))
+GENOTYPE = Genotype(1, {"reduction": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "avg_pool_3x3"))})
 # Stem 3x3 from 1 to 4 channels; the cell has 8.
 KERNELS = {
     "stem_conv": 9 * 4,

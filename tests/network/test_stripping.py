@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,39 +19,47 @@ from vinnas_tf.network.stripping import strip
 GENOTYPES = {
     "every primitive": Genotype(
         3,
-        normal=(
-            *(Edge(2, 0, "sep_conv_5x5"), Edge(2, 1, "conv_7x1_1x7")),
-            *(Edge(3, 0, "max_pool_3x3"), Edge(3, 2, "dil_conv_5x5")),
-            *(Edge(4, 1, "skip"), Edge(4, 3, "sep_conv_3x3"), Edge(4, 2, "avg_pool_3x3")),
-        ),
-        reduction=(
-            *(Edge(2, 0, "dil_conv_3x3"), Edge(2, 1, "skip")),
-            *(Edge(3, 1, "conv_7x1_1x7"), Edge(3, 2, "skip")),
-            *(Edge(4, 0, "avg_pool_3x3"), Edge(4, 2, "sep_conv_7x7")),
-        ),
+        {
+            "normal": (
+                *(Edge(2, 0, "sep_conv_5x5"), Edge(2, 1, "conv_7x1_1x7")),
+                *(Edge(3, 0, "max_pool_3x3"), Edge(3, 2, "dil_conv_5x5")),
+                *(Edge(4, 1, "skip"), Edge(4, 3, "sep_conv_3x3"), Edge(4, 2, "avg_pool_3x3")),
+            ),
+            "reduction": (
+                *(Edge(2, 0, "dil_conv_3x3"), Edge(2, 1, "skip")),
+                *(Edge(3, 1, "conv_7x1_1x7"), Edge(3, 2, "skip")),
+                *(Edge(4, 0, "avg_pool_3x3"), Edge(4, 2, "sep_conv_7x7")),
+            ),
+        },
     ),
     "lone edges and identities": Genotype(
         2,
-        normal=(Edge(2, 0, "skip"), Edge(3, 0, "skip"), Edge(3, 2, "skip")),
-        reduction=(Edge(2, 1, "dil_conv_5x5"), Edge(3, 2, "conv_7x1_1x7")),
+        {
+            "normal": (Edge(2, 0, "skip"), Edge(3, 0, "skip"), Edge(3, 2, "skip")),
+            "reduction": (Edge(2, 1, "dil_conv_5x5"), Edge(3, 2, "conv_7x1_1x7")),
+        },
     ),
     "one state": Genotype(
         1,
-        normal=(Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "max_pool_3x3")),
-        reduction=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 0, "max_pool_3x3"), Edge(2, 1, "conv_7x1_1x7")),
+        {
+            "normal": (Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "max_pool_3x3")),
+            "reduction": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 0, "max_pool_3x3"), Edge(2, 1, "conv_7x1_1x7")),
+        },
     ),
 }
 CELLS_OF_NASBENCH201 = {
     "every operation": Genotype(
         3,
-        (
-            *(Edge(1, 0, "conv_3x3"), Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "conv_1x1")),
-            *(Edge(3, 0, "skip"), Edge(3, 1, "conv_3x3"), Edge(3, 2, "conv_3x3")),
-        ),
-        space="nasbench201",
+        {
+            "normal": (
+                *(Edge(1, 0, "conv_3x3"), Edge(2, 0, "avg_pool_3x3"), Edge(2, 1, "conv_1x1")),
+                *(Edge(3, 0, "skip"), Edge(3, 1, "conv_3x3"), Edge(3, 2, "conv_3x3")),
+            )
+        },
+        "nasbench201",
     ),
     "dead ends": Genotype(
-        3, (Edge(1, 0, "conv_3x3"), Edge(3, 0, "conv_1x1"), Edge(3, 2, "conv_3x3")), space="nasbench201"
+        3, {"normal": (Edge(1, 0, "conv_3x3"), Edge(3, 0, "conv_1x1"), Edge(3, 2, "conv_3x3"))}, "nasbench201"
     ),
 }
 NETWORKS = {
@@ -61,10 +70,10 @@ NETWORKS = {
 SHAPE = (11, 8, 3)
 
 
-def build(genotype: Genotype, cells: str, channels: int = 8, **arguments) -> keras.Model:
-    """A network with point weights, unless `arguments` say else: without noise to compile it is made faster."""
-    arguments = {"variational": False, "channels": channels, "image_shape": SHAPE, "classes": 5} | arguments
-    return build_network(genotype, cells=cells, **arguments)
+def build(genotype: Genotype, cells: str, channels: int = 8, **arguments: Any) -> keras.Model:
+    """A network with deterministic weights, unless `arguments` say else: without noise to compile it is made faster."""
+    usual: dict[str, Any] = {"variational": False, "channels": channels, "image_shape": SHAPE, "classes": 5}
+    return build_network(genotype, cells=cells, **usual | arguments)
 
 
 def kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -182,7 +191,9 @@ def test_an_operation_that_only_zeros_reach_is_gone_and_its_constant_stays() -> 
 
 
 def test_a_constant_passes_through_a_pool_into_its_batch_normalisation() -> None:
-    genotype = Genotype(2, normal=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "conv_7x1_1x7"), Edge(3, 2, "avg_pool_3x3")))
+    genotype = Genotype(
+        2, {"normal": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "conv_7x1_1x7"), Edge(3, 2, "avg_pool_3x3"))}
+    )
     model = build(genotype, "N")
     zero(model, "cell_0_1to2_conv_7x1_1x7_conv_0")
     settle(model)
@@ -214,7 +225,7 @@ def test_channels_that_nobody_reads_are_gone_back_to_the_stem() -> None:
 
 def test_a_constant_under_a_spatial_convolution_is_computed() -> None:
     """Channel 1 of the cell's input is batch normalisation's shift alone; zeros beyond the border make it vary."""
-    model = build(Genotype(1, normal=(Edge(2, 0, "sep_conv_3x3"),)), "N")
+    model = build(Genotype(1, {"normal": (Edge(2, 0, "sep_conv_3x3"),)}), "N")
     zero(model, "cell_0_first_conv", np.s_[..., 1])
     settle(model)
     stripped = strip(model)
@@ -264,5 +275,19 @@ def test_graphs_beyond_the_evaluation_network() -> None:
     stripped = strip(model)
     assert_equal_logits(stripped, model)
     assert stripped.get_layer("twice").filters == 3
-    with pytest.raises(ValueError, match="strip knows no rule for layer odd, a Softmax"):
-        strip(keras.Model(entry, VariationalDense(5, name="classifier")(keras.layers.Softmax(name="odd")(x))))
+
+
+def test_a_layer_that_it_cannot_see_through_is_kept_whole_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    entry = keras.Input(SHAPE, name="images")
+    x = VariationalConv2D(6, (3, 3), variational=False, name="before")(entry)
+    x = keras.layers.Conv2D(5, 3, padding="same", activation="gelu", name="odd")(x)
+    x = VariationalConv2D(4, (1, 1), variational=False, name="after")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(entry, VariationalDense(5, use_bias=True, variational=False, name="classifier")(x))
+    zero(model, "before", np.s_[..., :3])
+    zero(model, "after", np.s_[:, :, 2:])
+    stripped = strip(model)
+    assert_equal_logits(stripped, model)
+    for ours, theirs in zip(stripped.get_layer("odd").get_weights(), model.get_layer("odd").get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert "cannot see through odd" in caplog.text

@@ -33,7 +33,7 @@ CELLS = {
 }
 
 
-@pytest.fixture(params=CELLS.values(), ids=CELLS.keys(), scope="module")
+@pytest.fixture(params=CELLS.values(), ids=list(CELLS), scope="module")
 def cell(request):
     edges, states = request.param
     return edges, states, lay_out(edges, states)

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -10,11 +11,12 @@ from PIL import Image
 
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import Posterior
-from vinnas_tf.architecture.space import VINNAS
+from vinnas_tf.architecture.primitives import PRIMITIVES, Primitive
+from vinnas_tf.architecture.space import SPACES, VINNAS
 from vinnas_tf.errors import UserError
 from vinnas_tf.plots.cell_layout import lay_out
 from vinnas_tf.plots.cells import draw_cells
-from vinnas_tf.plots.style import COLOURS, short_number
+from vinnas_tf.plots.style import COLOURS, UNKNOWN, short_number
 
 NORMAL = (
     Edge(2, 0, "sep_conv_3x3"),
@@ -24,7 +26,7 @@ NORMAL = (
     Edge(3, 2, "conv_7x1_1x7"),
 )
 REDUCTION = (Edge(2, 0, "dil_conv_5x5"), Edge(2, 1, "avg_pool_3x3"), Edge(3, 1, "skip"), Edge(3, 2, "skip"))
-BOTH = Genotype(states=2, normal=NORMAL, reduction=REDUCTION)
+BOTH = Genotype(2, {"normal": NORMAL, "reduction": REDUCTION})
 
 
 def posterior(log_variance=-2.0):
@@ -69,7 +71,7 @@ def test_a_point_alpha_has_no_snr(tmp_path):
 
 
 def test_a_skeleton_with_one_type_of_cell_has_one_in_the_picture(tmp_path):
-    texts = draw(tmp_path, Genotype(states=2, reduction=REDUCTION))
+    texts = draw(tmp_path, Genotype(2, {"reduction": REDUCTION}))
     assert "Reduction cell" in texts
     assert "Normal cell" not in texts
     assert texts.count("concat") == 1
@@ -132,3 +134,14 @@ def test_a_picture_that_cannot_be_written_is_one_clear_line_and_leaves_nothing(t
     with pytest.raises(UserError, match="absent"):
         draw_cells(BOTH, None, tmp_path / "absent" / "cells.png", tmp_path / "cells.svg")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_primitive_that_the_palette_does_not_know_is_grey_and_named(tmp_path, monkeypatch):
+    space = dataclasses.replace(VINNAS, name="own", primitives=("shuffle", "zero"))
+    monkeypatch.setitem(PRIMITIVES, "shuffle", Primitive())
+    monkeypatch.setitem(SPACES, space.name, space)
+    genotype = Genotype(1, {"normal": (Edge(2, 0, "shuffle"), Edge(2, 1, "shuffle"))}, "own")
+    texts = Counter(draw(tmp_path, genotype))
+    assert texts["shuffle"] == 2
+    assert texts["other"] == 1
+    assert (tmp_path / "cells.svg").read_text().count(UNKNOWN) >= 4

@@ -1,13 +1,17 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from matplotlib import colormaps
 from PIL import Image
 
+from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import Posterior, select
+from vinnas_tf.architecture.primitives import PRIMITIVES, Primitive
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.errors import UserError
 from vinnas_tf.plots.posterior import draw_posterior
-from vinnas_tf.plots.style import COLOURS
+from vinnas_tf.plots.style import COLOURS, UNKNOWN
 
 BOTH = ("normal", "reduction")
 
@@ -18,8 +22,8 @@ def search(states=2, cells=("reduction",), epochs=5, seed=0):
     shape = (epochs, len(VINNAS.edges(states)), 10)
     trajectory = {}
     for name in cells:
-        trajectory[f"mean_{name}"] = np.cumsum(generator.normal(0, 0.1, shape), axis=0)
-        trajectory[f"log_variance_{name}"] = generator.uniform(-6, -3, shape)
+        trajectory[f"{name}/mean"] = np.cumsum(generator.normal(0, 0.1, shape), axis=0)
+        trajectory[f"{name}/log_variance"] = generator.uniform(-6, -3, shape)
     return posterior_at(trajectory, states, cells, epochs - 1), trajectory
 
 
@@ -27,8 +31,8 @@ def posterior_at(trajectory, states, cells, epoch):
     return Posterior(
         VINNAS.primitives,
         states,
-        {name: trajectory[f"mean_{name}"][epoch] for name in cells},
-        {name: trajectory[f"log_variance_{name}"][epoch] for name in cells},
+        {name: trajectory[f"{name}/mean"][epoch] for name in cells},
+        {name: trajectory[f"{name}/log_variance"][epoch] for name in cells},
     )
 
 
@@ -98,10 +102,10 @@ def test_choices_are_outlined_in_their_fields(tmp_path):
 def test_chosen_primitives_are_drawn_thicker_in_their_panels(tmp_path):
     # All alphas but those of one primitive stay put; its colour covers more where it is chosen.
     _, trajectory = search(states=1, cells=("normal",), epochs=10)
-    trajectory["mean_normal"][:] = 0
-    trajectory["log_variance_normal"][:] = -30
+    trajectory["normal/mean"][:] = 0
+    trajectory["normal/log_variance"][:] = -30
     green = VINNAS.primitives.index("conv_7x1_1x7")
-    trajectory["mean_normal"][:, :, green] = np.linspace(0, 1, 10)[:, None]
+    trajectory["normal/mean"][:, :, green] = np.linspace(0, 1, 10)[:, None]
     posterior = posterior_at(trajectory, 1, ("normal",), -1)
     colour = [int(COLOURS["conv_7x1_1x7"][i : i + 2], 16) for i in (1, 3, 5)]
     counts = []
@@ -119,9 +123,9 @@ def test_chosen_primitives_are_drawn_thicker_in_their_panels(tmp_path):
 def test_the_epoch_that_was_kept_is_marked_in_every_panel(tmp_path):
     # All alphas lie along 0, and one wide deviation sets the range: what is left standing upright is the mark.
     posterior, trajectory = search(epochs=11)
-    trajectory["mean_reduction"] *= 1e-6
-    trajectory["log_variance_reduction"][:] = -40
-    trajectory["log_variance_reduction"][0, 0, 0] = 0
+    trajectory["reduction/mean"] *= 1e-6
+    trajectory["reduction/log_variance"][:] = -40
+    trajectory["reduction/log_variance"][0, 0, 0] = 0
     marks = {}
     for epoch in (3, 8):
         image = draw(tmp_path, posterior_at(trajectory, 2, ("reduction",), epoch), trajectory)
@@ -134,7 +138,7 @@ def test_the_epoch_that_was_kept_is_marked_in_every_panel(tmp_path):
 
 
 def test_point_alphas_and_a_search_without_movement_can_be_drawn(tmp_path):
-    trajectory = {"mean_normal": np.zeros((4, 5, 10)), "log_variance_normal": np.full((4, 5, 10), -np.inf)}
+    trajectory = {"normal/mean": np.zeros((4, 5, 10)), "normal/log_variance": np.full((4, 5, 10), -np.inf)}
     image = draw(tmp_path, posterior_at(trajectory, 2, ("normal",), 0), trajectory)
     assert (image < 128).any()
 
@@ -152,3 +156,19 @@ def test_a_picture_that_cannot_be_written_is_one_clear_line(tmp_path):
     posterior, trajectory = search(states=1)
     with pytest.raises(UserError, match="absent"):
         draw(tmp_path / "absent", posterior, trajectory)
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_a_primitive_that_the_palette_does_not_know_is_grey(tmp_path, monkeypatch, epochs):
+    monkeypatch.setitem(PRIMITIVES, "shuffle", Primitive())
+    grey = [int(UNKNOWN[i : i + 2], 16) for i in (1, 3, 5)]
+    genotype = Genotype(1, {"normal": (Edge(2, 0, "skip"), Edge(2, 1, "skip"))})
+    mean, log_variance = np.tile([0.0, 1.0, -1.0], (epochs, 2, 1)), np.full((epochs, 2, 3), -2.0)
+    counts = {}
+    for name in ("shuffle", "conv_3x3"):
+        space = dataclasses.replace(VINNAS, name="own", primitives=("skip", name, "zero"))
+        posterior = Posterior(space.primitives, 1, {"normal": mean[-1]}, {"normal": log_variance[-1]}, space=space)
+        trajectory = {"normal/mean": mean, "normal/log_variance": log_variance}
+        draw_posterior(posterior, trajectory, genotype, tmp_path / "posterior.png")
+        counts[name] = near(pixels(tmp_path / "posterior.png"), grey, 2).sum()
+    assert counts["shuffle"] > counts["conv_3x3"] + 50

@@ -18,7 +18,7 @@ def checkpoint(folder: Path, widths: tuple[int, ...]) -> EpochCheckpoint:
 def test_a_checkpoint_of_other_variables_is_one_clear_error(widths: tuple[int, ...], tmp_path: Path) -> None:
     checkpoint(tmp_path, (4, 5)).save(3)
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(UserError, match=r"ckpt-3 has other variables .* --overwrite\.$"):
+    with pytest.raises(UserError, match=r"ckpt-3 has other variables .* start anew\.$"):
         checkpoint(tmp_path, widths).restore()
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
     assert checkpoint(tmp_path, (4, 5)).restore() == 3

@@ -53,6 +53,18 @@ def test_an_interrupted_one_interrupts(module, tmp_path):
         run_command(module("import sys\nsys.exit(130)\n"), [], tmp_path / "log")
 
 
+def written_after_death(program: str, folder: Path, by: signal.Signals) -> str:
+    """Kills a program whose child has opened the pipe `alive`; what that child wrote into it until it ended too."""
+    places = os.pathsep.join([str(folder), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": places}
+    parent = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL)
+    with open(folder / "alive") as pipe:  # Waits until the child has opened it.
+        os.kill(parent.pid, by)
+        written = pipe.read()  # Waits until the child is gone.
+    assert parent.wait() != 0
+    return written
+
+
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_it_dies_with_its_parent(module, tmp_path, by):
     """The child holds a named pipe open; its end is the end of the child."""
@@ -60,11 +72,19 @@ def test_it_dies_with_its_parent(module, tmp_path, by):
     name = module(f"import signal\npipe = open({str(tmp_path / 'alive')!r}, 'w')\nsignal.pause()\n")
     program = "import sys, pathlib\nfrom vinnas_tf.run.child import run_command\n"
     program += f"run_command({name!r}, [], pathlib.Path({str(tmp_path / 'log')!r}))\n"
-    places = os.pathsep.join([str(tmp_path), *sys.path])
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": places}, stderr=subprocess.DEVNULL
+    assert written_after_death(program, tmp_path, by) == ""
+
+
+def test_what_multiprocessing_spawns_dies_with_its_parent_too(module, tmp_path):
+    os.mkfifo(tmp_path / "alive")
+    name = module(
+        "import multiprocessing, signal\nfrom vinnas_tf.run.child import die_with_the_parent\n"
+        "def serve(alive):\n"
+        "    die_with_the_parent(multiprocessing.parent_process().sentinel)\n"
+        "    pipe = open(alive, 'w')\n"
+        "    signal.pause()\n"
     )
-    with open(tmp_path / "alive") as pipe:  # Waits until the child has opened it.
-        os.kill(parent.pid, by)
-        assert pipe.read() == ""  # Waits until the child is gone.
-    assert parent.wait() != 0
+    program = f"import multiprocessing\nfrom {name} import serve\ncontext = multiprocessing.get_context('spawn')\n"
+    program += f"child = context.Process(target=serve, args=({str(tmp_path / 'alive')!r},))\n"
+    program += "child.start()\nchild.join()\n"
+    assert written_after_death(program, tmp_path, signal.SIGKILL) == ""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vinnas_tf
 from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.run.folder import OUTPUTS, RunDir, default_run_dir
@@ -131,16 +132,33 @@ def test_a_late_setting_may_change_and_leaves_the_last_steps_to_do_again(run):
     with run.open() as opened:
         finish(opened)
     before = tree(run.path)
-    changed = replace(run, search=SearchConfig(select="magnitude"), late_settings=("select",))
+    changed = replace(run, search=SearchConfig(seed=7), late_settings=("seed",))
     with changed.open() as opened:
         assert not opened.finished
         assert set(before) - set(tree(run.path)) == {"search/finished"}
     record = json.loads((run.path / "config.json").read_text())["stages"]["search"]
-    assert record["settings"]["select"] == "magnitude"
+    assert record["settings"]["seed"] == 7
     # Beside another change it is no excuse, and is not what is complained about.
-    message = replace(run, search=SearchConfig(epochs=30), late_settings=("select",)).error()
+    message = replace(run, search=SearchConfig(epochs=30), late_settings=("seed",)).error()
     assert "epochs 20 -> 30" in message
-    assert "select" not in message
+    assert "seed" not in message
+
+
+def test_what_another_version_began_is_not_gone_on_with_and_what_it_finished_is_read(run):
+    with run.open() as opened:
+        opened.file("checkpoints").mkdir()
+    config = json.loads((run.path / "config.json").read_text())
+    record = config["stages"]["search"]
+    record["versions"]["vinnas_tf"] = "0.1.0"
+    record["settings"]["gone"] = 3  # A setting that there is no more.
+    (run.path / "config.json").write_text(json.dumps(config))
+    assert f"was begun by vinnas_tf 0.1.0, and this is {vinnas_tf.__version__}: go on with that" in run.error()
+    (run.path / "search" / "genotype.json").write_text("{}")
+    (run.path / "search" / "finished").write_text("")
+    with run.open() as opened:
+        assert opened.finished
+    with replace(run, overwrite=True, search=SearchConfig(epochs=30)).open() as opened:
+        assert opened.record["versions"]["vinnas_tf"] == vinnas_tf.__version__
 
 
 def test_a_command_that_wrote_nothing_does_not_bind_the_next(run):
@@ -239,7 +257,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(where, tmp_path):
     (tmp_path / "file").write_text("x")
     message = Run(tmp_path / where).error()
     assert "file" in message
-    assert "--run_dir" in message
+    assert "run_dir" in message
 
 
 @pytest.mark.parametrize("name", ["lr[0.1]", "run*", "what?", "a\\\\b", os.fsdecode(b"caf\xe9")])

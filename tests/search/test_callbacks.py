@@ -6,8 +6,9 @@ import pytest
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.images import ImageSet
-from vinnas_tf.search.__main__ import make_model
+from vinnas_tf.methods import make_method
 from vinnas_tf.search.callbacks import MeasureStatistics
+from vinnas_tf.search.stage import make_model
 
 
 def numbered_images(count: int, classes: int = 10) -> ImageSet:
@@ -36,7 +37,7 @@ def test_statistics_are_measured_on_equal_batches_spread_over_the_images(count: 
 
 def test_the_statistics_of_the_stem_are_those_of_its_outputs_in_numpy() -> None:
     config = SearchConfig(space="nasbench201", method="darts", cells="N", states=3, channels=4)
-    model = make_model(config, (6, 7, 2), 3, 100)
+    model = make_model(make_method(config), (6, 7, 2), 3, 100)
     pixels = np.random.default_rng(0).integers(0, 256, (130, 6, 7, 2)).astype(np.uint8)
     normalization = Normalization((0.4, 0.6), (0.2, 0.3))
     callback = MeasureStatistics(ImageSet(pixels, np.zeros(130, np.int32)), normalization)

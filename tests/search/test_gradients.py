@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.config import SearchConfig
-from vinnas_tf.search.__main__ import make_model
+from vinnas_tf.methods import method_from
 from vinnas_tf.search.gradients import gradients, hyper_gradient
+from vinnas_tf.search.stage import make_model
 
 
 def test_hyper_gradient_of_quadratic_losses_is_exact() -> None:
@@ -36,10 +36,8 @@ def test_hyper_gradient_of_quadratic_losses_is_exact() -> None:
 
 def test_second_order_darts_takes_the_gradient_through_a_weight_step() -> None:
     """On a small supergraph, against finite differences in alpha of the validation loss after a weight step."""
-    config = SearchConfig(
-        method="darts", darts_order=2, cells="N", states=1, channels=4, batch_size=8, weight_learning_rate=0.2, seed=2
-    )
-    model = make_model(config, (6, 6, 1), 3, 40)
+    settings = {"cells": "N", "states": 1, "channels": 4, "batch_size": 8, "weight_learning_rate": 0.2, "seed": 2}
+    model = make_model(method_from({"method": "darts", "darts_order": 2, **settings}), (6, 6, 1), 3, 40)
     graph = model.supergraph
     generator = np.random.default_rng(1)
     batches = [
@@ -49,28 +47,28 @@ def test_second_order_darts_takes_the_gradient_through_a_weight_step() -> None:
         )
         for _ in range(2)
     ]
-    (alpha,) = graph.alpha_variables
+    (alpha,) = graph.architecture_variables
     start = generator.normal(size=alpha.shape).astype("float32")
     weights = [variable.numpy() for variable in graph.weight_variables]
 
     def unrolled(value: np.ndarray) -> float:
         alpha.assign(value)
-        training = model._objective(*batches[0], of_weights=True, of_alphas=True)
+        training = model._objective(batches[0], True, True)
         steps = gradients(training, graph.weight_variables)
         for variable, before, step in zip(graph.weight_variables, weights, steps, strict=True):
             variable.assign(before - 0.2 * step)
-        after = float(model._objective(*batches[1], of_weights=True, of_alphas=True)())
+        after = float(model._objective(batches[1], True, True)())
         for variable, before in zip(graph.weight_variables, weights, strict=True):
             variable.assign(before)
         return after
 
     alpha.assign(start)
-    model.alpha_optimizer = keras.optimizers.SGD(1.0)
-    model.alpha_optimizer.build([alpha])
-    model.alpha_step(*batches[1], batches[0])
+    model.architecture_optimizer = keras.optimizers.SGD(1.0)
+    model.architecture_optimizer.build([alpha])
+    model.descend(batches[1], architecture=True, through=batches[0], logged_as="alpha")
     gradient = start - alpha.numpy()
     alpha.assign(start)
-    first_order = np.array(gradients(model._objective(*batches[1], of_weights=False, of_alphas=True), [alpha])[0])
+    first_order = np.array(gradients(model._objective(batches[1], False, True), [alpha])[0])
     for variable, before in zip(graph.weight_variables, weights, strict=True):
         np.testing.assert_array_equal(variable, before)
     size = 5e-3

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -12,17 +12,18 @@ import tensorflow as tf
 from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.data.images import ImageSet, load_train, split_halves
-from vinnas_tf.search.__main__ import make_model
+from vinnas_tf.methods import make_method, method_from
 from vinnas_tf.search.callbacks import MeasureStatistics
 from vinnas_tf.search.model import SearchModel
+from vinnas_tf.search.stage import make_model
 
 SIDE, CLASSES, EXAMPLES, BATCH = 8, 3, 40, 10
 Searched: TypeAlias = tuple[SearchModel, MeasureStatistics, ImageSet, Normalization, float]
 
 
-def small_model(**settings: object) -> SearchModel:
-    config = SearchConfig(**{"cells": "NR", "states": 1, "channels": 4, "batch_size": BATCH, "seed": 3, **settings})
-    return make_model(config, (SIDE, SIDE, 1), CLASSES, EXAMPLES)
+def small_model(**settings: Any) -> SearchModel:
+    method = method_from({"cells": "NR", "states": 1, "channels": 4, "batch_size": BATCH, "seed": 3, **settings})
+    return make_model(method, (SIDE, SIDE, 1), CLASSES, EXAMPLES)
 
 
 def batch(seed: int = 0) -> tuple[tf.Tensor, tf.Tensor]:
@@ -41,40 +42,40 @@ def changed(before: list[np.ndarray], variables: list[keras.Variable]) -> list[b
 
 def test_weight_step_moves_all_weights_and_no_alpha() -> None:
     model = small_model()
-    weights, alphas = values(model.supergraph.weight_variables), values(model.supergraph.alpha_variables)
-    model.gammas["kl_weights"].assign(1.0)
-    model.weight_step(*batch())
+    weights, alphas = values(model.supergraph.weight_variables), values(model.supergraph.architecture_variables)
+    model.scheduled["gamma_kl_weights"].assign(1.0)
+    model.descend(batch(), weights=True)
     assert all(changed(weights, model.supergraph.weight_variables))
-    assert not any(changed(alphas, model.supergraph.alpha_variables))
+    assert not any(changed(alphas, model.supergraph.architecture_variables))
 
 
 def test_alpha_step_moves_all_alphas_and_no_weight() -> None:
     model = small_model()
-    weights, alphas = values(model.supergraph.weight_variables), values(model.supergraph.alpha_variables)
-    model.alpha_step(*batch())
-    assert all(changed(alphas, model.supergraph.alpha_variables))
+    weights, alphas = values(model.supergraph.weight_variables), values(model.supergraph.architecture_variables)
+    model.descend(batch(), architecture=True, logged_as="alpha")
+    assert all(changed(alphas, model.supergraph.architecture_variables))
     assert not any(changed(weights, model.supergraph.weight_variables))
 
 
 def test_the_two_kinds_of_variables_are_disjoint_and_complete() -> None:
     supergraph = small_model().supergraph
     weights = {id(variable) for variable in supergraph.weight_variables}
-    alphas = {id(variable) for variable in supergraph.alpha_variables}
+    alphas = {id(variable) for variable in supergraph.architecture_variables}
     assert not weights & alphas
     assert weights | alphas == {id(variable) for variable in supergraph.trainable_variables}
 
 
 def test_fit_holds_the_alphas_until_they_are_searched() -> None:
     model = small_model()
-    model.search_alphas = False
-    alphas = values(model.supergraph.alpha_variables)
+    model.searches_architecture = False
+    alphas = values(model.supergraph.architecture_variables)
     data = tf.data.Dataset.from_tensors((batch(0), batch(1))).repeat(2)
     model.fit(data, verbose=0)
-    assert not any(changed(alphas, model.supergraph.alpha_variables))
-    model.search_alphas = True
+    assert not any(changed(alphas, model.supergraph.architecture_variables))
+    model.searches_architecture = True
     model.make_train_function(force=True)
     model.fit(data, verbose=0)
-    assert all(changed(alphas, model.supergraph.alpha_variables))
+    assert all(changed(alphas, model.supergraph.architecture_variables))
 
 
 def numpy_kl(mean: np.ndarray, log_variance: np.ndarray) -> float:
@@ -88,22 +89,21 @@ def test_logged_terms_are_those_of_objective_8() -> None:
     model = small_model()
     gammas = {"kl_weights": 0.7, "kl_alphas": 0.3, "entropy": 0.2}
     for name, gamma in gammas.items():
-        model.gammas[name].assign(gamma)
+        model.scheduled[f"gamma_{name}"].assign(gamma)
     weight_kl = sum(
         numpy_kl(layer.mean.numpy(), layer.log_variance.numpy())
         for layer in model.supergraph._flatten_layers()
         if getattr(layer, "log_variance", None) is not None
     )
-    alpha_kl = sum(
-        numpy_kl(alphas.mean.numpy(), alphas.log_variance.numpy()) for alphas in model.supergraph.alphas.values()
-    )
-    model.weight_step(*batch())
-    model.alpha_step(*batch(1))
+    alphas = {name: value.numpy() for name, value in model.supergraph.architecture.items()}
+    alpha_kl = sum(numpy_kl(alphas[f"{name}/mean"], alphas[f"{name}/log_variance"]) for name in model.supergraph.groups)
+    model.descend(batch(), weights=True)
+    model.descend(batch(1), architecture=True, logged_as="alpha")
     logged = {metric.name: float(metric.result()) for metric in model.metrics}
     np.testing.assert_allclose(logged["kl_weights"], weight_kl, rtol=1e-3)
     np.testing.assert_allclose(logged["kl_alphas"], alpha_kl, rtol=1e-3)
     # Alphas start at 0 +- 0.001 +- exp(-5), so each edge's mixing weights are all but uniform.
-    edges = sum(alphas.mean.shape[0] for alphas in model.supergraph.alphas.values())
+    edges = sum(len(group.edges) for group in model.supergraph.groups.values())
     np.testing.assert_allclose(logged["entropy"], edges * np.log(10), rtol=1e-3)
     for name, divisor in {"kl_weights": EXAMPLES, "kl_alphas": EXAMPLES, "entropy": 1}.items():
         np.testing.assert_allclose(logged[f"{name}_weighted"], gammas[name] * logged[name] / divisor, rtol=1e-5)
@@ -112,34 +112,34 @@ def test_logged_terms_are_those_of_objective_8() -> None:
 def test_alpha_gradient_equals_a_finite_difference_of_the_whole_objective() -> None:
     """With plain gradient descent at rate 1, an alpha step is the negative gradient; noise is equal for equal seeds."""
     model = small_model(label_smoothing=0.1)
-    model.alpha_optimizer = keras.optimizers.SGD(1.0)
-    model.alpha_optimizer.build(model.supergraph.alpha_variables)
+    model.architecture_optimizer = keras.optimizers.SGD(1.0)
+    model.architecture_optimizer.build(model.supergraph.architecture_variables)
     for name, gamma in {"kl_alphas": 0.5, "entropy": 0.4}.items():
-        model.gammas[name].assign(gamma)
+        model.scheduled[f"gamma_{name}"].assign(gamma)
     generator = np.random.default_rng(0)
-    for variable in model.supergraph.alpha_variables:
+    for variable in model.supergraph.architecture_variables:
         spread = generator.normal(size=variable.shape)
         variable.assign(spread if variable.name != "log_variance" else spread - 2)
-    start = values(model.supergraph.alpha_variables)
+    start = values(model.supergraph.architecture_variables)
     images, labels = batch()
     state = model.seed_generator.state.numpy()
 
     def restart(alphas: list[np.ndarray]) -> None:
         model.seed_generator.state.assign(state)
-        for variable, value in zip(model.supergraph.alpha_variables, alphas, strict=True):
+        for variable, value in zip(model.supergraph.architecture_variables, alphas, strict=True):
             variable.assign(value)
         for metric in model.metrics:
             metric.reset_state()
 
     def objective(alphas: list[np.ndarray]) -> float:
         restart(alphas)
-        model.alpha_step(images, labels)
+        model.descend((images, labels), architecture=True, logged_as="alpha")
         logged = {metric.name: float(metric.result()) for metric in model.metrics}
         return logged["alpha_cross_entropy"] + logged["kl_alphas_weighted"] + logged["entropy_weighted"]
 
     restart(start)
-    model.alpha_step(images, labels)
-    gradient = [old - new for old, new in zip(start, values(model.supergraph.alpha_variables), strict=True)]
+    model.descend((images, labels), architecture=True, logged_as="alpha")
+    gradient = [old - new for old, new in zip(start, values(model.supergraph.architecture_variables), strict=True)]
     for position in range(len(start)):
         direction = [np.zeros_like(value) for value in start]
         direction[position] = generator.normal(size=start[position].shape).astype("float32")
@@ -176,7 +176,7 @@ def searched() -> Searched:
     weight_half, alpha_half = split_halves(train, config.seed)
     by_class = alpha_half.take(np.argsort(alpha_half.labels, kind="stable"))
     normalization = Normalization.of(train)
-    model = make_model(config, train.images.shape[1:], 10, len(weight_half))
+    model = make_model(make_method(config), train.images.shape[1:], 10, len(weight_half))
     batches = [
         training_batches(
             half, batch_size=32, normalization=normalization, augment=(), seed=seed, first_epoch=0, epochs=config.epochs
@@ -223,14 +223,16 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import numpy as np
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.search.__main__ import make_model
+from vinnas_tf.methods import make_method
+from vinnas_tf.methods import make_method
+from vinnas_tf.search.stage import make_model
 generator = np.random.default_rng(0)
 images, labels = generator.normal(size=(30, 8, 8, 1)).astype("float32"), generator.integers(0, 3, 30).astype("int32")
 config = SearchConfig(space="nasbench201", method="darts", cells="N", states=3, channels=4, batch_size=8)
 losses = []
 for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
     with tf.distribute.MirroredStrategy(devices).scope():
-        model = make_model(config, (8, 8, 1), 3, 40)
+        model = make_model(make_method(config), (8, 8, 1), 3, 40)
     for shift in (1.0, 0.0):  # The second time the statistics of all replicas have to move.
         model.measure_statistics([(tf.constant(images + shift), labels)])
     losses.append(model.evaluate(images, labels, batch_size=8, verbose=0)[0])

@@ -10,7 +10,8 @@ from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.flags import preset_names, read_flags
 from vinnas_tf.layers.cell import MixedCell
-from vinnas_tf.methods import METHODS, make_method
+from vinnas_tf.methods import METHODS, make_method, method_variants
+from vinnas_tf.methods.base import Draw
 from vinnas_tf.search.supergraph import Supergraph
 
 # Side and channels of the images, classes.
@@ -31,8 +32,8 @@ PINNED = {
 }
 
 
-def build(config: SearchConfig, side: int, channels: int, classes: int) -> Supergraph:
-    supergraph = Supergraph(config, make_method(config), classes)
+def build(config: SearchConfig, side: int, channels: int, classes: int, settings: object = None) -> Supergraph:
+    supergraph = Supergraph(make_method(config, settings), classes)
     supergraph.build((None, side, side, channels))
     return supergraph
 
@@ -71,10 +72,13 @@ def count(config: SearchConfig, channels: int, classes: int) -> int:
 
 @pytest.mark.parametrize("preset", preset_names("search"))
 def test_parameter_counts_of_presets(preset: str) -> None:
-    settings = read_flags([f"--preset={preset}"], DataConfig, SearchConfig, command="search", usage="")
+    variants = method_variants()
+    settings = read_flags(
+        [f"--preset={preset}"], DataConfig, SearchConfig, command="search", usage="", variants=variants
+    )
     config = settings[SearchConfig]
     side, channels, classes = IMAGES[settings[DataConfig].dataset]
-    supergraph = build(config, side, channels, classes)
+    supergraph = build(config, side, channels, classes, settings.variant)
     assert supergraph.count_params() == count(config, channels, classes) == PINNED[preset]
 
 
@@ -82,19 +86,18 @@ def test_every_preset_is_pinned() -> None:
     assert sorted(PINNED) == preset_names("search")
 
 
-def test_cells_of_a_type_share_their_alphas() -> None:
+def test_cells_of_a_group_share_their_alphas() -> None:
     supergraph = build(SearchConfig(cells="NNRN", states=3), 16, 3, 10)
-    assert {name: alphas.mean.shape for name, alphas in supergraph.alphas.items()} == {
-        "normal": (9, 10),
-        "reduction": (9, 10),
-    }
-    assert list(build(SearchConfig(cells="R"), 16, 3, 10).alphas) == ["reduction"]
+    names = ["normal/mean", "normal/log_variance", "reduction/mean", "reduction/log_variance"]
+    assert {name: variable.shape for name, variable in supergraph.architecture.items()} == dict.fromkeys(names, (9, 10))
+    assert [group.positions for group in supergraph.groups.values()] == [(0, 1, 3), (2,)]
+    assert list(build(SearchConfig(cells="R"), 16, 3, 10).groups) == ["reduction"]
 
 
 def test_alphas_start_as_the_paper_says() -> None:
-    alphas = build(SearchConfig(cells="N", states=4), 8, 3, 10).alphas["normal"]
-    assert (alphas.log_variance.numpy() == -10).all()
-    np.testing.assert_allclose(alphas.mean.numpy().std(), 0.001, rtol=0.2)
+    alphas = build(SearchConfig(cells="N", states=4), 8, 3, 10).architecture
+    assert (alphas["normal/log_variance"].numpy() == -10).all()
+    np.testing.assert_allclose(alphas["normal/mean"].numpy().std(), 0.001, rtol=0.2)
 
 
 def test_seed_decides_the_initial_values_and_no_two_kernels_are_equal() -> None:
@@ -117,14 +120,14 @@ def test_seed_decides_the_initial_values_and_no_two_kernels_are_equal() -> None:
 @pytest.mark.parametrize("side", [9, 12, 15])
 def test_odd_sizes_pass_through_reductions(side: int) -> None:
     supergraph = build(SearchConfig(cells="RNRN", states=2, channels=4), side, 3, 5)
-    strengths = {name: np.full(alphas.mean.shape, 0.1, "float32") for name, alphas in supergraph.alphas.items()}
-    logits = supergraph(np.random.default_rng(0).normal(size=(2, side, side, 3)).astype("float32"), strengths)
+    even = Draw({name: np.full(group.shape, 0.1, "float32") for name, group in supergraph.groups.items()}, None)
+    logits = supergraph(np.random.default_rng(0).normal(size=(2, side, side, 3)).astype("float32"), even)
     assert logits.shape == (2, 5)
     assert np.isfinite(logits).all()
 
 
 def test_nasbench201_computes_what_its_paper_draws() -> None:
-    """A one-cell supergraph with one-hot strengths against plain TensorFlow, weights read off by name."""
+    """A one-cell supergraph with one-hot mixing weights against plain TensorFlow, weights read off by name."""
     config = SearchConfig(space="nasbench201", method="darts", cells="NRN", states=3, channels=4, seed=1)
     supergraph = build(config, 8, 3, 10)
     operations = {"0": None, "1": "skip", "2": "conv_1x1", "3": "conv_3x3", "4": "pool"}
@@ -160,8 +163,8 @@ def test_nasbench201_computes_what_its_paper_draws() -> None:
     x = cell(y + conv(tf.nn.avg_pool2d(x, 2, 2, "VALID"), block.shortcut.mean.value), last)
     features = tf.reduce_mean(tf.nn.relu(normalized(x)), [1, 2])
     expected = features @ supergraph.classifier.mean.value + supergraph.classifier.bias.value
-    strengths = {"normal": tf.one_hot([int(digit) for digit in code], 5)}
-    np.testing.assert_allclose(supergraph(images, strengths), expected, rtol=1e-3, atol=1e-4)
+    draw = Draw({"normal": tf.one_hot([int(digit) for digit in code], 5)}, None)
+    np.testing.assert_allclose(supergraph(images, draw), expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -173,22 +176,23 @@ def test_by_statistics_of_the_population_an_image_is_taken_for_what_it_is_taken_
     supergraph = build(SearchConfig(space=space, method=method, cells=cells, states=states, channels=4), 9, 1, 5)
     generator = np.random.default_rng(0)
     images = generator.normal(size=(5, 9, 9, 1)).astype("float32")
-    strengths = {
-        name: tf.constant(generator.dirichlet(np.ones(alphas.mean.shape[1]), alphas.mean.shape[0]), tf.float32)
-        for name, alphas in supergraph.alphas.items()
+    mixing = {
+        name: tf.constant(generator.dirichlet(np.ones(len(group.primitives)), len(group.edges)), tf.float32)
+        for name, group in supergraph.groups.items()
     }
+    draw = Draw(mixing, None)
     measured = kernels.BatchStatistics()
-    expected = supergraph(images, strengths)
-    np.testing.assert_allclose(supergraph(images, strengths, statistics=measured), expected, atol=1e-4)
+    expected = supergraph(images, draw)
+    np.testing.assert_allclose(supergraph(images, draw, statistics=measured), expected, atol=1e-4)
 
     def predict(images: np.ndarray) -> np.ndarray:
         statistics = kernels.PopulationStatistics(measured.kept())
-        return supergraph(images, strengths, statistics=statistics).numpy()
+        return supergraph(images, draw, statistics=statistics).numpy()
 
     # Of the batch that was measured both statistics are the same: every normalisation has found its own.
     np.testing.assert_allclose(predict(images), expected, atol=1e-4)
     np.testing.assert_allclose(np.concatenate([predict(image[np.newaxis]) for image in images]), expected, atol=1e-4)
-    assert np.abs(supergraph(images[:2], strengths) - expected[:2]).max() > 0.01
+    assert np.abs(supergraph(images[:2], draw) - expected[:2]).max() > 0.01
 
 
 def test_more_reductions_than_pixels_are_refused() -> None:

@@ -10,14 +10,14 @@ import tensorflow as tf
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.data.images import load_train
-from vinnas_tf.network.build import point_network
+from vinnas_tf.network.build import deterministic_network
 from vinnas_tf.network.evaluation import evaluate
 from vinnas_tf.run.files import read_metrics
-from vinnas_tf.train.__main__ import make_model, make_network
 from vinnas_tf.train.epochs import run_epochs
 from vinnas_tf.train.images import TrainingImages
+from vinnas_tf.train.stage import make_model, make_network
 
-GENOTYPE = Genotype(1, reduction=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "skip")))
+GENOTYPE = Genotype(1, {"reduction": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "skip"))})
 
 
 class Copies(keras.callbacks.Callback):
@@ -28,7 +28,7 @@ class Copies(keras.callbacks.Callback):
         self.networks: list[keras.Model] = []
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.networks.append(point_network(self.model.network))
+        self.networks.append(deterministic_network(self.model.network))
 
 
 def normalised_by(network: keras.Model, images: np.ndarray) -> None:
@@ -73,7 +73,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     network = make_network(config, GENOTYPE, (8, 8, 1), 10)
     model = make_model(network, config, len(images.learnt_from))
     copies = Copies()
-    run_epochs(model, images, data, config, folder, epochs=config.epochs, seed=config.seed, schedules=[copies])
+    run_epochs(
+        model, images, data.augment, config, epochs=config.epochs, seed=config.seed, folder=folder, callbacks=[copies]
+    )
     for copy in copies.networks:
         normalised_by(copy, images.normalization.layer()(images.learnt_from.images))
     return read_metrics(folder / "metrics.csv"), copies.networks, images

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 
 from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.network.build import build_network, gaussian_layers, point_network
+from vinnas_tf.network.build import build_network, deterministic_network, gaussian_layers
 from vinnas_tf.network.pruning import prune
 from vinnas_tf.train.model import TrainModel
 from vinnas_tf.variational import kl_divergence
 
-GENOTYPE = Genotype(1, reduction=(Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "skip")))
+GENOTYPE = Genotype(1, {"reduction": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "skip"))})
 IMAGES = np.random.default_rng(0).normal(size=(200, 8, 8, 1)).astype("float32")
 LABELS = np.random.default_rng(1).integers(4, size=200).astype(np.int32)
 EXAMPLES, SMOOTHING, GAMMA, TOWER = 50, 0.2, 0.7, 0.4
@@ -48,7 +48,7 @@ def objective(model: keras.Model, auxiliary: bool) -> float:
 
 @pytest.mark.parametrize("auxiliary", [False, True])
 def test_a_step_goes_down_the_gradient_of_the_objective(auxiliary: bool) -> None:
-    # With a tower on point weights: its batch normalisation of single values would amplify what noise there is.
+    # With a tower on deterministic weights: its batch normalisation of single values would amplify what noise there is.
     keras.utils.set_random_seed(0)  # For the tower's initial weights.
     net = network(auxiliary=auxiliary, variational=not auxiliary)
     step = 1e-3 if auxiliary else 1e-2  # Small, for the kinks of ReLU, but the noise must not show.
@@ -100,7 +100,7 @@ def test_fine_tuning_moves_what_is_left_and_no_zero() -> None:
         ratio = np.random.default_rng(1).uniform(0, 6, layer.mean.shape)
         layer.log_variance.assign(ratio + np.log(layer.mean.numpy() ** 2))
     prune(net)
-    point = point_network(net)
+    point = deterministic_network(net)
     before = {layer.name: layer.mean.numpy() for layer in point.layers if hasattr(layer, "mean")}
     model = make(point, keep_zeros=True)
     model.compile(keras.optimizers.Adam(0.1))  # Adam's momentum would move a zero whose gradient was masked only once.

@@ -40,17 +40,17 @@ POINTS = [
 ]
 
 
-def test_a_sparser_threshold_as_good_as_the_best_is_told_with_its_flag() -> None:
-    told = threshold_advice(POINTS, 3.0, fine_tuned=False)
+def test_a_sparser_threshold_as_good_as_the_best_is_told_with_what_prunes_there() -> None:
+    told = threshold_advice(POINTS, 3.0, fine_tuned=False, prune_again="threshold={:g} prunes again")
     assert max(len(line) for line in told.splitlines()) <= 80
     words = " ".join(told.split())
     assert words.startswith("threshold 3 in use; 2 would leave 300 parameters at an accuracy within one standard error")
     assert "(98.00% +- 1.00%)" in words
-    assert "--log_noise_ratio_threshold=2 prunes again" in words
+    assert "; threshold=2 prunes again." in words
 
 
 def test_the_best_choice_is_called_so_and_fine_tuning_is_named() -> None:
-    words = " ".join(threshold_advice(POINTS, 2.0, fine_tuned=True).split())
+    words = " ".join(threshold_advice(POINTS, 2.0, fine_tuned=True, prune_again="threshold={:g} prunes again").split())
     assert words.startswith("threshold 2 in use: the sparsest within one standard error")
     assert "before fine-tuning" in words
     assert "prunes again" not in words

@@ -1,12 +1,11 @@
 """How decided a search is: the entropy of its mixing weights, what leads on the edges, and signs of a collapse."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.architecture.primitives import PRIMITIVES
 
 COLLAPSE_CHANCE = 1e-3
@@ -15,33 +14,35 @@ _POOLS = tuple(name for name, primitive in PRIMITIVES.items() if primitive.pool)
 
 
 def mixing_entropy(weights: Mapping[str, np.ndarray]) -> float:
-    """Shannon entropy in nats of an edge's mixing weights, mean over the edges of all cell types; ln K is undecided.
+    """Shannon entropy in nats of an edge's mixing weights, mean over the edges of all cells; ln K is undecided.
 
     Args:
-        weights: by cell type, [edges, K], each row a distribution.
+        weights: by cell group, [edges, K], each row a distribution.
     """
     tiny = np.finfo(np.float64).tiny
     rows = np.concatenate([*weights.values()]).astype(np.float64)
     return float(-(rows * np.log(np.maximum(rows, tiny))).sum(axis=-1).mean())
 
 
-def choice_shares(posterior: Posterior) -> dict[str, float]:
-    """Shares of skip, of the two pools and of zero among the primitives that lead on the edges of all cell types."""
-    leaders = np.concatenate([*_leaders(posterior).values()])
+def choice_shares(preference: Mapping[str, np.ndarray], primitives: Sequence[str]) -> dict[str, float]:
+    """Shares of skip, of the two pools and of zero among the primitives that lead on the edges of all cells.
+
+    Args:
+        preference: by cell group, [edges, K]; the largest of a row leads its edge.
+        primitives: names of the K primitives.
+    """
+    leaders = np.concatenate([*_leaders(preference, primitives).values()])
     families = {"skip": ("skip",), "pool": _POOLS, "zero": ("zero",)}
     return {name: float(np.isin(leaders, members).mean()) for name, members in families.items()}
 
 
-def _leaders(posterior: Posterior) -> dict[str, np.ndarray]:
-    """The name of each edge's leading primitive: that with the largest mean.
-
-    It leads the mixing weights too, except where it is zero and a method limits that.
-    """
-    names = np.array(posterior.primitives)
-    return {cell_type: names[mean.argmax(axis=-1)] for cell_type, mean in posterior.mean.items()}
+def _leaders(preference: Mapping[str, np.ndarray], primitives: Sequence[str]) -> dict[str, np.ndarray]:
+    """The name of each edge's leading primitive."""
+    names = np.array(primitives)
+    return {group: names[values.argmax(axis=-1)] for group, values in preference.items()}
 
 
-def collapse_warning(posterior: Posterior, genotype: Genotype) -> str | None:
+def collapse_warning(preference: Mapping[str, np.ndarray], primitives: Sequence[str], genotype: Genotype) -> str | None:
     """One line where the choices have collapsed, else None.
 
     They have where one primitive leads on more than half of a cell's edges and on so many that, if all primitives
@@ -52,27 +53,28 @@ def collapse_warning(posterior: Posterior, genotype: Genotype) -> str | None:
     DARTS published have one.)
 
     Args:
-        posterior: where the search stands.
+        preference: where the search stands, by cell group, [edges, K].
+        primitives: names of the K primitives.
         genotype: what the search would choose from it.
     """
-    count = len(posterior.primitives)
-    leaders = _leaders(posterior)
-    for cell_type, names in leaders.items():
+    count = len(primitives)
+    leaders = _leaders(preference, primitives)
+    for group, names in leaders.items():
         distinct, times = np.unique(names, return_counts=True)
         most, edges = int(times.max()), len(names)
         if most > edges / 2 and count * _binomial_tail(edges, 1 / count, most) < COLLAPSE_CHANCE:
             return (
-                f"Collapse: {distinct[times.argmax()]} leads on {most} of {edges} edges of the {cell_type} cell "
+                f"Collapse: {distinct[times.argmax()]} leads on {most} of {edges} edges of the {group} cell "
                 "(over half, and more than chance explains); compare other seeds before you trust this search."
             )
-    cell_type = "normal" if "normal" in leaders else "reduction"
-    leading = set(leaders[cell_type].tolist())
-    chosen = {edge.primitive for edge in genotype.cells[cell_type]}
+    group = "normal" if "normal" in leaders else next(iter(leaders))
+    leading = set(leaders[group].tolist())
+    chosen = {edge.primitive for edge in genotype.cells[group]}
     for found, where in ((leading, "lead on the edges of"), (chosen, "are chosen in")):
         if all(PRIMITIVES[name].parameter_free for name in found):
             return (
                 f"Collapse: only primitives without parameters ({', '.join(sorted(found))}) {where} "
-                f"the {cell_type} cell; compare other seeds before you trust this search."
+                f"the {group} cell; compare other seeds before you trust this search."
             )
     return None
 

@@ -7,18 +7,19 @@ the sum of the operations that lead into it. The output concatenates all states,
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any
 
-from vinnas_tf.architecture.primitives import convolutions
+from vinnas_tf.architecture.primitives import learns
+from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
 from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
+from vinnas_tf.architecture.versioned import parse_versioned
 from vinnas_tf.errors import ArchitectureError, UserError, require
 from vinnas_tf.run.files import read_text, write_atomically
 
-CELL_TYPES = ("normal", "reduction")
-VERSION = 1
+VERSION = 2
+_FIELDS = {1: ("states", *CELL_TYPE_OF.values()), 2: ("states", "cells")}
 
 
 @dataclass(frozen=True)
@@ -32,25 +33,28 @@ class Edge:
 
 @dataclass(frozen=True)
 class Genotype:
-    """The kept operations of each cell type, empty for a type that the skeleton lacks.
+    """The kept operations of each group of cells that share one architecture.
 
     A state may have any number of edges, and a pair of nodes any number of different primitives.
 
     Args:
         states: number of states of a cell.
-        normal: edges of the normal cell.
-        reduction: edges of the reduction cell.
+        cells: the edges by the name of the cell group, such as "normal" and "reduction".
         space: name of the search space that the cells are of.
 
     Raises:
         ArchitectureError: the edges do not make a cell of the space: a node out of range, a source that does not come
             before its target, an unknown primitive (or zero, which is the absence of an edge), an edge twice, a state
             without input (which NAS-Bench-201 allows).
+
+    Example:
+        >>> cell = (Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3"))
+        >>> Genotype(1, {"normal": cell}).cells["normal"][1].primitive
+        'sep_conv_3x3'
     """
 
     states: int
-    normal: tuple[Edge, ...] = ()
-    reduction: tuple[Edge, ...] = ()
+    cells: Mapping[str, tuple[Edge, ...]]
     space: str = VINNAS.name
 
     def __post_init__(self) -> None:
@@ -61,37 +65,35 @@ class Genotype:
         )
         known = type(self.space) is str and self.space in SPACES
         require(known, f"genotype: space must be {' or '.join(SPACES)}, got {self.space!r}.", ArchitectureError)
-        require(bool(self.cells), "genotype: both cells are empty; give at least one of them edges.", ArchitectureError)
-        for cell_type, edges in self.cells.items():
-            _check_cell(f"genotype, {cell_type} cell", edges, self.states, SPACES[self.space])
+        cells = {group: tuple(edges) for group, edges in sorted(self.cells.items())}
+        require(bool(cells), "genotype: it has no cells; give at least one.", ArchitectureError)
+        for group, edges in cells.items():
+            _check_cell(f"genotype, {group} cell", edges, self.states, SPACES[self.space])
+        object.__setattr__(self, "cells", cells)
 
-    @property
-    def cells(self) -> dict[str, tuple[Edge, ...]]:
-        """The edges by cell type, without a type that the skeleton lacks; a space's only type may have no edges."""
-        types = SPACES[self.space].cell_types
-        edges_of = {cell_type: getattr(self, cell_type) for cell_type in CELL_TYPES}
-        return {cell_type: edges for cell_type, edges in edges_of.items() if edges or types == (cell_type,)}
+    def __hash__(self) -> int:
+        return hash(self.to_json())
 
     @property
     def cells_without_weights(self) -> tuple[str, ...]:
-        """The cell types that learn nothing: only skips of stride 1 and pools lie between their inputs and output."""
+        """The cell groups that learn nothing: only skips of stride 1 and pools lie between their inputs and output."""
         return tuple(
             name for name in self.cells if not any(self._learns(name, edge) for edge in self.connected_edges(name))
         )
 
     @property
     def parameter_free_share(self) -> float:
-        """The share, in [0, 1], of the operations of all cell types that learn nothing: skips of stride 1 and pools."""
+        """The share, in [0, 1], of the operations of all cells that learn nothing: skips of stride 1 and pools."""
         learns = [self._learns(name, edge) for name, edges in self.cells.items() for edge in edges]
         return 1 - sum(learns) / max(len(learns), 1)
 
-    def _learns(self, cell_type: str, edge: Edge) -> bool:
-        stride = 2 if cell_type == "reduction" and edge.source < SPACES[self.space].inputs else 1
-        return bool(convolutions(edge.primitive, stride))
+    def _learns(self, group: str, edge: Edge) -> bool:
+        stride = 2 if group == "reduction" and edge.source < SPACES[self.space].inputs else 1
+        return learns(edge.primitive, stride)
 
-    def connected_edges(self, cell_type: str) -> list[Edge]:
+    def connected_edges(self, group: str) -> list[Edge]:
         """The edges that lie on a way from an input of the cell to its output: all of them in VINNAS's space."""
-        space, edges = SPACES[self.space], self.cells[cell_type]
+        space, edges = SPACES[self.space], self.cells[group]
         nodes = range(space.inputs + self.states)
         fed = set(nodes[: space.inputs])
         read = set(nodes[space.inputs if space.concatenates else -1 :])
@@ -103,15 +105,24 @@ class Genotype:
 
     def to_json(self) -> str:
         """This genotype as the text of a JSON file."""
-        return json.dumps({"version": VERSION, **asdict(self)}, indent=2) + "\n"
+        cells = {group: [asdict(edge) for edge in edges] for group, edges in self.cells.items()}
+        data = {"version": VERSION, "space": self.space, "states": self.states, "cells": cells}
+        return json.dumps(data, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Genotype":
-        """The genotype that `to_json` wrote; raises ArchitectureError for any other text."""
-        # Files of before there were two spaces do not name theirs.
-        data = parse_versioned(text, "genotype", VERSION, ("states", *CELL_TYPES), {"space": VINNAS.name})
-        cells = {cell_type: _parse_edges(cell_type, data[cell_type]) for cell_type in CELL_TYPES}
-        return cls(data["states"], **cells, space=data["space"])
+        """The genotype that `to_json` wrote, in this version or an earlier one.
+
+        Raises:
+            ArchitectureError: it is any other text.
+        """
+        # The first files did not name their space.
+        data = parse_versioned(text, "genotype", _FIELDS, {"space": VINNAS.name})
+        cells = data["cells"] if data["version"] == VERSION else _cells_of_version_1(data)
+        require(
+            isinstance(cells, dict), f"genotype: 'cells' must name groups of cells, got {cells!r}.", ArchitectureError
+        )
+        return cls(data["states"], {group: _parse_edges(group, edges) for group, edges in cells.items()}, data["space"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the JSON file whole or not at all; raises FileError where it cannot be written."""
@@ -127,43 +138,23 @@ class Genotype:
             raise ArchitectureError(f"{path}: {error}") from None
 
 
-def parse_versioned(
-    text: str, kind: str, version: int, fields: Iterable[str], defaults: Mapping[str, Any] = MappingProxyType({})
-) -> dict[str, Any]:
-    """The object in a JSON text that holds "version" and `fields`, and of `defaults` what it does not leave out.
-
-    Raises:
-        ArchitectureError: it holds anything else; `kind` names in the message what was expected.
-    """
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise ArchitectureError(f"{kind}: not JSON ({error}); expected a file that vinnas_tf wrote.") from error
-    require(isinstance(data, dict), f"{kind}: expected a JSON object, got a {type(data).__name__}.", ArchitectureError)
-    found = data.get("version")
-    require(
-        type(found) is int and found == version,
-        f"{kind}: this vinnas_tf reads version {version}, got {found!r}; make the file anew.",
-        ArchitectureError,
-    )
-    data = {**defaults, **data}
-    expected = {"version", *fields, *defaults}
-    wrong = [f"{name!r} is missing" for name in sorted(expected - data.keys())]
-    wrong += [f"{name!r} is unknown" for name in sorted(data.keys() - expected)]
-    require(not wrong, f"{kind}: {', '.join(wrong)}; expected {', '.join(sorted(expected))}.", ArchitectureError)
-    return data
+def _cells_of_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The cells of a file that had one field for each type, empty for a type that the skeleton lacked."""
+    space = SPACES.get(data["space"], VINNAS)
+    only = len(space.cell_types) == 1  # Then the cell is there, whether it has edges or not.
+    return {name: data[name] for name in CELL_TYPE_OF.values() if data[name] or (only and name in space.cell_types)}
 
 
-def _parse_edges(cell_type: str, entries: Any) -> tuple[Edge, ...]:
+def _parse_edges(group: str, entries: Any) -> tuple[Edge, ...]:
     require(
         isinstance(entries, list),
-        f"genotype: {cell_type!r} must be a list of edges, got {entries!r}.",
+        f"genotype: {group!r} must be a list of edges, got {entries!r}.",
         ArchitectureError,
     )
     for entry in entries:
         require(
             isinstance(entry, dict) and entry.keys() == {"target", "source", "primitive"},
-            f"genotype: an edge of {cell_type!r} must have target, source and primitive and no more, got {entry!r}.",
+            f"genotype: an edge of {group!r} must have target, source and primitive and no more, got {entry!r}.",
             ArchitectureError,
         )
     return tuple(Edge(**entry) for entry in entries)
@@ -202,13 +193,13 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSp
         )
         alone = [(other.source, other.target) for other in edges].count((edge.source, edge.target)) == 1
         require(
-            alone or space.kept_edges is not None,
+            alone or space.choice.edges_per_state is not None,
             f"{cell}, {link}: an edge has one operation in {space.name}.",
             ArchitectureError,
         )
     lonely = sorted(set(nodes) - {edge.target for edge in edges})
     require(
-        space.kept_edges is None or not lonely,
+        space.choice.edges_per_state is None or not lonely,
         f"{cell}: no edge leads into state {', '.join(map(str, lonely))}; each state needs one.",
         ArchitectureError,
     )

@@ -1,24 +1,21 @@
-"""The posterior of the architecture parameters as plain arrays, and what is read off it.
+"""The Gaussian posterior of architecture weights: a view of what a search found, and what is read off it.
 
-Which operations make the genotype, and how sure that choice is. Arrays are [edges, K]: one row for each edge of the
-supergraph's cell, in the order of `SearchSpace.edges`, one column for each primitive.
+Which operations make the genotype, and how sure that choice is. Arrays are [edges, K]: one row for each edge of a
+group's cell, in the order of `SearchSpace.edges`, one column for each primitive.
 """
 
-import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from vinnas_tf.architecture.genotype import CELL_TYPES, Edge, Genotype, parse_versioned
+from vinnas_tf.architecture.found import Columns, Found
+from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.primitives import PRIMITIVES
-from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
-from vinnas_tf.errors import ArchitectureError, UserError, require
-from vinnas_tf.run.files import read_text, write_atomically
+from vinnas_tf.architecture.space import VINNAS, Choice, SearchSpace
+from vinnas_tf.errors import ArchitectureError, require
 
-VERSION = 1
 PROBABILITY_SAMPLES = 2000  # The standard error of a probability is then at most 0.011.
 
 # What alphas [..., edges, K] are ranked by, of the same shape.
@@ -32,8 +29,8 @@ class Posterior:
     Args:
         primitives: names of the K primitives.
         states: number of states of a cell.
-        mean: by cell type ("normal", "reduction"; those that the skeleton has), [edges, K].
-        log_variance: the same; -inf where alphas are points.
+        mean: by cell group, [edges, K].
+        log_variance: the same; -inf where alphas are deterministic.
         space: the search space that the cells are of.
 
     Raises:
@@ -50,14 +47,14 @@ class Posterior:
         shape = (len(self.edges), len(self.primitives))
         if len(set(self.primitives)) != len(self.primitives) or not PRIMITIVES.keys() >= set(self.primitives):
             raise ValueError(f"primitives must be different ones of {', '.join(PRIMITIVES)}, got {self.primitives}")
-        if not self.mean or self.mean.keys() != self.log_variance.keys() or not set(CELL_TYPES) >= self.mean.keys():
+        if not self.mean or self.mean.keys() != self.log_variance.keys():
             found = f"{', '.join(self.mean)} and {', '.join(self.log_variance)}"
-            raise ValueError(f"cell types of mean and log_variance must be alike and of {CELL_TYPES}, got {found}")
+            raise ValueError(f"mean and log_variance must be of the same cell groups, got {found}")
         for name in ("mean", "log_variance"):
-            arrays = {cell_type: np.asarray(array, np.float64) for cell_type, array in getattr(self, name).items()}
-            for cell_type, array in arrays.items():
+            arrays = {group: np.asarray(array, np.float64) for group, array in getattr(self, name).items()}
+            for group, array in arrays.items():
                 if array.shape != shape:
-                    raise ValueError(f"{name} of the {cell_type} cell must be [edges, K] = {shape}, got {array.shape}")
+                    raise ValueError(f"{name} of the {group} cell must be [edges, K] = {shape}, got {array.shape}")
             object.__setattr__(self, name, arrays)
 
     @property
@@ -69,131 +66,99 @@ class Posterior:
         """The row and the column that stand for an operation of a genotype."""
         return self.edges.index((edge.source, edge.target)), self.primitives.index(edge.primitive)
 
-    def variance(self, cell_type: str) -> np.ndarray:
+    def variance(self, group: str) -> np.ndarray:
         """Variances of alpha, [edges, K]."""
-        return np.exp(self.log_variance[cell_type])
+        return np.exp(self.log_variance[group])
 
-    def snr(self, cell_type: str) -> np.ndarray:
+    def snr(self, group: str) -> np.ndarray:
         """The paper's positive signal-to-noise ratio mean / variance, [edges, K]; signed like the mean.
 
         Section IV-E and Algorithm 1, line 21. Infinite where the variance is 0.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self.mean[cell_type] / self.variance(cell_type)
+            return self.mean[group] / self.variance(group)
 
     def scores(self, rule: str) -> dict[str, np.ndarray]:
         """What `select` ranks the choices by, for a rule of `vinnas_tf.config.SELECTION_RULES`."""
         score = _SCORES[rule]
-        return {cell_type: score(self, cell_type) for cell_type in self.mean}
+        return {group: score(self, group) for group in self.mean}
 
-    def to_json(self, score: Score) -> str:
-        """The text of a JSON file: mean, variance, SNR and probability of being chosen of every edge and primitive.
-
-        An infinite value (of a point alpha) is written as null.
+    def columns(self, score: Score) -> Columns:
+        """What the file tells of a posterior: mean, variance, SNR and probability of being chosen.
 
         Args:
             score: what a draw of alpha is ranked by.
         """
         probability = choice_probabilities(self, score)
-        cells = {}
-        for cell_type in self.mean:
-            columns = {
-                "mean": self.mean[cell_type],
-                "log_variance": self.log_variance[cell_type],
-                "variance": self.variance(cell_type),
-                "snr": self.snr(cell_type),
-                "probability": probability[cell_type],
+        return {
+            group: {
+                "mean": self.mean[group],
+                "log_variance": self.log_variance[group],
+                "variance": self.variance(group),
+                "snr": self.snr(group),
+                "probability": probability[group],
             }
-            cells[cell_type] = [
-                {
-                    "source": source,
-                    "target": target,
-                    "primitives": {
-                        primitive: {name: _finite_or_none(values[edge, k]) for name, values in columns.items()}
-                        for k, primitive in enumerate(self.primitives)
-                    },
-                }
-                for edge, (source, target) in enumerate(self.edges)
-            ]
-        data = {
-            "version": VERSION,
-            "space": self.space.name,
-            "states": self.states,
-            "primitives": self.primitives,
-            "cells": cells,
+            for group in self.mean
         }
-        return json.dumps(data, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Posterior":
-        """The posterior that `to_json` wrote, bit for bit; raises ArchitectureError for any other text."""
-        fields = ("states", "primitives", "cells")
-        data = parse_versioned(text, "posterior", VERSION, fields, {"space": VINNAS.name})
-        primitives = data["primitives"]
-
-        def column(name: str) -> dict[str, np.ndarray]:
-            return {
-                cell_type: np.array([[edge["primitives"][p][name] for p in primitives] for edge in edges], np.float64)
-                for cell_type, edges in data["cells"].items()
-            }
-
-        try:
-            log_variance = {name: np.where(np.isnan(v), -np.inf, v) for name, v in column("log_variance").items()}
-            space = SPACES[data["space"]]
-            return cls(tuple(primitives), data["states"], column("mean"), log_variance, space)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArchitectureError(f"posterior: not what vinnas_tf writes ({error}); make the file anew.") from error
-
-    def save(self, path: str | os.PathLike[str], score: Score) -> None:
-        """Writes `to_json` whole or not at all; raises FileError where it cannot be written."""
-        write_atomically(path, self.to_json(score))
+    def of(cls, found: Found) -> "Posterior":
+        """The view of found arrays "mean" and, where alphas are Gaussian, "log_variance"; null, a point, is -inf."""
+        mean, log_variance = found.of("mean"), found.of("log_variance")
+        log_variance = {
+            group: np.nan_to_num(log_variance.get(group, np.full(value.shape, np.nan)), nan=-np.inf, neginf=-np.inf)
+            for group, value in mean.items()
+        }
+        return cls(found.space.primitives, found.states, mean, log_variance, found.space)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Posterior":
-        """Reads the JSON file; raises ArchitectureError, naming the file, where it is missing or is not a posterior."""
-        text = read_text(path)
-        try:
-            return cls.from_json(text)
-        except UserError as error:
-            raise ArchitectureError(f"{path}: {error}") from None
+        """The view of a file that `Found.save` wrote; raises ArchitectureError where it is of no Gaussian."""
+        found = Found.load(path)
+        require(bool(found.of("mean")), f"{path} holds no means of architecture weights.", ArchitectureError)
+        return cls.of(found)
 
 
 _SCORES: dict[str, Callable[[Posterior, str], np.ndarray]] = {
-    "snr": lambda posterior, cell_type: posterior.snr(cell_type),
-    "magnitude": lambda posterior, cell_type: posterior.mean[cell_type],
+    "snr": lambda posterior, group: posterior.snr(group),
+    "magnitude": lambda posterior, group: posterior.mean[group],
 }
 
 
 def select(
-    scores: Mapping[str, np.ndarray], states: int, primitives: tuple[str, ...], space: SearchSpace = VINNAS
+    scores: Mapping[str, np.ndarray],
+    states: int,
+    primitives: tuple[str, ...],
+    space: SearchSpace = VINNAS,
+    choice: Choice | None = None,
 ) -> Genotype:
-    """The architecture in which each state keeps its best edges, each with its best primitive other than zero.
+    """The architecture in which each state keeps its best edges, each with its best primitives other than zero.
 
-    It keeps as many as the space says: two in VINNAS's, all in NAS-Bench-201's. An edge is as good as its best
-    primitive. Of equals, the earlier edge and the earlier primitive win.
+    An edge is as good as its best primitive. Of equals, the earlier edge and the earlier primitive win.
 
     Args:
-        scores: by cell type, [edges, K]; higher is better.
+        scores: by cell group, [edges, K]; higher is better.
         states: number of states of a cell.
         primitives: names of the K primitives.
         space: the search space.
+        choice: how many are kept; None: as many as the space says, such as two edges in VINNAS's.
 
     Raises:
         ArchitectureError: a score is not a number.
     """
     edges = space.edges(states)
     kept: dict[str, tuple[Edge, ...]] = {}
-    for cell_type, values in scores.items():
+    for group, values in scores.items():
         require(
             not np.isnan(values).any(),
-            f"select: a score of the {cell_type} cell is not a number; search again.",
+            f"select: a score of the {group} cell is not a number; search again.",
             ArchitectureError,
         )
-        kept[cell_type] = tuple(
+        kept[group] = tuple(
             Edge(target=edges[edge][1], source=edges[edge][0], primitive=primitives[k])
-            for edge, k in np.argwhere(_chosen(values, states, primitives, space))
+            for edge, k in np.argwhere(_chosen(values, states, primitives, space, choice or space.choice))
         )
-    return Genotype(states=states, space=space.name, **kept)
+    return Genotype(states, kept, space.name)
 
 
 def choice_probabilities(
@@ -212,34 +177,33 @@ def choice_probabilities(
     """
     generator = np.random.default_rng(seed)
     probabilities = {}
-    for cell_type, mean in posterior.mean.items():
-        deviation = np.sqrt(posterior.variance(cell_type))
+    for group, mean in posterior.mean.items():
+        deviation = np.sqrt(posterior.variance(group))
         alpha = mean + deviation * generator.standard_normal((samples, *mean.shape))
-        chosen = _chosen(score(alpha), posterior.states, posterior.primitives, posterior.space)
-        probabilities[cell_type] = chosen.mean(axis=0)
+        chosen = _chosen(score(alpha), posterior.states, posterior.primitives, posterior.space, posterior.space.choice)
+        probabilities[group] = chosen.mean(axis=0)
     return probabilities
 
 
-def _chosen(scores: np.ndarray, states: int, primitives: tuple[str, ...], space: SearchSpace) -> np.ndarray:
+def _chosen(
+    scores: np.ndarray, states: int, primitives: tuple[str, ...], space: SearchSpace, choice: Choice
+) -> np.ndarray:
     """Which of scores [..., edges, K] the rule of `select` keeps, as booleans of the same shape."""
     candidates = np.where(np.array(primitives) == "zero", -np.inf, scores)
     best = candidates.max(axis=-1)
     kept = np.zeros(best.shape, bool)
-    start = 0
+    targets = np.array([target for _, target in space.edges(states)])
     for target in range(space.inputs, space.inputs + states):
-        of_state = slice(start, start + target)
-        ranking = np.argsort(-best[..., of_state], axis=-1, kind="stable")
-        np.put_along_axis(kept[..., of_state], ranking[..., : space.kept_edges], True, axis=-1)
-        start += target
-    is_best = np.arange(len(primitives)) == candidates.argmax(axis=-1)[..., None]
-    return kept[..., None] & is_best
+        into_state = np.flatnonzero(targets == target)
+        ranking = np.argsort(-best[..., into_state], axis=-1, kind="stable")[..., : choice.edges_per_state]
+        np.put_along_axis(kept, into_state[ranking], True, axis=-1)
+    ranking = np.argsort(-candidates, axis=-1, kind="stable")[..., : choice.operations_per_edge]
+    leads = np.zeros(candidates.shape, bool)
+    np.put_along_axis(leads, ranking, True, axis=-1)
+    return kept[..., None] & leads & (candidates > -np.inf)
 
 
 def softmax(alpha: np.ndarray) -> np.ndarray:
     """The softmax over the last axis: a method's score where one is to be compared between edges."""
     unnormalised = np.exp(alpha - alpha.max(axis=-1, keepdims=True))
     return unnormalised / unnormalised.sum(axis=-1, keepdims=True)
-
-
-def _finite_or_none(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -4,7 +4,15 @@ A primitive is a chain of convolutions, or a pool, or nothing. The mixed op of t
 retrained network are both made from this description, so they cannot drift apart.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from vinnas_tf.errors import require
+
+# Makes a Keras layer from channels, stride and `name=`: images [n, h, w, channels] to [n, ceil(h / stride), ceil(w /
+# stride), channels].
+LayerFactory = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -22,18 +30,19 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Primitive:
-    """A candidate operation: `convolutions` in a chain, or a 3x3 `pool` ("max" or "average"), or neither.
+    """A candidate operation: `convolutions` in a chain, or a 3x3 `pool` ("max" or "average"), or a `layer`, or nothing.
 
     Where batch normalisation and ReLU stand is a matter of the search space.
     """
 
     convolutions: tuple[Convolution, ...] = ()
     pool: str = ""
+    layer: LayerFactory | None = None
 
     @property
     def parameter_free(self) -> bool:
         """Whether it has no weights at stride 1."""
-        return not self.convolutions
+        return not self.convolutions and self.layer is None
 
 
 def _separable(size: int, dilation: int = 1) -> Primitive:
@@ -76,3 +85,35 @@ def convolutions(name: str, stride: int) -> tuple[tuple[Convolution, tuple[int, 
         else:
             chain.append((convolution, (stride, stride) if position == 0 else (1, 1)))
     return tuple(chain)
+
+
+def learns(name: str, stride: int) -> bool:
+    """Whether the primitive `name` has weights at this stride; a registered layer is taken to have some."""
+    return bool(convolutions(name, stride)) or PRIMITIVES[name].layer is not None
+
+
+def register_primitive(name: str, layer: LayerFactory) -> None:
+    """Makes a candidate operation known to search spaces: a Keras layer of one's own.
+
+    Its weights are deterministic, in search and training. Pruning leaves them alone, and stripping, which cannot see
+    through the layer, keeps it as it is, with all its channels. A class of one's own must be registered for
+    serialization, or the trained network can't be loaded.
+
+    Args:
+        name: of the primitive.
+        layer: called with channels, stride and `name=`; returns a layer from images [n, h, w, channels] to images [n,
+            ceil(h / stride), ceil(w / stride), channels].
+
+    Raises:
+        SettingError: the name is taken.
+
+    Example:
+        >>> import keras
+        >>> def gelu(channels, stride, name=None):
+        ...     return keras.layers.Conv2D(channels, 1, stride, activation="gelu", name=name)
+        >>> register_primitive("gelu_1x1", gelu)
+        >>> PRIMITIVES.pop("gelu_1x1").parameter_free
+        False
+    """
+    require(name not in PRIMITIVES, f"the primitive {name} is registered already: choose another name.")
+    PRIMITIVES[name] = Primitive(layer=layer)

@@ -2,9 +2,32 @@
 
 from dataclasses import dataclass
 
+from vinnas_tf.architecture.space import SearchSpace
 from vinnas_tf.errors import require
 
 CELL_TYPE_OF = {"N": "normal", "R": "reduction"}
+
+
+@dataclass(frozen=True)
+class CellGroup:
+    """Cells that share one architecture.
+
+    Attributes:
+        name: such as "normal".
+        positions: of the cells in the skeleton, from 0.
+        edges: (source, target) of each edge of the cell, in the order of all arrays [edges, K].
+        primitives: names of the K candidate operations of an edge.
+    """
+
+    name: str
+    positions: tuple[int, ...]
+    edges: tuple[tuple[int, int], ...]
+    primitives: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """[edges, K]."""
+        return len(self.edges), len(self.primitives)
 
 
 @dataclass(frozen=True)
@@ -13,32 +36,45 @@ class CellPlace:
 
     Attributes:
         position: from 0.
-        cell_type: "normal" or "reduction".
+        group: name of the cell group, "normal" or "reduction".
         channels: of each of its states; a reduction cell doubles them.
         stride_first: stride of the preprocessing of its first input, 2 where the cell before the last one's output is
             twice as large as the last one's.
     """
 
     position: int
-    cell_type: str
+    group: str
     channels: int
     stride_first: int
 
     @property
     def reduction(self) -> bool:
         """Whether the cell halves its images."""
-        return self.cell_type == "reduction"
+        return self.group == "reduction"
 
 
 def cell_places(cells: str, channels: int) -> list[CellPlace]:
     """The cells of a skeleton such as "NNRNNRNN", whose first cells have `channels` channels a state."""
     places: list[CellPlace] = []
     for position, letter in enumerate(cells):
-        cell_type = CELL_TYPE_OF[letter]
-        channels *= 2 if cell_type == "reduction" else 1
+        group = CELL_TYPE_OF[letter]
+        channels *= 2 if group == "reduction" else 1
         stride_first = 2 if places and places[-1].reduction else 1
-        places.append(CellPlace(position, cell_type, channels, stride_first))
+        places.append(CellPlace(position, group, channels, stride_first))
     return places
+
+
+def cell_groups(cells: str, space: SearchSpace, states: int) -> dict[str, CellGroup]:
+    """The groups of searched cells of a skeleton, by name, in the order of the space's cell types."""
+    positions = {
+        name: tuple(place for place, letter in enumerate(cells) if CELL_TYPE_OF[letter] == name)
+        for name in space.cell_types
+    }
+    return {
+        name: CellGroup(name, places, space.edges(states), space.primitives)
+        for name, places in positions.items()
+        if places
+    }
 
 
 def require_fit(cells: str, side: int) -> None:

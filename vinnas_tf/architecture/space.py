@@ -1,6 +1,17 @@
 """The search spaces: which operations a cell chooses from, how its nodes hang together, and what a choice may be."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from vinnas_tf.architecture.primitives import PRIMITIVES
+from vinnas_tf.errors import require
+
+
+class Choice(NamedTuple):
+    """What a found cell keeps; None stands for any number."""
+
+    edges_per_state: int | None
+    operations_per_edge: int | None
 
 
 @dataclass(frozen=True)
@@ -9,11 +20,10 @@ class SearchSpace:
 
     Attributes:
         name: what `--space` calls it.
-        primitives: names of the candidate operations of an edge, in the order of its strengths; keys of PRIMITIVES.
+        primitives: names of an edge's candidate operations, keys of PRIMITIVES, in the order of its mixing weights.
         inputs: nodes that are given to a cell, the outputs of that many cells before it; states count on from there.
         states: the only number of states that a cell may have; None allows any.
-        kept_edges: edges that a found cell keeps into each state, each with its best operation other than zero; None
-            keeps every edge.
+        choice: edges that a found cell keeps into each state, and operations other than zero on each of them.
         concatenates: whether a cell's output is all its states, joined along the channels, or the last one.
         preprocesses: whether a cell's inputs are brought to its width by 1x1 convolutions.
         pre_activation: whether ReLU comes before a convolution, batch normalisation after it, and pools are bare; else
@@ -25,7 +35,7 @@ class SearchSpace:
     primitives: tuple[str, ...]
     inputs: int
     states: int | None
-    kept_edges: int | None
+    choice: Choice
     concatenates: bool
     preprocesses: bool
     pre_activation: bool
@@ -58,7 +68,7 @@ VINNAS = SearchSpace(
     ),
     inputs=2,
     states=None,
-    kept_edges=2,
+    choice=Choice(edges_per_state=2, operations_per_edge=1),
     concatenates=True,
     preprocesses=True,
     pre_activation=False,
@@ -70,10 +80,30 @@ NASBENCH201 = SearchSpace(
     primitives=("zero", "skip", "conv_1x1", "conv_3x3", "avg_pool_3x3"),
     inputs=1,
     states=3,
-    kept_edges=None,
+    choice=Choice(edges_per_state=None, operations_per_edge=1),
     concatenates=False,
     preprocesses=False,
     pre_activation=True,
     reduces=False,
 )
 SPACES = {space.name: space for space in (VINNAS, NASBENCH201)}
+
+
+def register_space(space: SearchSpace) -> None:
+    """Makes a search space known to `space=NAME` of searches, trainings and genotypes.
+
+    Raises:
+        SettingError: its name is taken, it has a primitive that is not registered, or none with a convolution.
+
+    Example:
+        >>> import dataclasses
+        >>> register_space(dataclasses.replace(VINNAS, name="small", primitives=("sep_conv_3x3", "skip", "zero")))
+        >>> SPACES.pop("small").primitives
+        ('sep_conv_3x3', 'skip', 'zero')
+    """
+    require(space.name not in SPACES, f"the space {space.name} is registered already: choose another name.")
+    unknown = [name for name in space.primitives if name not in PRIMITIVES]
+    require(not unknown, f"{', '.join(unknown)}: no such primitives; register them first with register_primitive.")
+    convolves = any(PRIMITIVES[name].convolutions for name in space.primitives)
+    require(convolves, f"the space {space.name} has no primitive with a convolution: give it one.")
+    SPACES[space.name] = space

@@ -33,8 +33,9 @@ from vinnas_tf.config import CompareConfig, DataConfig, RunConfig, SearchConfig,
 from vinnas_tf.console import duration, warn_of_idle_cells
 from vinnas_tf.data.images import open_source
 from vinnas_tf.errors import SettingError, UserError, require
-from vinnas_tf.flags import docstring, preset_names, read_flags, run_cli
-from vinnas_tf.methods import METHODS
+from vinnas_tf.flags import docstring, given_flags, preset_names, read_flags, run_cli
+from vinnas_tf.methods import METHODS, method_variants, names, read_by
+from vinnas_tf.methods.base import NoSettings
 from vinnas_tf.run.child import run_command
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir, default_run_dir, is_finished, require_made_with
@@ -80,9 +81,12 @@ def stage_flags(stage: Stage, config: CompareConfig, path: Path) -> list[str]:
         "data_dir": config.data_dir,
     }
     flags = [f"--{name}={value}" for name, value in given.items() if value]
-    flags += shlex.split(getattr(config, stage.name))
-    if stage.name == "search":
+    if stage.name == "train":
+        flags += shlex.split(config.train)
+    else:
         row = known_rows()[stage.row]
+        read = read_by(METHODS[row.method]) | names(DataConfig)
+        flags += [flag for name, flag in _search_flags(config).items() if name in read]
         flags += [*row.flags, f"--method={row.method}", f"--seed={stage.seed}"]
     return [*flags, f"--run_dir={stage.folder(path)}"]
 
@@ -101,9 +105,13 @@ def check(config: CompareConfig, path: Path) -> None:
         words = shlex.split(getattr(config, name))
         own = [flag for flag in _OWN_FLAGS if any(re.match(rf"--?(no)?{flag}(=|$)", word) for word in words)]
         require(not own, f"--{name} can't have --{', --'.join(own)}: the comparison decides that, for all rows alike.")
+    methods = {known_rows()[row].method for row in config.methods}
+    read = names(DataConfig).union(*(read_by(METHODS[method]) for method in methods))
+    unread = [name for name in _search_flags(config) if name not in read]
+    require(not unread, f"--search has --{', --'.join(unread)}, which none of {', '.join(sorted(methods))} reads.")
     for row in config.methods:
-        data, search = resolve(Stage(row, config.first_seed, "search"), config, path)
-        train_data, train = resolve(Stage(row, config.first_seed, "train"), config, path)
+        data, search, _ = resolve(Stage(row, config.first_seed, "search"), config, path)
+        train_data, train, _ = resolve(Stage(row, config.first_seed, "train"), config, path)
         require(
             data.dataset == train_data.dataset,
             f"the search would read {data.dataset} and the training {train_data.dataset}: "
@@ -117,21 +125,28 @@ def check(config: CompareConfig, path: Path) -> None:
         )
 
 
-def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig, Any]:
-    """The settings that the command of a stage will have: DataConfig, and SearchConfig or TrainConfig.
+def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig, Any, Any]:
+    """The settings that the command of a stage will have: DataConfig, SearchConfig or TrainConfig, the method's own.
 
     Raises:
         SettingError: its command line is wrong.
     """
     flags = stage_flags(dataclasses.replace(stage, name="search"), config, path)
-    search = read_flags(flags, DataConfig, SearchConfig, RunConfig, command="search", usage="")
+    variants = method_variants()
+    search = read_flags(flags, DataConfig, SearchConfig, RunConfig, command="search", usage="", variants=variants)
     if stage.name == "search":
-        rule = known_rows()[stage.row].select or search[SearchConfig].select
-        return search[DataConfig], dataclasses.replace(search[SearchConfig], select=rule)
+        rule = known_rows()[stage.row].select
+        own = dataclasses.replace(search.variant, select=rule) if rule else search.variant
+        return search[DataConfig], search[SearchConfig], own
     found = handed_on(dataclasses.asdict(search[DataConfig]) | dataclasses.asdict(search[SearchConfig]), search.preset)
     flags = stage_flags(stage, config, path)
     train = read_flags(flags, DataConfig, TrainConfig, RunConfig, command="train", usage="", inherit=lambda _: found)
-    return train[DataConfig], train[TrainConfig]
+    return train[DataConfig], train[TrainConfig], NoSettings()
+
+
+def _search_flags(config: CompareConfig) -> dict[str, str]:
+    """What --search gives, by name."""
+    return given_flags(shlex.split(config.search), DataConfig, SearchConfig, RunConfig, variants=method_variants())
 
 
 def read_result(stage: Stage, path: Path) -> Result:

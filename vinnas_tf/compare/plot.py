@@ -30,7 +30,7 @@ def draw_comparison(results: Sequence[Result], path: str | os.PathLike[str]) -> 
         path: where the picture is written as PNG.
 
     Raises:
-        ConfigError: the file cannot be written.
+        FileError: the file cannot be written.
     """
     write_atomically(path, png(comparison_figure(results)))
 

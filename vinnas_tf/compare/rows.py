@@ -3,11 +3,12 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vinnas_tf.architecture.posterior import Posterior
+from vinnas_tf.architecture.found import Found
 from vinnas_tf.config import DataConfig, SearchConfig, restored
 from vinnas_tf.errors import require
-from vinnas_tf.methods import METHODS, make_method
+from vinnas_tf.methods import METHODS, make_method, method_class
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir, stage_record
 
@@ -63,19 +64,20 @@ def choose_again(source: Path, rule: str, target: Path) -> None:
         SettingError: `source` has no finished search, or `target` cannot be written.
     """
     record = stage_record(source, "search")
-    config = dataclasses.replace(restored(SearchConfig, record["settings"]), select=rule)
-    posterior = Posterior.load(source / "search" / "posterior.json")
+    config = restored(SearchConfig, record["settings"])
+    own: Any = restored(method_class(config.method).Settings, record["settings"])
+    method = make_method(config, dataclasses.replace(own, select=rule))
+    found = Found.load(source / "search" / "posterior.json")
     with RunDir(
         target,
         stage="search",
-        settings=[restored(DataConfig, record["settings"]), config],
+        settings=[restored(DataConfig, record["settings"]), config, method.settings],
         data_fingerprint=record["data_fingerprint"],
         preset=record["preset"],
     ) as run:
         if run.finished:
             return
-        method = make_method(config)
-        posterior.save(run.file("posterior.json"), method.score)
+        found.save(run.file("posterior.json"), method.columns(found))
         write_atomically(run.file("metrics.csv"), (source / "search" / "metrics.csv").read_bytes())
-        method.derive(posterior).save(run.file("genotype.json"))
+        method.derive(found).save(run.file("genotype.json"))
         run.mark_finished()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from vinnas_tf.run.markdown import markdown_table
+
 
 @dataclass(frozen=True)
 class Result:
@@ -170,10 +172,8 @@ def to_text(summaries: Sequence[Summary]) -> str:
 def to_markdown(summaries: Sequence[Summary]) -> str:
     """The text of a Markdown file with the table, and what its titles mean."""
     columns = [column for block in _BLOCKS for column in block]
-    lines = ["| | " + " | ".join(column.title for column in columns) + " |", "|---|" + "---:|" * len(columns)]
-    for summary in summaries:
-        lines.append(f"| {summary.row} | " + " | ".join(column.cell(summary) for column in columns) + " |")
-    return "\n".join([*lines, "", _legend(summaries)]) + "\n"
+    rows = [[summary.row, *(column.cell(summary) for column in columns)] for summary in summaries]
+    return "\n".join([markdown_table(["", *(column.title for column in columns)], rows), "", _legend(summaries)]) + "\n"
 
 
 def _legend(summaries: Sequence[Summary]) -> str:

@@ -10,8 +10,8 @@ from vinnas_tf.data import notes as image_notes
 from vinnas_tf.data.folder_layout import Layout, read_layout
 from vinnas_tf.data.picture import Preparation, decode
 from vinnas_tf.data.picture_index import Facts, Watch, ground, in_parallel, inspect, white_level
-from vinnas_tf.data.source import TEST_SEED, TEST_SHARE, Part, Source
-from vinnas_tf.data.splits import LEAST_PER_CLASS, draw_share, uniform
+from vinnas_tf.data.source import Part, Source
+from vinnas_tf.data.splits import LEAST_PER_CLASS, draw_test
 from vinnas_tf.errors import DataError, require
 
 
@@ -59,8 +59,9 @@ def open_folder(folder: Path, image_size: int, watch: Watch) -> Source:
     parts = _inspected(folder, layout, watch)
     _require_enough(parts["train"], layout)
     if "test" not in parts:
-        test = _draw_test(parts["train"])
-        parts |= {"train": parts["train"].where(~test), "test": parts["train"].where(test)}
+        whole = parts["train"]
+        test = draw_test(whole.labels, whole.names, whole.digests)
+        parts |= {"train": whole.where(~test), "test": whole.where(test)}
     train = parts["train"]
     left: dict[str, int] = {}
     for name in sorted(parts.keys() - {"train"}):
@@ -118,22 +119,6 @@ def _inspected(folder: Path, layout: Layout, watch: Watch) -> dict[str, _Picture
         )
         for name, part in layout.parts.items()
     }
-
-
-def _draw_test(pictures: _Pictures) -> np.ndarray:
-    """The test part of a folder without one, bool [n].
-
-    Where all of a class's are copies of training images, its likeliest picture is one, with all copies of it.
-    """
-    labels, digests = pictures.labels, pictures.digests
-    test = draw_share(labels, pictures.names, TEST_SHARE, TEST_SEED, "test")
-    draws = uniform(pictures.names, TEST_SEED, "test")
-    for label in np.unique(labels):
-        of_class = np.flatnonzero(labels == label)
-        alone = test[of_class] & ~np.isin(digests[of_class], digests[~test])
-        if not alone.any() and len(np.unique(digests[of_class])) > 1:
-            test |= digests == digests[of_class[draws[of_class].argmin()]]
-    return test
 
 
 def _require_some(pictures: _Pictures, copies: int, name: str, layout: Layout) -> None:

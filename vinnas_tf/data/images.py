@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ from vinnas_tf.errors import DataError, require
 from vinnas_tf.run.files import user_path
 
 _COPIES = 3  # The loaded images, the two halves cut from them, and TensorFlow's copy of these.
+
+_SAMPLE = 200
 
 
 @dataclass(frozen=True, init=False)
@@ -59,6 +61,11 @@ class ImageSet:
     def take(self, indices: np.ndarray) -> "ImageSet":
         """The images at `indices`."""
         return ImageSet(self.images[indices], self.labels[indices], self.names[indices], self.digests[indices])
+
+    def sample(self) -> np.ndarray:
+        """At most 200 of the images, uint8 [n, h, w, c], the same ones each time: an export reads ranges from them."""
+        chosen = np.random.default_rng(0).choice(len(self), min(_SAMPLE, len(self)), replace=False)
+        return self.images[chosen]
 
     def without(self, others: "ImageSet") -> "ImageSet":
         """The images whose pictures are not among `others`."""
@@ -106,17 +113,27 @@ def open_source(config: DataConfig, watch: Watch = unwatched) -> Source:
     Raises:
         DataError: there is no such data set, it isn't one of labelled images, or a picture can't be decoded.
     """
-    if config.dataset == "digits":
-        return open_digits(config.image_size)
-    if config.dataset.startswith("folder:"):
-        folder = user_path(config.dataset.removeprefix("folder:"))
-        try:
-            return open_folder(folder, config.image_size, watch)
-        except OSError as error:
-            raise DataError(f"{folder} can't be read ({error}): mend that, or choose another folder.") from error
+    opened = SOURCES.get(config.dataset.split(":")[0])
+    if opened is not None:
+        return opened(config, watch)
     from vinnas_tf.data.tfds import open_tfds  # TFDS takes a second to import; other sources don't need it.
 
     return open_tfds(config.dataset, config.data_dir, config.image_size)
+
+
+def _open_folder(config: DataConfig, watch: Watch) -> Source:
+    folder = user_path(config.dataset.removeprefix("folder:"))
+    try:
+        return open_folder(folder, config.image_size, watch)
+    except OSError as error:
+        raise DataError(f"{folder} can't be read ({error}): mend that, or choose another folder.") from error
+
+
+# What opens a data set, by its name up to a colon; every other name is TFDS's.
+SOURCES: dict[str, Callable[[DataConfig, Watch], Source]] = {
+    "digits": lambda config, _: open_digits(config.image_size),
+    "folder": _open_folder,
+}
 
 
 def load_train(config: DataConfig, seed: int, watch: Watch = unwatched) -> Dataset:
@@ -143,7 +160,7 @@ def load_train(config: DataConfig, seed: int, watch: Watch = unwatched) -> Datas
     for name in source.class_names:
         require_class_name(name, config.dataset)
     _require_classes(config, source.class_names, part, chosen)
-    train = _in_order(_read(config, source.preparation, part, chosen))
+    train = in_order(_read(config, source.preparation, part, chosen))
     held_out = load_part(config, source.preparation, validation) if validation else None
     return Dataset(
         config.dataset,
@@ -172,7 +189,7 @@ def load_part(config: DataConfig, preparation: Preparation, part: Part) -> Image
     Raises:
         DataError: an image can't be read, or there are more pixels than memory.
     """
-    return _in_order(_read(config, preparation, part, np.arange(len(part.labels))))
+    return in_order(_read(config, preparation, part, np.arange(len(part.labels))))
 
 
 def fingerprint(sets: Iterable[ImageSet]) -> str:
@@ -220,7 +237,7 @@ def split_halves(images: ImageSet, seed: int) -> tuple[ImageSet, ImageSet]:
     return weight_half.take(kept), alpha_half
 
 
-def _in_order(images: ImageSet) -> ImageSet:
+def in_order(images: ImageSet) -> ImageSet:
     """The images by digest, class and name: an order that no file's place has a part in, and that mixes classes.
 
     What is drawn, batched and averaged later depends on this order, so it depends on the images alone.

@@ -11,12 +11,9 @@ from typing import Literal
 import numpy as np
 
 from vinnas_tf.data.picture import Preparation
-from vinnas_tf.data.splits import stratified_split
+from vinnas_tf.data.splits import split_test
 
 PartName = Literal["train", "validation", "test"]
-
-TEST_SHARE = 0.2
-TEST_SEED = 0  # Not the run's: the test images of a set are the same for every run.
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,7 @@ class Source:
 
 def with_drawn_test(everything: Part) -> Callable[[PartName], Part | None]:
     """The parts of a set that never grows and has no test part of its own: it is a fifth of each class."""
-    size = round(TEST_SHARE * len(everything.labels))
-    test, train = stratified_split(everything.labels, everything.names, size, TEST_SEED, "test")
+    test, train = split_test(everything.labels, everything.names)
     parts: dict[PartName, Part] = {"train": everything.take(train), "test": everything.take(test)}
     return parts.get
 

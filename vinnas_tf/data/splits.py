@@ -10,6 +10,8 @@ import numpy as np
 Purpose = Literal["test", "fraction", "held out", "alpha half", "weight half"]
 
 LEAST_PER_CLASS = 5  # The fewest of which a fifth is a whole image.
+_TEST_SHARE = 0.2
+_TEST_SEED = 0  # Not the run's: the test images of a set are the same for every run.
 
 
 def uniform(names: Sequence[str] | np.ndarray, seed: int, purpose: Purpose) -> np.ndarray:
@@ -81,3 +83,32 @@ def stratified_split(
         of_class = np.flatnonzero(labels == label)
         drawn[of_class[np.argsort(draws[of_class], kind="stable")[:quota]]] = True
     return np.flatnonzero(drawn), np.flatnonzero(~drawn)
+
+
+def split_test(labels: np.ndarray, names: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The test part of a set that never grows and has none of its own: a fifth of each class.
+
+    Returns:
+        Indices of the test images and of the training images, in ascending order.
+    """
+    return stratified_split(labels, names, round(_TEST_SHARE * len(labels)), _TEST_SEED, "test")
+
+
+def draw_test(labels: np.ndarray, names: Sequence[str] | np.ndarray, digests: np.ndarray) -> np.ndarray:
+    """The test part of a folder without one, bool [n]: each picture by its name, so that more pictures move none.
+
+    Where all of a class's are copies of training images, its likeliest picture is one, with all copies of it.
+
+    Args:
+        labels: [n] class of each picture.
+        names: [n] what each picture is called.
+        digests: [n] `picture.digest` of each.
+    """
+    test = draw_share(labels, names, _TEST_SHARE, _TEST_SEED, "test")
+    draws = uniform(names, _TEST_SEED, "test")
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        alone = test[of_class] & ~np.isin(digests[of_class], digests[~test])
+        if not alone.any() and len(np.unique(digests[of_class])) > 1:
+            test |= digests == digests[of_class[draws[of_class].argmin()]]
+    return test

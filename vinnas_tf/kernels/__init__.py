@@ -1,7 +1,8 @@
 """The arithmetic that a search step spends its time on, in the form that is fast on the device at hand.
 
-Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in `tests/kernels/test_kernels.py`,
-what deals with sizes, and the statistics of normalisations.
+Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in
+`tests/kernels/test_kernels.py`, what deals with sizes, and the statistics of normalisations.
+VINNAS_TF_KERNELS=plain in the environment has them use the plain forms.
 """
 
 from vinnas_tf.kernels.convolution import (

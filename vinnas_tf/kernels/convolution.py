@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
-from vinnas_tf.kernels.device import on_cpu
+from vinnas_tf.kernels.device import cpu_forms, on_cpu, plain
 from vinnas_tf.kernels.sizes import Size, known, sizes
 
 Map: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
@@ -22,12 +22,13 @@ Map: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 _FAST_COLUMNS = 3
 
 
-def same_padding(size: Size, kernel_size: int, stride: int) -> list[Size]:
+def same_padding(size: Size, kernel_size: int, stride: int, dilation: int = 1) -> list[Size]:
     """Zeros before and after an axis of `size` under TensorFlow's "SAME" padding."""
+    extent = (kernel_size - 1) * dilation + 1
     if stride == 1:  # Whatever the size: no arithmetic in a graph.
-        return [(kernel_size - 1) // 2, kernel_size // 2]
-    total = kernel_size - 1 - (size - 1) % stride
-    if kernel_size < stride:  # Then pixels can be left over; such a kernel takes known sizes only.
+        return [(extent - 1) // 2, extent // 2]
+    total = extent - 1 - (size - 1) % stride
+    if extent < stride:  # Then pixels can be left over; such a kernel takes known sizes only.
         total = max(total, 0)
     return [total // 2, total - total // 2]
 
@@ -50,7 +51,7 @@ def convolves_groups(dtype: tf.DType) -> bool:
 
     On a CPU it has them by oneDNN, of some types, and tried on x86 only.
     """
-    return not on_cpu() or _has_grouped_gradients(dtype)
+    return not plain() and (not on_cpu() or _has_grouped_gradients(dtype))
 
 
 @functools.cache
@@ -74,7 +75,7 @@ def pointwise_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Without groups, as far as the shapes tell, it is a matrix product over pixels.
     """
     all_known = x.shape[1:].is_fully_defined() and kernel.shape.is_fully_defined()
-    if not on_cpu() or not all_known or kernel.shape[2] < x.shape[-1]:
+    if not cpu_forms() or not all_known or kernel.shape[2] < x.shape[-1]:
         return conv(x, kernel)
     _, height, width, channels = x.shape
     matrix = tf.reshape(kernel, kernel.shape[2:])  # Its gradient is a reshape too; a slice's is a copy into zeros.
@@ -88,7 +89,7 @@ def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, padding: st
     and `one_phase` for equal stride and dilation.
     """
     strides = [1, stride, stride, 1]
-    if not on_cpu():
+    if not cpu_forms():
         return _plain_depthwise_conv(x, kernel, strides, padding)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -120,7 +121,7 @@ def one_phase(x: tf.Tensor, kernel_size: tuple[int, int], stride: int) -> tf.Ten
     if kernel_size == (1, 1):
         return subsample(x, stride)
     shape = sizes(x)[1:3]
-    before = [same_padding(shape[i], (kernel_size[i] - 1) * stride + 1, stride)[0] for i in range(2)]
+    before = [same_padding(shape[i], kernel_size[i], stride, stride)[0] for i in range(2)]
     phase = subsample(x, stride, (-before[0] % stride, -before[1] % stride))
     read = sizes(phase)[1:3]
     padding = []
@@ -140,6 +141,9 @@ def phases(x: tf.Tensor, period: int) -> tuple[tf.Tensor, Map]:
     """
     _, height, width, channels = sizes(x)
     rows, columns = _ceil(height, period), _ceil(width, period)
+    if plain():
+        block, edge = [period, period], [[0, rows * period - height], [0, columns * period - width]]
+        return tf.space_to_batch(x, block, edge), lambda y: tf.batch_to_space(y, block, edge)
     # Made once for all that is split and joined, and for the gradients.
     missing = tf.convert_to_tensor([[0, 0], [0, rows * period - height], [0, columns * period - width], [0, 0]])
     of_split = tf.convert_to_tensor([-1, rows, columns, channels])
@@ -174,6 +178,8 @@ def subsample(x: tf.Tensor, period: int, first: tuple[Size, Size] = (0, 0)) -> t
     """
     if period == 1:
         return x
+    if plain():
+        return x[:, first[0] :: period, first[1] :: period]
     _, height, width, channels = sizes(x)
     rows, columns = _ceil(height, period), _ceil(width, period)
     if not known(height, width) or height % period or width % period:

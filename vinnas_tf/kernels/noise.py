@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf.kernels.device import plain
+
 _WEYL = 0x9E3779B9  # multiplier of Weyl's sequence: 2^32 divided by the golden ratio
 # (shift, multiplier) of the rounds of the hash: x ^= x >> shift; x *= multiplier (Wellons, hash-prospector).
 _ROUNDS = ((16, 0x21F0AAAD), (15, 0xD35A2D97), (15, 0x31848BAB))
@@ -128,7 +130,8 @@ def sample_normal(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tupl
     share shape and dtype. No gradient flows through either result: `add_noise` is differentiable.
     """
     # A function called on watched tensors would also build, and run, its own gradient's intermediates.
-    results = _sample(tf.stop_gradient(mean), tf.stop_gradient(variance), seed)
+    sample = _sample.python_function if plain() else _sample
+    results = sample(tf.stop_gradient(mean), tf.stop_gradient(variance), seed)
     for result in results:
         result.set_shape(variance.shape)
     return results

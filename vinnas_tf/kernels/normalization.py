@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
+from vinnas_tf.kernels.device import plain
+
 EPSILON = 1e-3  # Keras's BatchNormalization default
 
 # Mean and variance, [channels] each, by which images [batch, height, width, channels] are normalised.
@@ -30,7 +32,7 @@ def normalize(x: tf.Tensor, weight: tf.Tensor | None = None, statistics: Statist
 
 
 def normalize_relu(x: tf.Tensor, weight: tf.Tensor | None = None, statistics: Statistics | None = None) -> tf.Tensor:
-    """Returns weight * relu(normalize(x)); `weight` must be positive: then it is relu(weight * normalize(x)) too."""
+    """Returns weight * relu(normalize(x)); `weight` must be at least 0: then it is relu(weight * normalize(x)) too."""
     return _normalize(x, weight, statistics, relu=True)
 
 
@@ -42,7 +44,7 @@ class BatchStatistics:
 
     def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance, [channels] each, of images [batch, height, width, channels]."""
-        mean, variance = tf.nn.moments(tf.cast(x, tf.float32), [0, 1, 2])
+        mean, variance = _batch_statistics(x)
         self._kept.append(tf.stack([mean, variance]))
         return mean, variance
 
@@ -78,6 +80,10 @@ def pool_statistics(batches: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.reduce_mean(means, 0), tf.reduce_mean(variances, 0) + tf.math.reduce_variance(means, 0)])
 
 
+def _batch_statistics(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.nn.moments(tf.cast(x, tf.float32), [0, 1, 2])
+
+
 def _normalize(x: tf.Tensor, weight: tf.Tensor | None, statistics: Statistics | None, *, relu: bool) -> tf.Tensor:
     """Normalisation and ReLU side by side, which TensorFlow then computes as one on a CPU, and their gradient."""
     channels = x.shape[-1:]
@@ -86,6 +92,10 @@ def _normalize(x: tf.Tensor, weight: tf.Tensor | None, statistics: Statistics | 
         # threads at once on different numbers of them, it writes past the end of its results.
         raise ValueError(f"the number of channels must be known, got images {x.shape}.")
     scale = tf.constant(1.0, shape=channels) if weight is None else tf.cast(weight, tf.float32)
+    if plain():
+        mean, variance = (statistics or _batch_statistics)(x)
+        y = tf.nn.batch_normalization(tf.cast(x, tf.float32), mean, variance, None, scale, EPSILON)
+        return tf.cast(tf.nn.relu(y) if relu else y, x.dtype)
     no_shift, no_statistics = tf.constant(0.0, shape=channels), tf.constant([], tf.float32)
     if statistics is not None:
         mean, variance = statistics(x)

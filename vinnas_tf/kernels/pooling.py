@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from vinnas_tf.kernels.convolution import same_padding, subsample
-from vinnas_tf.kernels.device import on_cpu
+from vinnas_tf.kernels.device import cpu_forms
 from vinnas_tf.kernels.sizes import sizes
 
 _ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]
@@ -13,7 +13,7 @@ _ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]
 
 def max_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """The largest of each 3x3 neighbourhood."""
-    if not on_cpu():
+    if not cpu_forms():
         return tf.nn.max_pool2d(x, 3, stride, "SAME")
     # The middle of the first window is its second pixel, less the zeros before the image.
     row, column = (1 - same_padding(size, 3, stride)[0] for size in sizes(x)[1:3])

@@ -3,7 +3,9 @@
 from typing import Any, TypeAlias
 
 import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import AttrValue
+
+from vinnas_tf.kernels.device import plain
+from vinnas_tf.kernels.private import without_shape_inference
 
 Size: TypeAlias = "int | tf.Tensor"  # A size, or a scalar of the graph that holds it.
 
@@ -27,14 +29,14 @@ def call_for_any_size(
         arguments: its tensors, or None, each with the axes whose sizes it knows.
         kind: what it is traced for anew.
     """
+    if plain():
+        return function(*(x for x, _ in arguments), **kind)
     specifications = [
         x if x is None else tf.TensorSpec([n if i in axes else None for i, n in enumerate(x.shape)], x.dtype)
         for x, axes in arguments
     ]
     concrete = function.get_concrete_function(*specifications, **kind)
-    # TensorFlow would look for the shapes of the results in all that the function holds, noise included, at each of
-    # hundreds of calls, which takes long. No public name says that it need not.
-    with tf.compat.v1.get_default_graph()._attr_scope({"_disable_call_shape_inference": AttrValue(b=True)}):
+    with without_shape_inference():
         return concrete(*(x for x, _ in arguments), **kind)
 
 

@@ -9,6 +9,8 @@ from vinnas_tf import kernels
 from vinnas_tf.architecture.primitives import Convolution
 from vinnas_tf.architecture.space import SPACES, VINNAS
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION
+from vinnas_tf.kernels.private import called_not_inlined
+from vinnas_tf.layers.arguments import one_of, whole
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D
 from vinnas_tf.layers.mixed_op import MixedOp
 from vinnas_tf.layers.sampling import apply_linear, linear_map
@@ -41,8 +43,8 @@ class Preprocess(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.channels = channels
-        self.stride = stride
+        self.channels = whole(channels, "channels")
+        self.stride = whole(stride, "stride")
         self.variational = variational
         self.estimator = estimator
         self.seed = seed
@@ -101,7 +103,7 @@ class Preprocess(keras.layers.Layer):
 
 
 # Called rather than inlined and traced for any size, as the mixed op is.
-@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+@called_not_inlined
 def _activate_and_convolve(
     x: tf.Tensor,
     mean: tf.Tensor,
@@ -124,6 +126,7 @@ class MixedCell(keras.layers.Layer):
         channels: channels of each state.
         space: name of the search space.
         normalize_all: of the mixed ops.
+        nonnegative: of the mixed ops.
         reduction: whether edges from the cell's inputs have stride 2.
         stride_first: stride of the preprocessing of the first input (2 after a reduction cell).
         variational: Gaussian weights.
@@ -131,13 +134,13 @@ class MixedCell(keras.layers.Layer):
         seed: seed of the initial weights.
 
     Attributes:
-        edges: (source, target) of each, in the order of the strengths.
+        edges: (source, target) of each, in the order of the mixing weights.
         operations: the mixed ops of the edges out of each node but the last, by target.
         rows: the places of those edges in `edges`.
         operation_shapes: [height, width, channels] of each mixed op's input, once built.
 
-    Inputs: the images of the last two cells (a space of one input reads the second) and strengths [edges, K]; output
-    [n, h', w', states * channels], or [n, h', w', channels] where the output is the last state.
+    Inputs: the images of the last two cells (a space of one input reads the second) and mixing weights [edges, K];
+    output [n, h', w', states * channels], or [n, h', w', channels] where the output is the last state.
     """
 
     def __init__(
@@ -147,6 +150,7 @@ class MixedCell(keras.layers.Layer):
         *,
         space: str = VINNAS.name,
         normalize_all: bool = False,
+        nonnegative: bool = False,
         reduction: bool = False,
         stride_first: int = 1,
         variational: bool = True,
@@ -155,10 +159,11 @@ class MixedCell(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.states = states
-        self.channels = channels
-        self.space = SPACES[space]
+        self.states = whole(states, "states")
+        self.channels = whole(channels, "channels")
+        self.space = SPACES[one_of(space, "space", SPACES)]
         self.normalize_all = normalize_all
+        self.nonnegative = nonnegative
         self.reduction = reduction
         self.stride_first = stride_first
         self.variational = variational
@@ -184,6 +189,7 @@ class MixedCell(keras.layers.Layer):
                 stride=2 if reduction and source < self.space.inputs else 1,
                 space=space,
                 normalize_all=normalize_all,
+                nonnegative=nonnegative,
                 seed=next(seeds),
                 name=f"edges_from_{source}",
                 **shared,
@@ -212,7 +218,7 @@ class MixedCell(keras.layers.Layer):
         self,
         first: tf.Tensor,
         second: tf.Tensor,
-        strengths: tf.Tensor,
+        mixing: tf.Tensor,
         seed: tf.Tensor | None = None,
         freeze_weights: bool = False,
         statistics: kernels.Statistics | None = None,
@@ -222,7 +228,7 @@ class MixedCell(keras.layers.Layer):
         Args:
             first: output of cell c-2.
             second: output of cell c-1.
-            strengths: [edges, K] mixing weights.
+            mixing: [edges, K] mixing weights.
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the mixed ops' weights.
             statistics: of the normalisations; None for those of the batch, as in training.
@@ -234,7 +240,7 @@ class MixedCell(keras.layers.Layer):
             inputs[index] = preprocessing(
                 inputs[index], training=seed is not None, seed=next(seeds), statistics=statistics
             )
-        per_edge = tf.unstack(strengths)
+        per_edge = tf.unstack(mixing)
         operations = iter(zip(self.operations, self.rows, seeds, strict=True))
 
         def next_terms(x: tf.Tensor) -> tf.Tensor:
@@ -260,6 +266,7 @@ class MixedCell(keras.layers.Layer):
             "channels": self.channels,
             "space": self.space.name,
             "normalize_all": self.normalize_all,
+            "nonnegative": self.nonnegative,
             "reduction": self.reduction,
             "stride_first": self.stride_first,
             "variational": self.variational,

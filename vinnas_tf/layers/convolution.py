@@ -1,4 +1,4 @@
-"""Convolutions and a classifier whose weights are Gaussian, or points; `sampling` says how they are sampled."""
+"""Convolutions and a classifier whose weights are Gaussian or deterministic; `sampling` says how they are sampled."""
 
 from typing import Any
 
@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.architecture.primitives import Convolution
-from vinnas_tf.config import LOCAL_REPARAMETRIZATION
+from vinnas_tf.config import ESTIMATORS, LOCAL_REPARAMETRIZATION
+from vinnas_tf.errors import require
+from vinnas_tf.layers.arguments import one_of, pair, whole
 from vinnas_tf.layers.sampling import Linear, apply_linear, linear_map
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
@@ -18,7 +20,7 @@ class _GaussianWeights(keras.layers.Layer):
     """What the layers below share: the posterior's variables, the noise and their part of the config.
 
     Args:
-        variational: Gaussian weights; False makes plain point weights.
+        variational: Gaussian weights; False makes plain deterministic weights.
         estimator: of the outputs in training, one of config.ESTIMATORS.
         use_bias: adds a point bias per output channel.
         seed: seed of the noise that the layer draws when `call` gets none.
@@ -35,7 +37,7 @@ class _GaussianWeights(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.variational = variational
-        self.estimator = estimator
+        self.estimator = one_of(estimator, "estimator", ESTIMATORS)
         self.use_bias = use_bias
         self.seed = seed
         self.seed_generator = kernels.make_seed_generator(seed) if variational else None
@@ -43,8 +45,10 @@ class _GaussianWeights(keras.layers.Layer):
         self.log_variance: keras.Variable | None = None
         self.bias: keras.Variable | None = None
 
-    def add_posterior(self, shape: tuple[int, ...], outputs: int) -> None:
+    def add_posterior(self, shape: tuple[int, ...], inputs: int | None, outputs: int) -> None:
         """Makes `mean` (Glorot uniform), `log_variance` (-10 everywhere) and `bias` (zeros)."""
+        require(inputs is not None, f"{self.name} must know how many channels its input has, got None.")
+        self.input_spec.axes = {-1: inputs}
         initializer = keras.initializers.GlorotUniform(seed=self.seed)
         self.mean = self.add_weight(name="mean", shape=shape, initializer=initializer)
         if self.variational:
@@ -91,28 +95,30 @@ class VariationalConv2D(_GaussianWeights):
 
     Args:
         filters: output channels.
-        kernel_size: height and width.
-        strides: of both axes.
+        kernel_size: height and width, or one number for both.
+        strides: of the two axes, or one number for both.
         **kwargs: `variational`, `estimator`, `use_bias`, `seed` and those of `keras.layers.Layer`.
 
     Input [n, h, w, c], output [n, ceil(h / strides), ceil(w / strides), filters].
     """
 
     def __init__(
-        self, filters: int, kernel_size: tuple[int, int], *, strides: tuple[int, int] = (1, 1), **kwargs: Any
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        strides: int | tuple[int, int] = (1, 1),
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if filters < 1 or min(kernel_size) < 1 or min(strides) < 1:
-            raise ValueError(
-                f"filters, kernel_size and strides must be positive, got {filters}, {kernel_size} and {strides}."
-            )
-        self.filters = filters
-        self.kernel_size = (kernel_size[0], kernel_size[1])
-        self.strides = (strides[0], strides[1])
+        self.filters = whole(filters, "filters")
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.strides = pair(strides, "strides")
+        self.input_spec = keras.InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
         """Makes the kernel's posterior for inputs with `input_shape[-1]` channels."""
-        self.add_posterior((*self.kernel_size, input_shape[-1], self.filters), self.filters)
+        self.add_posterior((*self.kernel_size, input_shape[-1], self.filters), input_shape[-1], self.filters)
 
     def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Convolves `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
@@ -134,41 +140,44 @@ class VariationalDepthwiseConv2D(_GaussianWeights):
     """Depthwise 2-D convolution (multiplier 1) with Gaussian weights and "same" padding.
 
     Args:
-        kernel_size: height and width.
-        strides: of both axes (equal).
-        dilation_rate: of both axes, for kernels of odd sides; strides are then 1 or equal to it, and the convolution is
-            dilated and then subsampled.
+        kernel_size: height and width, or one number for both.
+        strides: of the two axes, which are equal, or one number for both.
+        dilation_rate: the same; with a rate above 1 the kernel has odd sides, strides are 1 or equal to the rate, and
+            the convolution is dilated and then subsampled.
         **kwargs: `variational`, `estimator`, `use_bias`, `seed` and those of `keras.layers.Layer`.
 
     Input [n, h, w, c], output [n, ceil(h / strides), ceil(w / strides), c].
     """
 
     def __init__(
-        self, kernel_size: tuple[int, int], *, strides: tuple[int, int] = (1, 1), dilation_rate: int = 1, **kwargs: Any
+        self,
+        kernel_size: int | tuple[int, int],
+        *,
+        strides: int | tuple[int, int] = (1, 1),
+        dilation_rate: int | tuple[int, int] = (1, 1),
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if min(kernel_size) < 1 or min(strides) < 1 or dilation_rate < 1 or strides[0] != strides[1]:
-            raise ValueError(
-                "kernel_size, dilation_rate and strides must be positive and strides equal, "
-                f"got {kernel_size}, {dilation_rate} and {strides}."
-            )
-        odd = all(size % 2 for size in kernel_size)
-        if dilation_rate > 1 and (strides[0] not in (1, dilation_rate) or not odd):
-            raise ValueError(
-                "a dilated convolution takes a kernel of odd sides and strides of 1 or of its dilation, "
-                f"got {kernel_size}, {dilation_rate} and {strides}."
-            )
-        self.kernel_size = (kernel_size[0], kernel_size[1])
-        self.strides = (strides[0], strides[1])
-        self.dilation_rate = dilation_rate
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.strides = pair(strides, "strides")
+        self.dilation_rate = pair(dilation_rate, "dilation_rate")
+        for name, (rows, columns) in (("strides", self.strides), ("dilation_rate", self.dilation_rate)):
+            require(rows == columns, f"{name} must be equal on both axes, got {(rows, columns)}.")
+        odd = all(size % 2 for size in self.kernel_size)
+        require(
+            self.dilation_rate == (1, 1) or odd and self.strides in ((1, 1), self.dilation_rate),
+            "a dilated convolution takes a kernel of odd sides and strides of 1 or of its dilation, "
+            f"got {self.kernel_size}, {self.strides} and {self.dilation_rate}.",
+        )
+        self.input_spec = keras.InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
         """Makes the kernel's posterior for inputs with `input_shape[-1]` channels."""
-        self.add_posterior((*self.kernel_size, input_shape[-1], 1), input_shape[-1])
+        self.add_posterior((*self.kernel_size, input_shape[-1], 1), input_shape[-1], input_shape[-1])
 
     def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Convolves `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
-        convolution = Convolution(self.kernel_size, depthwise=True, dilation=self.dilation_rate)
+        convolution = Convolution(self.kernel_size, depthwise=True, dilation=self.dilation_rate[0])
         return self.sample(*linear_map(x, convolution, self.strides), training, seed)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -183,7 +192,7 @@ class VariationalDepthwiseConv2D(_GaussianWeights):
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
 class VariationalDense(_GaussianWeights):
-    """Linear layer with Gaussian weights: [n, c] to [n, units].
+    """Linear layer with Gaussian weights, over the last axis: [n, ..., c] to [n, ..., units].
 
     Args:
         units: outputs.
@@ -192,13 +201,12 @@ class VariationalDense(_GaussianWeights):
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if units < 1:
-            raise ValueError(f"units must be positive, got {units}.")
-        self.units = units
+        self.units = whole(units, "units")
+        self.input_spec = keras.InputSpec(min_ndim=2)
 
     def build(self, input_shape: Shape) -> None:
         """Makes the weights' posterior for `input_shape[-1]` inputs."""
-        self.add_posterior((input_shape[-1], self.units), self.units)
+        self.add_posterior((input_shape[-1], self.units), input_shape[-1], self.units)
 
     def call(self, x: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Maps `x`; in training with noise from `seed` (int32 [2]), or from the layer's own generator."""
@@ -206,7 +214,7 @@ class VariationalDense(_GaussianWeights):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output."""
-        return (input_shape[0], self.units)
+        return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments."""

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.errors import require
 
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
@@ -23,8 +24,7 @@ class DropPath(keras.layers.Layer):
 
     def __init__(self, rate: float, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate must lie in [0, 1), got {rate}.")
+        require(0 <= rate < 1, f"rate must lie in [0, 1), got {rate}.")
         self.initial_rate = rate
         self.seed = seed
         self.seed_generator = kernels.make_seed_generator(seed)

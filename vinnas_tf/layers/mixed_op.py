@@ -1,4 +1,4 @@
-"""Mixed operations: all candidate primitives of an edge at once, weighted by their strengths."""
+"""Mixed operations: all candidate primitives of an edge at once, each times its mixing weight."""
 
 import functools
 import math
@@ -10,10 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf import kernels
-from vinnas_tf.architecture.primitives import PRIMITIVES, Convolution, convolutions
+from vinnas_tf.architecture.primitives import PRIMITIVES, convolutions
 from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
-from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
+from vinnas_tf.config import ESTIMATORS, LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
+from vinnas_tf.errors import require
+from vinnas_tf.kernels.private import called_not_inlined
+from vinnas_tf.layers.arguments import one_of, whole
 from vinnas_tf.layers.convolution import Shape
+from vinnas_tf.layers.kernel_layout import cutting, edge_axis, kernel_shapes, links
 from vinnas_tf.layers.sampling import linear_map, sample_linear
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
@@ -24,7 +28,7 @@ Weigh: TypeAlias = Callable[[tf.Tensor, tf.Tensor, kernels.Statistics | None], t
 class MixedOp(keras.layers.Layer):
     """The mixed operations of the edges that leave one node.
 
-    Each is the sum over all primitives of strength times primitive(x) (VINNAS, eq. 3), with weights of its own. All
+    Each is the sum over all primitives of mixing weight times primitive(x) (VINNAS, eq. 3), with its own weights. All
     edges are computed side by side, each on a group of channels: what they read is prepared once for all of them, and a
     supergraph has a third as many operations. Their kernels lie end to end in one vector of means and one of
     log-variances: a supergraph has a hundred variables and not thousands, and its KL term and its optimizer's step few
@@ -35,12 +39,15 @@ class MixedOp(keras.layers.Layer):
         stride: 1, or 2 on the edges that leave the inputs of a reduction cell.
         space: name of the search space.
         normalize_all: batch normalisation, without parameters, also of skip and of bare pools; the output of every
-            primitive then has the same variance, and its strength says how much it weighs.
-        variational: Gaussian weights; False makes plain point weights.
+            primitive then has the same variance, and its mixing weight says how much it counts.
+        nonnegative: whether all mixing weights are promised to be at least 0; then ReLU and weight trade places, which
+            saves a pass.
+        variational: Gaussian weights; False makes plain deterministic weights.
         estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: seed of the means' initial values.
 
-    Inputs [n, h, w, c], strengths [edges, K]; output [n, ceil(h / stride), ceil(w / stride), edges * c], edge by edge.
+    Inputs [n, h, w, c], mixing weights [edges, K]; output [n, ceil(h / stride), ceil(w / stride), edges * c], edge by
+    edge.
     """
 
     def __init__(
@@ -50,36 +57,44 @@ class MixedOp(keras.layers.Layer):
         stride: int = 1,
         space: str = VINNAS.name,
         normalize_all: bool = False,
+        nonnegative: bool = False,
         variational: bool = True,
         estimator: str = LOCAL_REPARAMETRIZATION,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if stride not in (1, 2):
-            raise ValueError(f"stride must be 1 or 2, got {stride}.")
-        if edges < 1:
-            raise ValueError(f"edges must be at least 1, got {edges}.")
-        self.edges = edges
+        require(stride in (1, 2), f"stride must be 1 or 2, got {stride!r}.")
+        self.edges = whole(edges, "edges")
         self.stride = stride
-        self.space = SPACES[space]
+        self.space = SPACES[one_of(space, "space", SPACES)]
         self.normalize_all = normalize_all
+        self.nonnegative = nonnegative
         self.variational = variational
-        self.estimator = estimator
+        self.estimator = one_of(estimator, "estimator", ESTIMATORS)
         self.seed = seed
         self.log_variance: keras.Variable | None = None
 
     def build(self, input_shape: Shape, *_: Any) -> None:
         """Makes the flat `mean` (Glorot uniform by kernel) and `log_variance` (-10) for `input_shape[-1]` channels."""
         self.channels = input_shape[-1]
-        links = _links(self.space, self.stride)
-        seeds = iter(np.random.SeedSequence(self.seed).generate_state(len(links) * self.edges))
+        convolving = links(self.space, self.stride)
+        seeds = iter(np.random.SeedSequence(self.seed).generate_state(len(convolving) * self.edges))
         kernel_values = []
-        for link in links:
+        for link in convolving:
             shape = link.kernel_shape(self.channels)
             own = [keras.initializers.GlorotUniform(seed=int(next(seeds)))(shape) for _ in range(self.edges)]
-            kernel_values.append(keras.ops.reshape(keras.ops.concatenate(own, _edge_axis(link)), (-1,)))
+            kernel_values.append(keras.ops.reshape(keras.ops.concatenate(own, edge_axis(link)), (-1,)))
         size = sum(math.prod(value.shape) for value in kernel_values)
+        # By their place among the outputs of `_outputs`: for each edge a layer of its own.
+        self.registered = {
+            place: [layer(self.channels, self.stride, name=f"{name}_{edge}") for edge in range(self.edges)]
+            for place, name in enumerate(name for name in self.space.primitives if name != "zero")
+            if (layer := PRIMITIVES[name].layer)
+        }
+        for of_edges in self.registered.values():
+            for layer in of_edges:
+                layer.build((*input_shape[:3], self.channels))
         # Both stay float32 under mixed precision and are cast kernel by kernel: exp(log_variance) needs the range.
         self.mean = self.add_weight(
             name="mean",
@@ -96,7 +111,7 @@ class MixedOp(keras.layers.Layer):
     def call(
         self,
         x: tf.Tensor,
-        strengths: tf.Tensor,
+        mixing: tf.Tensor,
         seed: tf.Tensor | None = None,
         freeze_weights: bool = False,
         statistics: kernels.Statistics | None = None,
@@ -105,7 +120,8 @@ class MixedOp(keras.layers.Layer):
 
         Args:
             x: [n, h, w, c].
-            strengths: [edges, K], non-negative, in the order of the space's primitives.
+            mixing: [edges, K], of any sign unless promised to be `nonnegative`, in the order of the space's
+                primitives.
             seed: int32 [2], seed of the weights' noise; None evaluates the mean weights.
             freeze_weights: gradients stop at the weights, which spares computing them in an alpha step.
             statistics: of the normalisations; None for those of the batch, as in training.
@@ -113,23 +129,25 @@ class MixedOp(keras.layers.Layer):
         weights = [self.mean, self.log_variance if seed is not None else None]
         # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
         stop = tf.stop_gradient if freeze_weights else tf.convert_to_tensor
-        strengths = tf.cast(strengths, tf.float32)
+        mixing = tf.cast(mixing, tf.float32)
         mean, log_variance = (None if variable is None else stop(variable.value) for variable in weights)
         kind = {"stride": self.stride, "space": self.space.name, "estimator": self.estimator}
         if kernels.convolves_groups(x.dtype):
             outputs = kernels.call_for_any_size(
-                _outputs, (x, ()), (mean, ()), (log_variance, ()), (seed, (0,)), (strengths, (1,)), **kind
+                _outputs, (x, ()), (mean, ()), (log_variance, ()), (seed, (0,)), (mixing, (1,)), **kind
             )
         else:
-            outputs = _outputs(x, mean, log_variance, seed, strengths, **kind)
+            outputs = _outputs(x, mean, log_variance, seed, mixing, **kind)
+        for place, of_edges in self.registered.items():
+            outputs[place] = tf.concat([layer(x) for layer in of_edges], axis=-1)
         shape = self.compute_output_shape(x.shape)
         for output in outputs:
             output.set_shape(shape)
-        weighing = _weighing(self.space, self.stride, self.normalize_all)
+        weighing = _weighing(self.space, self.stride, self.normalize_all, self.nonnegative)
         if statistics is not None:  # They are of this node alone, which has no function to share with others.
-            return _mix.python_function(strengths, *outputs, weighing=weighing, statistics=statistics)
+            return _mix.python_function(mixing, *outputs, weighing=weighing, statistics=statistics)
         y = kernels.call_for_any_size(
-            _mix, (strengths, (1,)), *((output, (3,)) for output in outputs), weighing=weighing, statistics=None
+            _mix, (mixing, (1,)), *((output, (3,)) for output in outputs), weighing=weighing, statistics=None
         )
         y.set_shape(shape)
         return y
@@ -138,12 +156,12 @@ class MixedOp(keras.layers.Layer):
         """The kernels of each edge, in the order of the space's primitives, out of a flat vector such as `mean`."""
         kernels_of: list[list[np.ndarray]] = [[] for _ in range(self.edges)]
         for link, shape in zip(
-            _links(self.space, self.stride),
+            links(self.space, self.stride),
             kernel_shapes(self.space, self.stride, self.channels, self.edges),
             strict=True,
         ):
             size = math.prod(shape)
-            for edge, kernel in enumerate(np.split(flat[:size].reshape(shape), self.edges, _edge_axis(link))):
+            for edge, kernel in enumerate(np.split(flat[:size].reshape(shape), self.edges, edge_axis(link))):
                 kernels_of[edge].append(kernel)
             flat = flat[size:]
         return kernels_of
@@ -161,75 +179,37 @@ class MixedOp(keras.layers.Layer):
             "stride": self.stride,
             "space": self.space.name,
             "normalize_all": self.normalize_all,
+            "nonnegative": self.nonnegative,
             "variational": self.variational,
             "estimator": self.estimator,
             "seed": self.seed,
         }
 
 
-def kernel_shapes(space: SearchSpace, stride: int, channels: int, edges: int = 1) -> list[tuple[int, int, int, int]]:
-    """Shapes of the kernels of `edges` edges side by side, in the order in which they lie in the flat vectors."""
-    together = channels * edges
-    return [
-        (*link.kernel_size, together, 1) if link.depthwise else (*link.kernel_size, channels, together)
-        for link in _links(space, stride)
-    ]
-
-
-def _links(space: SearchSpace, stride: int) -> list[Convolution]:
-    return [convolution for name in space.primitives for convolution, _ in convolutions(name, stride)]
-
-
-def _edge_axis(convolution: Convolution) -> int:
-    """The axis of a kernel along which those of several edges lie side by side."""
-    return 2 if convolution.depthwise else 3
-
-
 def _side_by_side(x: tf.Tensor, edges: kernels.Size) -> tf.Tensor:
     return tf.tile(x, tf.stack([1, 1, 1, edges]))
 
 
-def _cutting(
-    space: SearchSpace, stride: int, channels: kernels.Size, edges: kernels.Size
-) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-    """How a flat vector of means or variances is cut into kernels, the numbers of channels and edges known or not."""
-    # Sizes are linear in the channels and in those of all edges: their sums are fewer operations than a shape for each.
-    none, of_channels, of_all = (np.array(kernel_shapes(space, stride, *size)) for size in ((0, 0), (1, 0), (1, 1)))
-    shapes = none + (of_channels - none) * channels + (of_all - of_channels) * (channels * edges)
-    sizes = tf.reduce_prod(shapes, axis=1)
-
-    def cut(flat: tf.Tensor) -> list[tf.Tensor]:
-        cut_out = [
-            tf.reshape(part, shape)
-            for part, shape in zip(tf.split(flat, sizes, num=len(none)), tf.unstack(shapes), strict=True)
-        ]
-        for kernel, (height, width, *_) in zip(cut_out, none, strict=True):
-            kernel.set_shape((height, width, None, None))
-        return cut_out
-
-    return cut
-
-
 # One graph function for all nodes whatever their size and the number of their edges, called rather than inlined: it is
 # traced and optimised once for either stride, and not for each of the 40 nodes of a supergraph of eight cells.
-@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+@called_not_inlined
 def _outputs(
     x: tf.Tensor,
     mean: tf.Tensor,
     log_variance: tf.Tensor | None,
     seed: tf.Tensor | None,
-    strengths: tf.Tensor,
+    mixing: tf.Tensor,
     *,
     stride: int,
     space: str,
     estimator: str,
 ) -> list[tf.Tensor]:
-    """The output of each primitive but zero, bare of normalisation; `strengths` tells how many edges there are."""
+    """The output of each primitive but zero, bare of normalisation; `mixing` tells how many edges there are."""
     if log_variance is not None and estimator == WEIGHT_SAMPLING:
         mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
     names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
-    edges, channels = kernels.sizes(strengths)[0], kernels.sizes(x)[-1]
-    cut = _cutting(SPACES[space], stride, channels, edges)
+    edges, channels = kernels.sizes(mixing)[0], kernels.sizes(x)[-1]
+    cut = cutting(SPACES[space], stride, channels, edges)
     means = cut(tf.cast(mean, x.dtype))
     variances = None if log_variance is None else cut(tf.cast(tf.exp(log_variance), x.dtype))
     seeds = None if seed is None else kernels.split(seed, len(means))
@@ -244,28 +224,28 @@ def _outputs(
 
 
 # Apart from what makes the outputs, because a normalisation has to know its channels.
-@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+@called_not_inlined
 def _mix(
-    strengths: tf.Tensor,
+    mixing: tf.Tensor,
     *outputs: tf.Tensor,
     weighing: tuple[Weigh | None, ...],
     statistics: kernels.Statistics | None,
 ) -> tf.Tensor:
-    """The sum of the outputs, each times its strength (VINNAS, eq. 3), by `_weighing`."""
-    channels = outputs[0].shape[-1] // kernels.sizes(strengths)[0]
-    of_channels = tf.unstack(tf.repeat(strengths, channels, axis=0), axis=1)
-    kept = [(weigh, strength) for weigh, strength in zip(weighing, of_channels, strict=True) if weigh]
-    return tf.add_n([weigh(y, strength, statistics) for y, (weigh, strength) in zip(outputs, kept, strict=True)])
+    """The sum of the outputs, each times its mixing weight (VINNAS, eq. 3), by `_weighing`."""
+    channels = outputs[0].shape[-1] // kernels.sizes(mixing)[0]
+    of_channels = tf.unstack(tf.repeat(mixing, channels, axis=0), axis=1)
+    kept = [(weigh, weight) for weigh, weight in zip(weighing, of_channels, strict=True) if weigh]
+    return tf.add_n([weigh(y, weight, statistics) for y, (weigh, weight) in zip(outputs, kept, strict=True)])
 
 
-def _weighing(space: SearchSpace, stride: int, normalize_all: bool) -> tuple[Weigh | None, ...]:
-    """How the output of each primitive is normalised and multiplied by its strength; None for zero, which has none."""
+def _weighing(space: SearchSpace, stride: int, normalize_all: bool, nonnegative: bool) -> tuple[Weigh | None, ...]:
+    """How the output of each primitive is normalised and multiplied by its mixing weight; None for zero."""
     each: list[Weigh | None] = []
     for name in space.primitives:
         if name == "zero":
             each.append(None)
         elif name != "skip" and not space.pre_activation:
-            each.append(kernels.normalize_relu)
+            each.append(kernels.normalize_relu if nonnegative else _normalize_relu_multiply)
         elif normalize_all or space.pre_activation and convolutions(name, stride):
             each.append(kernels.normalize)
         else:
@@ -273,8 +253,12 @@ def _weighing(space: SearchSpace, stride: int, normalize_all: bool) -> tuple[Wei
     return tuple(each)
 
 
-def _multiply(y: tf.Tensor, strength: tf.Tensor, _: kernels.Statistics | None) -> tf.Tensor:
-    return tf.cast(strength, y.dtype) * y
+def _normalize_relu_multiply(y: tf.Tensor, weight: tf.Tensor, statistics: kernels.Statistics | None) -> tf.Tensor:
+    return tf.cast(weight, y.dtype) * kernels.normalize_relu(y, statistics=statistics)
+
+
+def _multiply(y: tf.Tensor, weight: tf.Tensor, _: kernels.Statistics | None) -> tf.Tensor:
+    return tf.cast(weight, y.dtype) * y
 
 
 def _convolve_all(

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION
+from vinnas_tf.layers.arguments import whole
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D
 
 
@@ -36,7 +37,7 @@ class ResidualBlock(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.channels = channels
+        self.channels = whole(channels, "channels")
         self.variational = variational
         self.estimator = estimator
         self.seed = seed

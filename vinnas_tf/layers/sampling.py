@@ -91,7 +91,7 @@ def sample_linear(
         linear: `(input, weights)` to output, linear in the weights; for each map.
         x: input of each.
         mean: means of the weights of each.
-        variance: variances of the weights of each; None for point weights.
+        variance: variances of the weights of each; None for deterministic weights.
         seed: int32 [2], the seed of the noise of each; None for the maps with the mean weights.
     """
     if variance is None or seed is None:

@@ -1,6 +1,10 @@
-"""Search methods: METHODS maps the name that `--method` takes to the class that `SearchModel` asks."""
+"""Search methods: METHODS maps the name that `method` takes to the class that a search asks."""
 
-from vinnas_tf.config import SearchConfig
+import dataclasses
+import difflib
+from typing import Any
+
+from vinnas_tf.config import SearchConfig, Variants
 from vinnas_tf.errors import require
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.darts import Darts
@@ -16,7 +20,82 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-def make_method(config: SearchConfig) -> Method:
-    """The method that `config.method` names; raises SettingError for an unknown name."""
-    require(config.method in METHODS, f"method must be one of {', '.join(METHODS)}, got {config.method!r}.")
-    return METHODS[config.method](config)
+def register_method(name: str, method: type[Method]) -> None:
+    """Makes a search method known to `method=NAME`.
+
+    Raises:
+        SettingError: the name is taken.
+
+    Example:
+        >>> class Cold(Darts):
+        ...     def mixing_weights(self, alpha):
+        ...         return super().mixing_weights(2.0 * alpha)
+        >>> register_method("cold", Cold)
+        >>> METHODS.pop("cold").__name__
+        'Cold'
+    """
+    require(name not in METHODS, f"the method {name} is registered already: choose another name.")
+    METHODS[name] = method
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method; raises SettingError for an unknown name."""
+    require(name in METHODS, f"method must be one of {', '.join(METHODS)}, got {name!r}.")
+    return METHODS[name]
+
+
+def make_method(config: SearchConfig, settings: Any = None) -> Method:
+    """The method that `config.method` names, with its own `settings` or their defaults.
+
+    Raises:
+        SettingError: its name is unknown.
+    """
+    return method_class(config.method)(config, settings)
+
+
+def method_from(values: dict[str, Any]) -> Method:
+    """The method that these settings ask for, the shared ones and its own.
+
+    Raises:
+        SettingError: a setting is unknown, is not read by the method, or has a value that is refused.
+
+    Example:
+        >>> method_from({"method": "darts", "cells": "NR", "darts_order": 2}).settings
+        DartsSettings(darts_order=2)
+    """
+    kind = method_class(values.get("method", SearchConfig.method))
+    shared, own = names(SearchConfig), names(kind.Settings)
+    for name in values.keys() - shared - own:
+        require_read(name, values.get("method", SearchConfig.method))
+        close = difflib.get_close_matches(name, [*shared, *own])
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(sorted(shared | own))}."
+        require(False, f"unknown setting {name}: {hint}")
+    for name in values:
+        require_read(name, values.get("method", SearchConfig.method))
+    config = SearchConfig(**{name: value for name, value in values.items() if name in shared})
+    return kind(config, kind.Settings(**{name: value for name, value in values.items() if name in own}))
+
+
+def method_variants() -> Variants:
+    """The settings of the search methods, of which `method` chooses."""
+    return Variants("method", {name: method.Settings for name, method in METHODS.items()}, require_read)
+
+
+def require_read(name: str, method: str) -> None:
+    """Raises SettingError where a method is unknown, or does not read a setting that others have."""
+    method_class(method)
+    readers = [other for other, kind in METHODS.items() if name in read_by(kind)]
+    require(
+        not readers or method in readers,
+        f"{name} is not read by method={method}, only by {', '.join(readers)}: leave it out.",
+    )
+
+
+def read_by(method: type[Method]) -> set[str]:
+    """Names of the settings that a method reads."""
+    return (names(SearchConfig) - method.ignores) | names(method.Settings)
+
+
+def names(settings: type) -> set[str]:
+    """The fields of a settings dataclass."""
+    return {field.name for field in dataclasses.fields(settings)}

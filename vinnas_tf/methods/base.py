@@ -1,75 +1,168 @@
-"""What a search method is: the few questions that the supergraph, `SearchModel` and the CLIs ask it."""
+"""What a search method is: what the supergraph, `SearchModel` and the search ask it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf.architecture.found import Columns, Found
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior, select, softmax
-from vinnas_tf.config import SearchConfig
+from vinnas_tf.architecture.skeleton import CellGroup
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION, SearchConfig
+from vinnas_tf.data.search_images import SearchImages, Split, halves
+from vinnas_tf.methods.alphas import AddWeight, Alphas
+from vinnas_tf.methods.steps import Step, alternating
+from vinnas_tf.optimizer import PosteriorAdam
+from vinnas_tf.training import ramp
+
+WEIGHTS, ARCHITECTURE = frozenset({"weights"}), frozenset({"architecture"})
+
+Posteriors = list[tuple[tf.Tensor, tf.Tensor]]  # (mean, log_variance) of Gaussian weights
 
 
-class Alphas(NamedTuple):
-    """Architecture parameters of one cell type, each [edges, K]; `log_variance` is None where alphas are points."""
+class Draw(NamedTuple):
+    """Everything random of one step; all terms of the step see the same draw.
 
-    mean: keras.Variable
-    log_variance: keras.Variable | None
+    Attributes:
+        mixing: mixing weights by cell group, [edges, K].
+        seed: int32 [2], of the noise of weights and of the method's own further samples; None: the mean network.
+    """
+
+    mixing: Mapping[str, tf.Tensor]
+    seed: tf.Tensor | None
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """A term that a method adds to the cross-entropy.
 
     Attributes:
-        gamma: its weight at the end of the ramp.
-        of_weights: whether the weight step adds it, or the alpha step.
+        gamma: its weight, at the end of a ramp where there is one.
+        of: WEIGHTS, ARCHITECTURE or their union: a descent in any of them adds the term.
         per_example: whether the term belongs to the whole data set, so that the mean loss takes 1/N of it.
     """
 
     gamma: float
-    of_weights: bool
-    per_example: bool
+    of: frozenset[str]
+    per_example: bool = True
 
 
-class Method(Protocol):
-    """A search method; what a method leaves out is as in this class: points, mixed and chosen by their softmax.
+class Network(Protocol):
+    """What a method sees of the network that is searched."""
+
+    def weight_posteriors(self) -> Posteriors:
+        """(mean, log_variance) of every layer with Gaussian weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """What the method reads besides: nothing."""
+
+
+class Method:
+    """A search method. What it leaves out is as in this class: one alpha an edge and primitive, whose softmax mixes.
+
+    Args:
+        config: the settings that all methods share.
+        settings: the method's own, an instance of its `Settings`; None: their defaults.
 
     Attributes:
+        Settings: frozen dataclass of the method's own settings; a setting that the method does not read is refused.
+        ignores: names of the shared settings that the method does not read.
         trains: whether a supergraph is trained at all.
-        variational_weights: Gaussian weights in the supergraph, or points.
-        initial_log_variance: of Gaussian architecture parameters; None makes them points.
+        split: which images weights and architecture learn from: `halves`, `whole` or `held_out(share)`.
+        step: in which order an iteration moves weights and architecture: `alternating`, `joint` or `looking_ahead`.
+        variational_weights: Gaussian weights in the supergraph, or deterministic ones.
+        estimator: of the outputs of Gaussian weights, one of config.ESTIMATORS.
+        log_variance_rate: learning rate of the weights' log-variances as a multiple of the means'.
+        initial_log_variance: of Gaussian alphas; None makes them deterministic.
+        gamma_start_epoch: from which `schedule` raises the gammas.
+        nonnegative: whether all mixing weights of a draw are at least 0, which makes a step cheaper.
         normalize_all: whether skip and bare pools are normalised, as all other primitives are.
-        single_level: whether each step moves weights and architecture parameters together, on either half of the data.
-        looks_ahead: whether the architecture gradient sees that weights follow architecture parameters (second order).
-        keeps_best_epoch: whether the alphas of the epoch with the least error on the alpha half are kept, or the last.
+        keeps_best_epoch: whether the epoch with the least error on the watched images is kept, or the last.
         terms: what the loss consists of beside the cross-entropy, by name.
+        scheduled: variables with the values of `schedule`, which a search makes and sets.
     """
 
-    trains: bool = True
+    Settings: ClassVar[type] = NoSettings
+    ignores: ClassVar[frozenset[str]] = frozenset()
+    trains: ClassVar[bool] = True
+    split: Split = halves
+    step: Step = alternating
     variational_weights: bool = False
+    estimator: str = LOCAL_REPARAMETRIZATION
+    log_variance_rate: float = 1.0
     initial_log_variance: float | None = None
+    gamma_start_epoch: int = 0
+    nonnegative: bool = False
     normalize_all: bool = False
-    single_level: bool = False
-    looks_ahead: bool = False
     keeps_best_epoch: bool = False
-    terms: dict[str, Term]
 
-    def __init__(self, config: SearchConfig) -> None: ...
+    def __init__(self, config: SearchConfig, settings: Any = None) -> None:
+        self.config = config
+        self.settings = self.Settings() if settings is None else settings
+        self.terms: dict[str, Term] = {}
+        self.scheduled: Mapping[str, keras.Variable] = {}
 
-    def strengths(self, alphas: Alphas, seed: tf.Tensor | None) -> tf.Tensor:
-        """Mixing weights [edges, K] of one cell type: sampled from `seed` (int32 [2]), or at the mean for None."""
-        return tf.nn.softmax(alphas.mean.value, axis=-1)
+    def parameters(self, groups: Mapping[str, CellGroup], add_weight: AddWeight) -> Mapping[str, keras.Variable]:
+        """Makes the architecture parameters.
 
-    def weight_terms(self, posteriors: list[tuple[tf.Tensor, tf.Tensor]]) -> dict[str, tf.Tensor]:
-        """Raw values of the terms that the weight step adds, from all (mean, log_variance) of the weights."""
+        Args:
+            groups: the cells that are searched, by name.
+            add_weight: makes a variable of the network.
+
+        Returns:
+            By "GROUP/QUANTITY", such as "normal/mean": [edges, K] or [edges].
+        """
+        self.alphas = Alphas(groups, add_weight, self.config.seed, self.initial_log_variance)
+        return self.alphas.variables
+
+    def mixing_weights(self, alpha: tf.Tensor) -> tf.Tensor:
+        """The mixing weights of alphas, [..., edges, K]."""
+        return tf.nn.softmax(alpha, axis=-1)
+
+    def draw(self, seed: tf.Tensor | None) -> Draw:
+        """The mixing weights of a step, sampled from `seed`, int32 [2], or those of the mean network for None."""
+        return Draw({group: self.mixing_weights(alpha) for group, alpha in self.alphas.draw(seed).items()}, seed)
+
+    def values(self, draw: Draw, network: Network) -> dict[str, tf.Tensor]:
+        """The raw value of each of `terms`."""
         return {}
 
-    def alpha_terms(self, alphas: dict[str, Alphas], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Raw values of the terms that the alpha step adds."""
-        return {}
+    def optimizers(self, steps: int) -> tuple[keras.Optimizer, keras.Optimizer]:
+        """The optimizers of the weights and of the architecture parameters, for so many steps of the weights.
+
+        Adam, whose rate falls along a cosine, and Adam at a constant rate.
+        """
+        rate = keras.optimizers.schedules.CosineDecay(self.config.weight_learning_rate, steps)
+        return (
+            PosteriorAdam(rate, log_variance_rate=self.log_variance_rate),
+            keras.optimizers.Adam(self.config.alpha_learning_rate),
+        )
+
+    def schedule(self, epoch: int) -> dict[str, float]:
+        """What an epoch, counted from 0, sets: "gamma_" + the name of each term, and whatever else the method reads.
+
+        The gammas rise linearly from `gamma_start_epoch` to the last epoch.
+        """
+        share = ramp(epoch, self.gamma_start_epoch, self.config.epochs - 1)
+        return {f"gamma_{name}": term.gamma * share for name, term in self.terms.items()}
+
+    def after_epoch(self, epoch: int, model: keras.Model, images: SearchImages) -> None:
+        """What the method does between the epochs: measures curvature, prunes, and the like.
+
+        Args:
+            epoch: that has ended, counted from 0.
+            model: the `SearchModel`.
+            images: those of the search.
+        """
+
+    def preference(self, found: Found) -> dict[str, np.ndarray]:
+        """How much each primitive of an edge is preferred, by cell group, [edges, K]; the largest leads its edge."""
+        return found.of("mean")
 
     def score(self, alpha: np.ndarray) -> np.ndarray:
         """What a draw of alpha, [..., edges, K], is ranked by, of the same shape.
@@ -78,18 +171,15 @@ class Method(Protocol):
         """
         return softmax(alpha)
 
-    def derive(self, posterior: Posterior | None) -> Genotype:
-        """The architecture that the posterior of the alphas stands for; None where nothing was trained.
+    def columns(self, found: Found) -> Columns:
+        """What posterior.json tells of each edge and primitive."""
+        return Posterior.of(found).columns(self.score)
+
+    def derive(self, found: Found | None) -> Genotype:
+        """The architecture that was found; `found` is None where nothing was trained.
 
         Each state's best edges with their best primitive other than zero, by the score of the mean.
         """
-        assert posterior is not None
-        scores = {cell_type: self.score(mean) for cell_type, mean in posterior.mean.items()}
-        return select(scores, posterior.states, posterior.primitives, posterior.space)
-
-
-def sample_alphas(alphas: Alphas, seed: tf.Tensor, samples: int) -> tf.Tensor:
-    """Draws [samples, edges, K] of Gaussian alphas from `seed`, int32 [2]."""
-    assert alphas.log_variance is not None  # `initial_log_variance` asks for it.
-    mean, log_variance = alphas.mean.value, alphas.log_variance.value
-    return mean + tf.exp(0.5 * log_variance) * tf.random.stateless_normal((samples, *mean.shape), seed)
+        assert found is not None
+        scores = {group: self.score(mean) for group, mean in found.of("mean").items()}
+        return select(scores, found.states, found.space.primitives, found.space)

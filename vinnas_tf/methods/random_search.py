@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.architecture.posterior import Posterior
-from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
+from vinnas_tf.architecture.skeleton import cell_groups
 from vinnas_tf.architecture.space import SPACES, SearchSpace
-from vinnas_tf.config import SearchConfig
 from vinnas_tf.methods.base import Method
 
 
@@ -14,25 +13,27 @@ class RandomSearch(Method):
     """One draw from all the architectures that a search could find; nothing is trained."""
 
     trains = False
+    ignores = frozenset(
+        {
+            "channels", "epochs", "weight_epochs", "batch_size", "weight_learning_rate", "alpha_learning_rate",
+            "label_smoothing",
+        }
+    )  # fmt: skip
 
-    def __init__(self, config: SearchConfig) -> None:
-        self.config = config
-        self.terms = {}
-
-    def derive(self, posterior: Posterior | None) -> Genotype:
+    def derive(self, found: Found | None) -> Genotype:
         """The draw of this seed."""
         space = SPACES[self.config.space]
-        types = [kind for kind in space.cell_types if kind in {CELL_TYPE_OF[letter] for letter in self.config.cells}]
-        return random_genotype(space, self.config.states, types, np.random.default_rng(self.config.seed))
+        groups = [*cell_groups(self.config.cells, space, self.config.states)]
+        return random_genotype(space, self.config.states, groups, np.random.default_rng(self.config.seed))
 
 
-def random_genotype(space: SearchSpace, states: int, cell_types: list[str], generator: np.random.Generator) -> Genotype:
+def random_genotype(space: SearchSpace, states: int, groups: list[str], generator: np.random.Generator) -> Genotype:
     """Draws uniformly: into each state as many edges as the space keeps, each with any primitive other than zero.
 
     Args:
         space: the search space.
         states: number of states of a cell.
-        cell_types: which cells to draw.
+        groups: names of the cell groups to draw.
         generator: of the draw.
     """
     names = [name for name in space.primitives if name != "zero"]
@@ -40,9 +41,10 @@ def random_genotype(space: SearchSpace, states: int, cell_types: list[str], gene
     def draw_cell() -> tuple[Edge, ...]:
         edges = []
         for target in range(space.inputs, space.inputs + states):
-            count = target if space.kept_edges is None else space.kept_edges
+            kept = space.choice.edges_per_state
+            count = target if kept is None else kept
             for source in sorted(generator.choice(target, size=count, replace=False).tolist()):
                 edges.append(Edge(target, source, names[generator.integers(len(names))]))
         return tuple(edges)
 
-    return Genotype(states=states, space=space.name, **{cell_type: draw_cell() for cell_type in cell_types})
+    return Genotype(states, {group: draw_cell() for group in groups}, space.name)

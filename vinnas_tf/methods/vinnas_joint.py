@@ -5,35 +5,51 @@ favours skips, a log-uniform prior on alphas evens a softmax out instead of remo
 starts at a variance of e^-10 is sure of every choice.
 """
 
+from dataclasses import dataclass
+
+import keras
 import tensorflow as tf
 
-from vinnas_tf.config import SearchConfig
-from vinnas_tf.methods.base import Alphas, Method, Term, sample_alphas
+from vinnas_tf.config import GAMMA_START_HELP, SearchConfig, require_epoch, require_not_negative, setting
+from vinnas_tf.methods.base import ARCHITECTURE, Draw, Method, Network, Term
+from vinnas_tf.methods.steps import joint
+from vinnas_tf.methods.vinnas import GAMMA_ALPHAS_HELP
 
 PRIOR_WEIGHT = 10.0  # of KL(alpha)/N at gamma 2 = 1
 
 
-class VinnasJoint(Method):
-    """Point weights, Gaussian alphas under a standard normal prior, one level; choice by the strength of the mean."""
+@dataclass(frozen=True, kw_only=True)
+class VinnasJointSettings:
+    """What method=vinnas_joint reads besides."""
 
+    gamma_alphas: float = setting(1.0, GAMMA_ALPHAS_HELP)
+    gamma_start_epoch: int = setting(2, GAMMA_START_HELP)
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, "gamma_alphas")
+
+
+class VinnasJoint(Method):
+    """Deterministic weights, Gaussian alphas under a standard normal prior, one level; choice by the mean's softmax."""
+
+    Settings = VinnasJointSettings
+    step = joint
     initial_log_variance = -2.0
     normalize_all = True
-    single_level = True
+    nonnegative = True
 
-    def __init__(self, config: SearchConfig) -> None:
-        self.terms = {"kl_alphas": Term(PRIOR_WEIGHT * config.gamma_alphas, of_weights=False, per_example=True)}
+    def __init__(self, config: SearchConfig, settings: VinnasJointSettings | None = None) -> None:
+        super().__init__(config, settings)
+        self.gamma_start_epoch = self.settings.gamma_start_epoch
+        require_epoch("gamma_start_epoch", self.gamma_start_epoch, config.epochs)
+        self.terms = {"kl_alphas": Term(PRIOR_WEIGHT * self.settings.gamma_alphas, ARCHITECTURE)}
 
-    def strengths(self, alphas: Alphas, seed: tf.Tensor | None) -> tf.Tensor:
-        """softmax(alpha) of one Gaussian sample of alpha, or of its mean."""
-        alpha = alphas.mean.value if seed is None else sample_alphas(alphas, seed, samples=1)[0]
-        return tf.nn.softmax(alpha, axis=-1)
-
-    def alpha_terms(self, alphas: dict[str, Alphas], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def values(self, draw: Draw, network: Network) -> dict[str, tf.Tensor]:
         """The sum of KL(N(mean, variance) || N(0, 1))."""
-        return {"kl_alphas": tf.add_n([_kl_divergence_to_standard_normal(of_type) for of_type in alphas.values()])}
+        posteriors = zip(self.alphas.mean.values(), self.alphas.log_variance.values(), strict=True)
+        return {"kl_alphas": tf.add_n([_kl_divergence_to_standard_normal(*posterior) for posterior in posteriors])}
 
 
-def _kl_divergence_to_standard_normal(alphas: Alphas) -> tf.Tensor:
-    assert alphas.log_variance is not None
-    mean, log_variance = alphas.mean.value, alphas.log_variance.value
-    return 0.5 * tf.reduce_sum(tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance)
+def _kl_divergence_to_standard_normal(mean: keras.Variable, log_variance: keras.Variable) -> tf.Tensor:
+    m, v = mean.value, log_variance.value
+    return 0.5 * tf.reduce_sum(tf.square(m) + tf.exp(v) - 1.0 - v)

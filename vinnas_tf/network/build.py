@@ -11,10 +11,10 @@ from vinnas_tf.architecture.skeleton import CELL_TYPE_OF, cell_places, require_f
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, require_skeleton
 from vinnas_tf.errors import require
+from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.layers.convolution import VariationalDense
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.parts import AUXILIARY_SIDE, NetworkParts, auxiliary_logits
-from vinnas_tf.variational import kl_divergence
 
 
 def build_network(
@@ -46,14 +46,22 @@ def build_network(
         stem_stride: of the stem's convolution; 2 quarters the cost of everything behind it.
         drop_path: probability with which an operation that is not the identity is dropped for an example in training.
         auxiliary: adds a second output for training only, the logits of a tower behind the last reduction cell. As it
-            is never shipped, its weights are points. `evaluation_network` leaves it out.
-        variational: Gaussian weights; False makes point weights.
+            is never shipped, its weights are deterministic. `evaluation_network` leaves it out.
+        variational: Gaussian weights; False makes deterministic weights.
         estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: of the initial weights, the weights' noise and drop path.
 
     Raises:
-        SettingError: the genotype lacks a cell type of the skeleton, or the skeleton does not fit the images.
+        SettingError: the genotype lacks a cell group of the skeleton, or the skeleton does not fit the images.
+
+    Example:
+        >>> from vinnas_tf.architecture.genotype import Edge
+        >>> genotype = Genotype(1, {"normal": (Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3"))})
+        >>> network = build_network(genotype, cells="NN", channels=4, image_shape=(8, 8, 1), classes=3)
+        >>> network.output_shape
+        (None, 3)
     """
+    prepare_cpu()
     _check(genotype, cells, channels, image_shape, stem_stride, drop_path, auxiliary)
     space = SPACES[genotype.space]
     parts = NetworkParts(space, variational=variational, estimator=estimator, drop_path=drop_path, seed=seed)
@@ -63,12 +71,12 @@ def build_network(
     auxiliary_position = cells.rfind("R") if auxiliary else None
     for place in cell_places(cells, channels):
         name = f"cell_{place.position}"
-        if place.cell_type in space.cell_types:
+        if place.group in space.cell_types:
             inputs = [first, second][-space.inputs :]
             if space.preprocesses:
                 sides = zip(inputs, (place.stride_first, 1), (f"{name}_first", f"{name}_second"), strict=True)
                 inputs = [parts.preactivated(x, (1, 1), stride, place.channels, side) for x, stride, side in sides]
-            edges = genotype.connected_edges(place.cell_type)
+            edges = genotype.connected_edges(place.group)
             output = parts.cell(inputs, genotype.states, edges, place.reduction, name)
         else:
             output = parts.residual_block(second, place.channels, name)
@@ -87,8 +95,8 @@ def evaluation_network(network: keras.Model) -> keras.Model:
     return keras.Model(network.input, network.get_layer("classifier").output, name=network.name)
 
 
-def point_network(network: keras.Model) -> keras.Model:
-    """A copy for evaluation with the mean weights as point weights: no noise, no drop path, no auxiliary tower."""
+def deterministic_network(network: keras.Model) -> keras.Model:
+    """A copy for evaluation with the mean weights: no noise, no drop path, no auxiliary tower."""
 
     def without_noise(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -108,9 +116,14 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Gives the layers of `target` the weights of the layers of the same names in `source`, but no drop path's rate."""
     for layer in target.layers:
         if not isinstance(layer, DropPath):
-            values = {variable.name: variable for variable in source.get_layer(layer.name).weights}
+            given = source.get_layer(layer.name).weights
+            if len(given) == len(layer.weights):  # By place, as a layer of layers has several weights of one name.
+                values = dict(zip(map(id, layer.weights), given, strict=True))
+            else:
+                named = {variable.name: variable for variable in given}
+                values = {id(variable): named[variable.name] for variable in layer.weights}
             for variable in layer.weights:
-                variable.assign(values[variable.name])
+                variable.assign(values[id(variable)])
 
 
 def gaussian_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
@@ -118,15 +131,9 @@ def gaussian_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     return (layer for layer in model.layers if getattr(layer, "log_variance", None) is not None)
 
 
-def weight_kl_divergence(model: keras.Model) -> tf.Tensor:
-    """The sum of KL(w) over all Gaussian weights: the second term of VINNAS's objective (8), before gamma 1 / N."""
-    means, log_variances = [], []
-    for layer in gaussian_layers(model):
-        means.append(tf.reshape(layer.mean.value, [-1]))
-        log_variances.append(tf.reshape(layer.log_variance.value, [-1]))
-    if not means:
-        return tf.constant(0.0)
-    return tf.reduce_sum(kl_divergence(tf.concat(means, axis=0), tf.concat(log_variances, axis=0)))
+def weight_posteriors(model: keras.Model) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """(mean, log_variance) of every layer with Gaussian weights."""
+    return ((layer.mean.value, layer.log_variance.value) for layer in gaussian_layers(model))
 
 
 def _check(
@@ -143,17 +150,17 @@ def _check(
     require(stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {stem_stride}.")
     require(0 <= drop_path < 1, f"drop_path must lie in [0, 1), got {drop_path}.")
     searched = SPACES[genotype.space].cell_types
-    for letter, cell_type in CELL_TYPE_OF.items():
-        if letter not in cells or cell_type not in searched:
+    for letter, group in CELL_TYPE_OF.items():
+        if letter not in cells or group not in searched:
             continue
         require(
-            cell_type in genotype.cells,
-            f"cells={cells} needs a {cell_type} cell and the genotype has none: "
+            group in genotype.cells,
+            f"cells={cells} needs a {group} cell and the genotype has none: "
             f"use a genotype that was searched with {letter} in cells, or leave {letter} out.",
         )
         require(
-            bool(genotype.connected_edges(cell_type)),
-            f"nothing leads from input to output of the genotype's {cell_type} cell: search another.",
+            bool(genotype.connected_edges(group)),
+            f"nothing leads from input to output of the genotype's {group} cell: search another.",
         )
     side = -(-min(image_shape[:2]) // stem_stride)
     require_fit(cells, side)

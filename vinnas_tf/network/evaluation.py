@@ -113,7 +113,7 @@ def set_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Tensor, 
     Those of training lag behind, follow activations with noise, and kernels that pruning has changed since.
 
     Args:
-        model: a network without noise, as `point_network` makes it.
+        model: a network without noise, as `deterministic_network` makes it.
         batches: training images as the network takes them, and labels, which are not used.
     """
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]

@@ -27,7 +27,7 @@ class NetworkParts:
 
     Args:
         space: the search space of the cells.
-        variational: Gaussian weights, or points.
+        variational: Gaussian weights, or deterministic ones.
         estimator: of the outputs in training, one of config.ESTIMATORS.
         drop_path: probability of dropping an operation.
         seed: of the initial weights, the weights' noise and drop path, drawn part by part.
@@ -85,14 +85,16 @@ class NetworkParts:
     def operation(self, x: keras.KerasTensor, primitive: str, stride: int, name: str) -> keras.KerasTensor:
         """One primitive; drop path follows it unless it is the identity."""
         chain = convolutions(primitive, stride)
-        pool = PRIMITIVES[primitive].pool
-        if not chain and not pool:
+        pool, layer = PRIMITIVES[primitive].pool, PRIMITIVES[primitive].layer
+        if not chain and not pool and not layer:
             return x
         before = self.space.pre_activation
         if chain and before:
             x = self.activated(x, name)
         for position, (convolution, strides) in enumerate(chain):
             x = self.convolution(x, convolution, strides, x.shape[-1], f"{name}_conv_{position}")
+        if layer:
+            x = layer(x.shape[-1], stride, name=f"{name}_layer")(x)
         if pool:
             x = _POOLS[pool](3, strides=stride, padding="same", name=f"{name}_pool")(x)
         if primitive != "skip" and (chain or not before):
@@ -117,9 +119,11 @@ class NetworkParts:
             if len(terms) > 1:
                 terms = [keras.layers.Add(name=f"{name}_state_{state}")(terms)]
             nodes.append(terms[0] if terms else None)  # None: nothing leads there, and from there.
-        outputs = nodes[len(inputs) :]
-        if len(outputs) == 1 or not self.space.concatenates:
-            return outputs[-1]
+        if not self.space.concatenates:
+            return nodes[-1]
+        outputs = [node for node in nodes[len(inputs) :] if node is not None]
+        if len(outputs) == 1:
+            return outputs[0]
         return keras.layers.Concatenate(name=f"{name}_output")(outputs)
 
 

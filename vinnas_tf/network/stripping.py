@@ -10,6 +10,7 @@ graph then decide what stays; each is exact:
    bias takes them in. A layer that needs most of its input's channels reads them all, for picking some takes longer.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from vinnas_tf.kernels.convolution import same_padding
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.build import evaluation_network
+from vinnas_tf.network.depthwise import plain_depthwise
+
+_log = logging.getLogger(__name__)
 
 _MIXING = (VariationalConv2D, VariationalDense)
 # Each channel on its own, the same for x + c as for x but for an added c: pools leave out what lies beyond the border.
@@ -33,6 +36,7 @@ _TRANSPARENT = (
 )
 # Each channel of the output is made from one channel of the input.
 _ONE_TO_ONE = (VariationalDepthwiseConv2D, keras.layers.ReLU, keras.layers.BatchNormalization, *_TRANSPARENT)
+_KNOWN = (keras.layers.InputLayer, keras.layers.Add, keras.layers.Concatenate, *_MIXING, *_ONE_TO_ONE)
 # From this share on, computing the other channels takes less time than picking the ones that count out of the image.
 _WORTH_READING_ALL = 0.5
 
@@ -80,9 +84,13 @@ def strip(model: keras.Model, normalization: keras.layers.Layer | None = None) -
         normalization: a layer to put before it, so that the network takes images as they come.
 
     Returns:
-        A model from the same images to the same logits, up to rounding; layers keep their names.
+        A model from the same images to the same logits, up to rounding; layers keep their names. A layer of a
+        registered primitive stays as it is, with all its channels; a warning is logged that names it.
     """
     nodes = _read_graph(evaluation_network(model))
+    opaque = [node.layer.name for node in nodes if not isinstance(node.layer, _KNOWN)]
+    if opaque:
+        _log.warning("Stripping cannot see through %s: they are kept whole.", ", ".join(opaque))
     for node in nodes:
         node.constant = _constants(node)
         node.computed = np.zeros(node.constant.shape, bool)
@@ -158,7 +166,7 @@ def _constants(node: _Node) -> np.ndarray:
         return np.maximum(x, 0)
     if isinstance(layer, _TRANSPARENT):
         return x
-    raise ValueError(f"strip knows no rule for layer {layer.name}, a {type(layer).__name__}.")
+    return np.full(layer.output.shape[-1], np.nan)
 
 
 def _folds(node: _Node) -> np.ndarray:
@@ -175,6 +183,9 @@ def _links(node: _Node) -> np.ndarray:
 def _demands(node: _Node) -> Sequence[np.ndarray]:
     """Second pass: for each input, the channels that `node` reads for its computed channels."""
     layer = node.layer
+    if not isinstance(layer, _KNOWN):
+        node.computed[:] = True
+        return [np.ones(source.constant.shape, bool) for source in node.inputs]
     if isinstance(layer, keras.layers.Add):
         varying = [np.isnan(source.constant[node.computed]).any() for source in node.inputs]
         if not any(varying):
@@ -213,6 +224,9 @@ def _make(node: _Node) -> tuple[keras.KerasTensor, np.ndarray]:
         left_out = [source.constant[node.computed] for source, demand in read if not demand.any()]
         return joined, np.sum([*offsets, *left_out], axis=0)
     ((source, demand),) = read
+    if not isinstance(layer, _KNOWN):
+        copy = type(layer).from_config(layer.get_config())
+        return _with_weights(copy, _take_exactly(source, demand), layer.get_weights()), nothing
     if isinstance(layer, _MIXING):
         return _make_mixing(node, source, demand), nothing
     if isinstance(layer, VariationalDepthwiseConv2D):
@@ -254,20 +268,9 @@ def _make_mixing(node: _Node, source: _Node, demand: np.ndarray) -> keras.KerasT
 def _make_depthwise(node: _Node, x: keras.KerasTensor) -> keras.KerasTensor:
     layer = node.layer
     kernel, bias = node.kernel[:, :, node.computed], node.bias[node.computed]
-    stride, dilation, padding = layer.strides[0], layer.dilation_rate, "same"
-    if stride > 1 and dilation > 1:
-        # Keras has no such convolution. As both are equal, it sees every so many-th pixel of the padded image.
-        sides = [same_padding(x.shape[i + 1], (kernel.shape[i] - 1) * dilation + 1, stride) for i in range(2)]
-        x = keras.layers.ZeroPadding2D(tuple(map(tuple, sides)), name=f"{layer.name}_padding")(x)
-        x = keras.layers.MaxPooling2D(1, strides=stride, name=f"{layer.name}_subsampling")(x)
-        stride, dilation, padding = 1, 1, "valid"
+    x, arguments = plain_depthwise(x, layer)
     convolution = keras.layers.DepthwiseConv2D(
-        layer.kernel_size,
-        strides=stride,
-        dilation_rate=dilation,
-        padding=padding,
-        use_bias=bool(bias.any()),
-        name=layer.name,
+        layer.kernel_size, use_bias=bool(bias.any()), name=layer.name, **arguments
     )
     return _with_weights(convolution, x, [kernel, bias] if bias.any() else [kernel])
 

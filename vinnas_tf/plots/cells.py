@@ -15,7 +15,19 @@ from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.architecture.space import SPACES, SearchSpace
 from vinnas_tf.plots.cell_layout import CellLayout, lay_out
-from vinnas_tf.plots.style import COLOURS, DPI, FAMILIES, INK, TITLE, png, short_number, svg, with_minus
+from vinnas_tf.plots.style import (
+    COLOURS,
+    DPI,
+    FAMILIES,
+    INK,
+    TITLE,
+    UNKNOWN,
+    colour_of,
+    png,
+    short_number,
+    svg,
+    with_minus,
+)
 from vinnas_tf.run.files import write_atomically
 
 _FAINT = "#B5B5B5"
@@ -36,10 +48,10 @@ def draw_cells(
         svg_path: where the same picture is written as SVG, with its text as text.
 
     Raises:
-        ConfigError: a file cannot be written.
+        FileError: a file cannot be written.
     """
     space = SPACES[genotype.space]
-    layouts = {cell_type: lay_out(edges, genotype.states, space) for cell_type, edges in genotype.cells.items()}
+    layouts = {group: lay_out(edges, genotype.states, space) for group, edges in genotype.cells.items()}
     margin, title, legend = 0.25, 0.55, 0.55
     width = max(6.0, *(layout.width for layout in layouts.values())) + 2 * margin
     height = sum(title + layout.height + margin for layout in layouts.values()) + legend
@@ -48,10 +60,10 @@ def draw_cells(
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     top = margin / 2
-    for cell_type, layout in layouts.items():
-        axes.text(margin, top + 0.2, f"{cell_type.capitalize()} cell", **TITLE)
-        snr = _snr_labels(genotype.cells[cell_type], posterior, cell_type)
-        _draw_cell(axes, layout, genotype.cells[cell_type], snr, (width - layout.width) / 2, top + title, space)
+    for group, layout in layouts.items():
+        axes.text(margin, top + 0.2, f"{group.capitalize()} cell", **TITLE)
+        snr = _snr_labels(genotype.cells[group], posterior, group)
+        _draw_cell(axes, layout, genotype.cells[group], snr, (width - layout.width) / 2, top + title, space)
         top += title + layout.height + margin
     if posterior is not None:
         axes.text(
@@ -59,20 +71,18 @@ def draw_cells(
             va="center",
         )  # fmt: skip
     used = {edge.primitive for edges in genotype.cells.values() for edge in edges}
-    handles = [
-        Line2D([], [], color=colour, linewidth=2.5, label=family)
-        for family, (colour, names) in FAMILIES.items()
-        if used & set(names)
-    ]
+    families = [(family, colour) for family, (colour, names) in FAMILIES.items() if used & set(names)]
+    families += [("other", UNKNOWN)] if used - COLOURS.keys() else []
+    handles = [Line2D([], [], color=colour, linewidth=2.5, label=family) for family, colour in families]
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=9)
     write_atomically(png_path, png(figure))
     write_atomically(svg_path, svg(figure))
 
 
-def _snr_labels(edges: Sequence[Edge], posterior: Posterior | None, cell_type: str) -> list[str]:
+def _snr_labels(edges: Sequence[Edge], posterior: Posterior | None, group: str) -> list[str]:
     if posterior is None:
         return ["" for _ in edges]
-    snr = posterior.snr(cell_type)
+    snr = posterior.snr(group)
     values = [snr[posterior.place(edge)] for edge in edges]
     return [f"SNR {short_number(value)}" if np.isfinite(value) else "" for value in values]
 
@@ -88,7 +98,7 @@ def _draw_cell(
 ) -> None:
     """Draws one cell with its upper left corner at (left, top)."""
     for wire in layout.wires:
-        colour = _FAINT if wire.edge is None else COLOURS[edges[wire.edge].primitive]
+        colour = _FAINT if wire.edge is None else colour_of(edges[wire.edge].primitive)
         path = Path(
             [(left + x, top + y) for x, y in wire.points], [Path.MOVETO] + [Path.CURVE4] * (len(wire.points) - 1)
         )
@@ -107,7 +117,7 @@ def _draw_cell(
         x, y = left + box.x, top + box.y
         if box.edge is not None:
             primitive = edges[box.edge].primitive
-            _box(axes, x, y, box.width, box.height, _tint(COLOURS[primitive]), COLOURS[primitive], 0.08)
+            _box(axes, x, y, box.width, box.height, _tint(colour_of(primitive)), colour_of(primitive), 0.08)
             shift = 0.09 if snr[box.edge] else 0
             axes.text(x, y - 0.85 * shift, primitive, size=8.5, color=INK, ha="center", va="center", zorder=4)
             axes.text(x, y + shift, snr[box.edge], size=7.5, color="#444444", ha="center", va="center", zorder=4)

@@ -18,12 +18,13 @@ from matplotlib.patches import Rectangle
 
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior
-from vinnas_tf.plots.style import COLOURS, DPI, FAMILIES, INK, TITLE, png, short_number, with_minus
+from vinnas_tf.plots.style import DPI, FAMILIES, INK, TITLE, colour_of, png, short_number, with_minus
 from vinnas_tf.run.files import write_atomically
 
 _LINES: dict[str, Any] = {
     name: line for _, names in FAMILIES.values() for name, line in zip(names, ("-", "--", ":"), strict=False)
 }
+_UNKNOWN_LINE = "-."
 # Width of a cell type's column, where its map starts, height of a row of the map.
 _COLUMN, _MAP_LEFT, _ROW = 7.6, 1.3, 0.36
 # Panels in a row, where they start, their height and that of their titles.
@@ -39,12 +40,12 @@ def draw_posterior(
 
     Args:
         posterior: the alphas that the genotype was chosen from.
-        trajectory: for each cell type, "mean_" and "log_variance_" + its name: [epochs, edges, K].
+        trajectory: by "GROUP/mean" and, of Gaussian alphas, "GROUP/log_variance": [epochs, edges, K].
         genotype: what was chosen.
         path: where the picture is written as PNG.
 
     Raises:
-        ConfigError: the file cannot be written.
+        FileError: the file cannot be written.
     """
     rows = len(posterior.edges)
     map_height = _ROW * rows
@@ -62,13 +63,13 @@ def draw_posterior(
     kept_epoch = _epoch_of(posterior, trajectory)
     heading = "Mean ± standard deviation of alpha over the epochs"
     heading += "" if kept_epoch is None else f" (vertical line: the epoch that was kept, {kept_epoch})"
-    for index, cell_type in enumerate(posterior.mean):
+    for index, group in enumerate(posterior.mean):
         left = _COLUMN * index
-        chosen = [posterior.place(edge) for edge in genotype.cells[cell_type]]
-        figure.text((left + 0.2) / width, 1 - 0.3 / height, f"{cell_type.capitalize()} cell", **TITLE)
+        chosen = [posterior.place(edge) for edge in genotype.cells[group]]
+        figure.text((left + 0.2) / width, 1 - 0.3 / height, f"{group.capitalize()} cell", **TITLE)
         figure.text((left + 0.2) / width, 1 - 0.55 / height, _CAPTION, size=8, color="#555555", va="center")
         heat = add_axes(left + _MAP_LEFT, 1.0, _COLUMN - _MAP_LEFT - 0.2, map_height)
-        image = _draw_map(heat, posterior, cell_type, chosen, limit)
+        image = _draw_map(heat, posterior, group, chosen, limit)
         if index == 0:
             bar = add_axes(left + _COLUMN - 2.3, 0.2, 2.1, 0.12)
             figure.colorbar(image, cax=bar, orientation="horizontal").ax.tick_params(labelsize=7, length=2)
@@ -86,9 +87,9 @@ def draw_posterior(
             panel.set_ylim(low, high)
             panel.tick_params(labelsize=7, length=2, labelleft=column == 0, labelbottom=edge + _PANELS >= rows)
             names = [posterior.primitives[k] for e, k in chosen if e == edge]
-            _draw_panel(panel, posterior, trajectory, cell_type, edge, names, kept_epoch)
+            _draw_panel(panel, posterior, trajectory, group, edge, names, kept_epoch)
     handles = [
-        Line2D([], [], color=COLOURS[name], linestyle=_LINES[name], linewidth=1.8, label=name)
+        Line2D([], [], color=colour_of(name), linestyle=_LINES.get(name, _UNKNOWN_LINE), linewidth=1.8, label=name)
         for name in posterior.primitives
     ]
     figure.legend(
@@ -98,10 +99,10 @@ def draw_posterior(
 
 
 def _draw_map(
-    axes: Axes, posterior: Posterior, cell_type: str, chosen: Sequence[tuple[int, int]], limit: float
+    axes: Axes, posterior: Posterior, group: str, chosen: Sequence[tuple[int, int]], limit: float
 ) -> AxesImage:
     """One cell type's means, edges x primitives, with mean and SNR in each field."""
-    mean, snr, edges = posterior.mean[cell_type], posterior.snr(cell_type), posterior.edges
+    mean, snr, edges = posterior.mean[group], posterior.snr(group), posterior.edges
     image = axes.imshow(mean, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     for (edge, k), value in np.ndenumerate(mean):
         style: dict[str, Any] = {"color": "white" if abs(value) > 0.62 * limit else INK, "ha": "center", "va": "center"}
@@ -127,20 +128,19 @@ def _draw_panel(
     axes: Axes,
     posterior: Posterior,
     trajectory: Mapping[str, np.ndarray],
-    cell_type: str,
+    group: str,
     edge: int,
     chosen: Sequence[str],
     kept_epoch: int | None,
 ) -> None:
     """One edge's alphas over the epochs; those that are chosen are drawn thick."""
-    mean = trajectory[f"mean_{cell_type}"][:, edge]
-    deviation = np.exp(0.5 * trajectory[f"log_variance_{cell_type}"][:, edge])
+    mean, deviation = (of_all[:, edge] for of_all in _moments(trajectory, group))
     epochs = np.arange(1, len(mean) + 1)
     axes.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
     for k, name in enumerate(posterior.primitives):
         strong = name in chosen
         style: dict[str, Any] = {
-            "color": COLOURS[name],
+            "color": colour_of(name),
             "linewidth": 2.4 if strong else 1.0,
             "zorder": 3 if strong else 2,
         }
@@ -149,9 +149,9 @@ def _draw_panel(
             beside = 1 + 0.8 * ((k + 0.5) / len(posterior.primitives) - 0.5)
             axes.errorbar(beside, mean[0, k], deviation[0, k], fmt="o", markersize=3, **style)
         else:
-            axes.plot(epochs, mean[:, k], linestyle=_LINES[name], **style)
+            axes.plot(epochs, mean[:, k], linestyle=_LINES.get(name, _UNKNOWN_LINE), **style)
             low, high = mean[:, k] - deviation[:, k], mean[:, k] + deviation[:, k]
-            axes.fill_between(epochs, low, high, color=COLOURS[name], alpha=0.12, linewidth=0)
+            axes.fill_between(epochs, low, high, color=colour_of(name), alpha=0.12, linewidth=0)
     if len(epochs) == 1:
         axes.set(xlim=(0.5, 1.5), xticks=[1])
     else:
@@ -165,7 +165,7 @@ def _draw_panel(
     axes.spines[["top", "right"]].set_visible(False)
     axes.text(0, 1.2, _edge_name(posterior, edge), size=7.5, transform=axes.transAxes)
     verdict = chosen[0] + (f" and {len(chosen) - 1} more" if len(chosen) > 1 else "") if chosen else "not kept"
-    ink = COLOURS[chosen[0]] if chosen else "#777777"
+    ink = colour_of(chosen[0]) if chosen else "#777777"
     axes.text(0, 1.05, verdict, size=7.5, color=ink, weight="bold" if chosen else "normal", transform=axes.transAxes)
 
 
@@ -173,11 +173,17 @@ def _edge_name(posterior: Posterior, edge: int) -> str:
     return " → ".join(with_minus(posterior.space.node_name(node)) for node in posterior.edges[edge])
 
 
+def _moments(trajectory: Mapping[str, np.ndarray], group: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the alphas of all epochs, [epochs, edges, K]; without noise the latter is 0."""
+    mean = trajectory[f"{group}/mean"]
+    return mean, np.exp(0.5 * trajectory.get(f"{group}/log_variance", np.full(mean.shape, -np.inf)))
+
+
 def _range(posterior: Posterior, trajectory: Mapping[str, np.ndarray]) -> tuple[float, float]:
     """The y axis that all panels share."""
     lows, highs = [], []
-    for cell_type in posterior.mean:
-        mean, deviation = trajectory[f"mean_{cell_type}"], np.exp(0.5 * trajectory[f"log_variance_{cell_type}"])
+    for group in posterior.mean:
+        mean, deviation = _moments(trajectory, group)
         lows.append((mean - deviation).min())
         highs.append((mean + deviation).max())
     low, high = min(lows), max(highs)
@@ -187,6 +193,6 @@ def _range(posterior: Posterior, trajectory: Mapping[str, np.ndarray]) -> tuple[
 
 def _epoch_of(posterior: Posterior, trajectory: Mapping[str, np.ndarray]) -> int | None:
     """The last epoch, from 1, whose alphas are the posterior's, if there are more than one to choose from."""
-    same = [(trajectory[f"mean_{name}"] == mean).all(axis=(1, 2)) for name, mean in posterior.mean.items()]
+    same = [(trajectory[f"{name}/mean"] == mean).all(axis=(1, 2)) for name, mean in posterior.mean.items()]
     epochs = np.flatnonzero(np.all(same, axis=0)) + 1
     return int(epochs[-1]) if len(epochs) and len(same[0]) > 1 else None

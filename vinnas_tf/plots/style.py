@@ -1,6 +1,7 @@
-"""The palette, the numbers and the files of all pictures.
+"""The palette of primitives, and the numbers and files of all pictures.
 
-All colours are Okabe and Ito's, which readers with any colour vision tell apart; a name stands beside every colour.
+Primitives have Okabe and Ito's colours, which readers with any colour vision tell apart; a name stands beside every
+colour. Curves of accuracy and the like have colours beside what draws them.
 """
 
 import io
@@ -23,7 +24,13 @@ FAMILIES = {
     "skip": ("#333333", ("skip",)),
     "zero": ("#999999", ("zero",)),
 }
+UNKNOWN = "#777777"  # Of a primitive that is in none of them.
 COLOURS = {name: colour for colour, names in FAMILIES.values() for name in names}
+
+
+def colour_of(primitive: str) -> str:
+    """A primitive's colour."""
+    return COLOURS.get(primitive, UNKNOWN)
 
 
 def short_number(value: float, digits: int = 3) -> str:

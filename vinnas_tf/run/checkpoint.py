@@ -1,4 +1,4 @@
-"""Everything that training changes, saved after an epoch and brought back bit for bit."""
+"""Everything that training changes, saved after an epoch (by the recorders in `callbacks.py`) and brought back."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ class EpochCheckpoint:
         except (AssertionError, ValueError) as error:
             raise FileError(
                 f"{latest} has other variables than this version of vinnas_tf, and can't go on with it: "
-                "use another --run_dir, or --overwrite."
+                "use another run_dir, or start anew."
             ) from error
         return int(self._epochs)
 

@@ -1,8 +1,8 @@
-"""Runs another command of this package in a process of its own, which dies with the one that started it.
+"""Processes that die with the one that started them, and how they ended.
 
-`run_to_end` and `run_command` are for the parent. The child holds the read end of a pipe whose other end only the
-parent has, so that it learns of the death of the parent, however that came, and ends too: no run folder is in use when
-a command is started again.
+`run_to_end` and `run_command` run a module as another command. Its process holds the read end of a pipe whose other end
+only the parent has, so that it learns of the death of the parent, however that came, and ends too: no run folder is in
+use when a command is started again. A process that is started otherwise calls `die_with_the_parent` itself.
 """
 
 import os
@@ -13,10 +13,34 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import vinnas_tf
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.run.files import writing
+
+
+class End(NamedTuple):
+    """How a process ended.
+
+    Attributes:
+        code: its exit code, below 0 where a signal ended it.
+        lines: those that it printed, as far as they were kept.
+    """
+
+    code: int
+    lines: Sequence[str] = ()
+
+    @property
+    def how(self) -> str:
+        """Such as "exit code 1" or "signal 9"."""
+        return f"signal {-self.code}" if self.code < 0 else f"exit code {self.code}"
+
+    @property
+    def error(self) -> str | None:
+        """The last "error:" line, without that word; None where there is none."""
+        errors = [line.removeprefix("error: ") for line in self.lines if line.startswith("error: ")]
+        return errors[-1] if errors else None
 
 
 def environment() -> dict[str, str]:
@@ -25,7 +49,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
-def run_to_end(module: str, flags: Sequence[str], log: Path) -> tuple[int, list[str]]:
+def run_to_end(module: str, flags: Sequence[str], log: Path) -> End:
     """Runs `python -m MODULE FLAGS` to its end and adds what it prints to `log`.
 
     The child is killed when this process is, or is interrupted.
@@ -34,9 +58,6 @@ def run_to_end(module: str, flags: Sequence[str], log: Path) -> tuple[int, list[
         module: such as "vinnas_tf.search".
         flags: its command line.
         log: file that its stdout and stderr are appended to.
-
-    Returns:
-        Its exit code, below 0 where a signal ended it, and the lines that it printed.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
@@ -64,13 +85,7 @@ def run_to_end(module: str, flags: Sequence[str], log: Path) -> tuple[int, list[
         raise KeyboardInterrupt
     with open(log, "rb") as printed:
         printed.seek(begins)
-        return code, printed.read().decode(errors="replace").splitlines()
-
-
-def error_of(lines: Sequence[str]) -> str | None:
-    """The last "error:" line of what a command printed, without that word; None where there is none."""
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return errors[-1] if errors else None
+        return End(code, printed.read().decode(errors="replace").splitlines())
 
 
 def run_command(module: str, flags: Sequence[str], log: Path) -> None:
@@ -80,16 +95,20 @@ def run_command(module: str, flags: Sequence[str], log: Path) -> None:
         FileError: it failed; with its own "error:" line, or the name of the log where it has none.
         KeyboardInterrupt: it was interrupted.
     """
-    code, lines = run_to_end(module, flags, log)
-    ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-    require(code == 0, error_of(lines) or f"{module} ended with {ended}; what it printed is in {log}.", FileError)
+    end = run_to_end(module, flags, log)
+    require(end.code == 0, end.error or f"{module} ended with {end.how}; what it printed is in {log}.", FileError)
 
 
-def _die_with_the_parent() -> None:
-    """Returns at once; a thread of its own waits for the end of stdin, which only the parent's death brings."""
+def die_with_the_parent(pipe: int) -> None:
+    """Has this process killed once the parent is dead, whatever it does then; returns at once.
+
+    Args:
+        pipe: file descriptor whose other end the parent alone holds: its end is the parent's. The standard input of
+            what `run_to_end` starts, and `multiprocessing.parent_process().sentinel` of what multiprocessing spawns.
+    """
 
     def wait() -> None:
-        while os.read(0, 1):
+        while os.read(pipe, 1):
             pass
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -99,7 +118,7 @@ def _die_with_the_parent() -> None:
 def main(argv: list[str]) -> None:
     """The child: `MODULE FLAGS...`."""
     module = argv[0]
-    _die_with_the_parent()
+    die_with_the_parent(0)
     sys.argv = argv
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

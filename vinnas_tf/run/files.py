@@ -2,11 +2,14 @@
 
 import contextlib
 import csv
+import io
 import numbers
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vinnas_tf.errors import FileError
 
@@ -46,9 +49,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or path
-        raise FileError(
-            f"can't write {where}: {error.strerror}. Free the disk, or choose another --run_dir."
-        ) from error
+        raise FileError(f"can't write {where}: {error.strerror}. Free the disk, or choose another run_dir.") from error
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
@@ -74,6 +75,13 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays as an .npz file, whole or not at all; raises FileError where it cannot be written."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Value]]:

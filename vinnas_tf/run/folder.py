@@ -163,6 +163,8 @@ class RunDir:
         begun = any(self.file(name).exists() for name in OUTPUTS[self.stage])
         if before is not None and begun and not overwrite:
             changes = _changes(before, self.record)
+            if not self.finished or changes:
+                _require_own_version(self.path, before)
             early = [change for change in changes if change.split()[0] not in self._late_settings]
             _refuse(self.path, early, "use --overwrite to start anew")
             if changes:
@@ -285,6 +287,17 @@ def _settings(configs: Sequence[Any]) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(json.dumps(values)))
 
 
+def _require_own_version(path: Path, record: Mapping[str, Any]) -> None:
+    """Raises RunFolderError where another version began what is to go on: it may round and record otherwise."""
+    begun = record["versions"].get("vinnas_tf")
+    require(
+        begun == vinnas_tf.__version__,
+        f"run folder {path} was begun by vinnas_tf {begun}, and this is {vinnas_tf.__version__}: go on with that "
+        "version, use --overwrite to start anew, or use another --run_dir.",
+        RunFolderError,
+    )
+
+
 def _refuse(path: Path, changes: Sequence[str], remedy: str) -> None:
     require(
         not changes,
@@ -298,5 +311,6 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     old, new = ({**record["settings"], "data_fingerprint": record["data_fingerprint"][:12]} for record in (before, now))
     # The same images in another place are the same data set.
     places = _PLACES | {"dataset"} if before["data_fingerprint"] == now["data_fingerprint"] else _PLACES
-    names = [name for name in {**new, **old} if name not in places and old.get(name) != new.get(name)]
-    return [f"{name} {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}" for name in names]
+    # What only the old record has, the stage no longer reads.
+    names = [name for name in new if name not in places and old.get(name) != new[name]]
+    return [f"{name} {json.dumps(old.get(name))} -> {json.dumps(new[name])}" for name in names]

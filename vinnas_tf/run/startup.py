@@ -31,6 +31,9 @@ def _ignore_what_python_ignores() -> None:
 open_standard_streams()
 _ignore_what_python_ignores()
 os.environ.update(_SET)
+# TensorFlow's remarks about oneDNN and missing GPUs are not for the people who run a command; what goes wrong later
+# still surfaces as an exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for name in _UNSET:
     os.environ.pop(name, None)
 

@@ -17,169 +17,95 @@ from pathlib import Path
 
 import keras
 import psutil
-import tensorflow as tf
 
-from vinnas_tf.architecture.collapse import collapse_warning
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.architecture.posterior import Posterior
-from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import DataConfig, RunConfig, SearchConfig
-from vinnas_tf.console import SEARCH_TABLE, Watch, counted, describe, duration, introduce
+from vinnas_tf.console import counted, describe, duration, introduce
 from vinnas_tf.data import record as image_record
-from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
-from vinnas_tf.data.images import Dataset, load_train, split_halves, with_full_path
-from vinnas_tf.errors import require
+from vinnas_tf.data.batches import Normalization
+from vinnas_tf.data.images import Dataset, load_train, with_full_path
 from vinnas_tf.flags import docstring, preset_names, read_flags, run_cli
-from vinnas_tf.kernels.device import on_cpu, share_two_cores
-from vinnas_tf.methods import make_method
-from vinnas_tf.optimizer import PosteriorAdam
+from vinnas_tf.kernels.device import on_cpu, prepare_cpu
+from vinnas_tf.methods import make_method, method_variants
+from vinnas_tf.methods.base import Method
 from vinnas_tf.plots.cells import draw_cells
 from vinnas_tf.plots.posterior import draw_posterior
-from vinnas_tf.run.checkpoint import EpochCheckpoint
 from vinnas_tf.run.folder import RunDir, default_run_dir
-from vinnas_tf.search.callbacks import MeasureStatistics, Recorder, Schedule
 from vinnas_tf.search.estimate import estimate
-from vinnas_tf.search.model import SearchModel
-from vinnas_tf.search.record import SearchRecord
-from vinnas_tf.search.supergraph import Supergraph
+from vinnas_tf.search.result import SearchResult
+from vinnas_tf.search.stage import Progress, epoch_table, train_supergraph
 
 
-def make_model(config: SearchConfig, image_shape: tuple[int, ...], classes: int, examples: int) -> SearchModel:
-    """A compiled search model.
-
-    Args:
-        config: method, skeleton, objective and optimizers.
-        image_shape: [height, width, channels] of the images.
-        classes: number of classes.
-        examples: number of images in either half of the data.
-    """
-    method = make_method(config)
-    if method.looks_ahead:
-        # Its finite difference moves a weight by less than a GPU's TF32 keeps of it.
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-    model = SearchModel(Supergraph(config, method, classes), method, config, examples)
-    model.build((None, *image_shape))
-    steps = config.epochs * (examples // config.batch_size) * (2 if method.single_level else 1)
-    model.compile(
-        weight_optimizer=PosteriorAdam(
-            keras.optimizers.schedules.CosineDecay(config.weight_learning_rate, steps),
-            log_variance_rate=config.log_variance_rate,
-        ),
-        alpha_optimizer=keras.optimizers.Adam(config.alpha_learning_rate),
-    )
-    return model
-
-
-def search(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir) -> Genotype:
+def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> Genotype:
     """Searches, or goes on searching, and writes everything that the run folder's `search/` holds.
 
     Args:
         data: how images are prepared.
-        config: what is searched, and how.
-        dataset: the training images; they are split in halves here.
+        method: what is searched, and how.
+        dataset: the training images.
         run: the opened run folder.
 
     Raises:
-        SettingError: the images do not fit the skeleton or the batch, or a loss stopped being finite.
+        SettingError: the images do not fit the skeleton or the batch.
+        DivergenceError: a loss stopped being a finite number.
     """
-    method = make_method(config)
-    if method.trains:
-        genotype = _train_supergraph(data, config, dataset, run)
-    else:
-        genotype = method.derive(None)
-        draw_cells(genotype, None, run.file("cells.png"), run.file("cells.svg"))
-    genotype.save(run.file("genotype.json"))
+    result = _train(data, method, dataset, run) if method.trains else SearchResult(method, method.derive(None))
+    result.genotype.save(run.file("genotype.json"))
+    if result.found is not None:
+        result.found.save(run.file("posterior.json"), method.columns(result.found))
+    draw_cells(result.genotype, result.posterior, run.file("cells.png"), run.file("cells.svg"))
+    if result.posterior is not None:
+        draw_posterior(result.posterior, result.trajectory, result.genotype, run.file("posterior.png"))
+    if result.found is not None:
+        accuracy = result.history[result.epoch - 1]["alpha_accuracy"]
+        print(f"Kept the alphas of epoch {result.epoch}, with {accuracy:.2%} on the alpha half.")
     run.mark_finished()
-    return genotype
+    return result.genotype
 
 
-def _train_supergraph(data: DataConfig, config: SearchConfig, dataset: Dataset, run: RunDir) -> Genotype:
-    """The search proper: trains, keeps the record, and reads the genotype off the posterior."""
-    keras.utils.set_random_seed(config.seed)
-    weight_half, alpha_half = split_halves(dataset.train, config.seed)
-    image_record.write(
-        run.file(image_record.NAME), {"weights": weight_half, "architecture": alpha_half}, dataset.class_names
-    )
-    examples = len(weight_half)
-    steps = examples // config.batch_size
-    require(
-        steps >= 1,
-        f"--batch_size={config.batch_size} is more than the {examples} images in each half of the data: "
-        "use a smaller one, or a larger --data_fraction.",
-    )
-    normalization = Normalization.of(dataset.train)
-    model = make_model(config, dataset.train.images.shape[1:], len(dataset.class_names), examples)
-    checkpoint = EpochCheckpoint(model, [model.weight_optimizer, model.alpha_optimizer], run.file("checkpoints"))
-    done = checkpoint.restore()
-    record = SearchRecord(run.file(""), done)
+def _train(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> SearchResult:
+    images = method.split(dataset.train, method.config.seed)
+    image_record.write(run.file(image_record.NAME), images.parts, dataset.class_names)
 
-    def posterior(epoch: int) -> Posterior:
-        return record.posterior(epoch, SPACES[config.space], config.states)
-
-    def warning() -> str | None:
-        if len(record.rows) <= config.weight_epochs:
-            return None
-        latest = posterior(-1)
-        return collapse_warning(latest, model.method.derive(latest))
-
-    if done < config.epochs:
-        print(_forecast(data, config, model, steps, done), flush=True)
-        batches = [
-            training_batches(
-                half,
-                batch_size=config.batch_size,
-                normalization=normalization,
-                augment=data.augment,
-                seed=2 * config.seed + which,
-                first_epoch=done,
-                epochs=config.epochs,
-            )
-            for which, half in enumerate((weight_half, alpha_half))
+    def begin(progress: Progress) -> list[keras.callbacks.Callback]:
+        print(_forecast(data, progress), flush=True)
+        return [
+            keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
+            epoch_table(progress),
         ]
-        model.fit(
-            tf.data.Dataset.zip(*batches),
-            validation_data=evaluation_batches(alpha_half, batch_size=config.batch_size, normalization=normalization),
-            steps_per_epoch=steps,
-            initial_epoch=done,
-            epochs=config.epochs,
-            shuffle=False,  # The data sets shuffle themselves.
-            verbose=0,
-            callbacks=[
-                Schedule(config),
-                MeasureStatistics(weight_half, normalization),
-                Recorder(record, checkpoint.save),
-                keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
-                Watch(SEARCH_TABLE, config.epochs, steps, lambda: record.rows[-1], config.weight_epochs, warning),
-            ],
-        )
 
-    last = config.epochs - 1
-    epoch = record.best_epoch(config.weight_epochs) if model.method.keeps_best_epoch else last
-    kept = posterior(epoch)
-    genotype = model.method.derive(kept)
-    kept.save(run.file("posterior.json"), model.method.score)
-    draw_cells(genotype, kept, run.file("cells.png"), run.file("cells.svg"))
-    draw_posterior(kept, record.trajectory, genotype, run.file("posterior.png"))
-    accuracy = record.rows[epoch]["alpha_accuracy"]
-    print(f"Kept the alphas of epoch {epoch + 1}, with {accuracy:.2%} on the alpha half.")
-    return genotype
+    return train_supergraph(
+        method,
+        images,
+        Normalization.of(dataset.train),
+        len(dataset.class_names),
+        augment=data.augment,
+        folder=run.file(""),
+        begin=begin,
+    )
 
 
 def main(argv: list[str]) -> None:
     """The command: reads flags, opens the run folder, searches, and says where everything is."""
     settings = read_flags(
-        argv, DataConfig, SearchConfig, RunConfig, command="search", usage=docstring(sys.modules[__name__])
+        argv,
+        DataConfig,
+        SearchConfig,
+        RunConfig,
+        command="search",
+        usage=docstring(sys.modules[__name__]),
+        variants=method_variants(),
     )
     data, config, where = settings[DataConfig], settings[SearchConfig], settings[RunConfig]
-    make_method(config)  # An unknown method is told before the data is read.
-    share_two_cores()
+    method = make_method(config, settings.variant)
+    prepare_cpu()
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, config.method, config.seed)
     data = with_full_path(data)
     dataset = load_train(data, config.seed, counted)
     with RunDir(
         path,
         stage="search",
-        settings=[data, config],
+        settings=[data, config, method.settings],
         data_fingerprint=dataset.fingerprint,
         preset=settings.preset,
         overwrite=where.overwrite,
@@ -187,15 +113,17 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is finished: its genotype is in {run.file('genotype.json')}. --overwrite starts anew.")
             return
-        print(introduce(f"Search into {path}", settings.preset, dataset, data, config), flush=True)
-        genotype = search(data, config, dataset, run)
+        print(introduce(f"Search into {path}", settings.preset, dataset, data, config, method.settings), flush=True)
+        genotype = search(data, method, dataset, run)
         print(f"{describe(genotype)}\nWritten to {run.file('')}")
 
 
-def _forecast(data: DataConfig, config: SearchConfig, model: SearchModel, steps: int, done: int) -> str:
+def _forecast(data: DataConfig, progress: Progress) -> str:
     """What is ahead: parameters, time, memory, and what to do where that is too much."""
-    seconds, memory = estimate(model.supergraph, config, steps, config.epochs - done)
-    parameters = model.supergraph.count_params()
+    supergraph, steps, done = progress.model.supergraph, progress.steps, progress.done
+    config = supergraph.method.config
+    seconds, memory = estimate(supergraph, config, steps, config.epochs - done)
+    parameters = supergraph.count_params()
     begins = f"Resumes after epoch {done}" if done else "Starts"
     lines = [
         f"{begins}: {parameters:,} parameters, {steps} steps an epoch. Rough estimate: "

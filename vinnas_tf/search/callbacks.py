@@ -1,5 +1,6 @@
 """What happens around the epochs of a search: its schedule, its statistics, and the record that survives a crash."""
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -7,40 +8,51 @@ import keras
 import numpy as np
 
 from vinnas_tf.architecture.collapse import choice_shares, mixing_entropy
-from vinnas_tf.config import SearchConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches
 from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.search_images import SearchImages
 from vinnas_tf.run.files import Value
 from vinnas_tf.search.model import SearchModel
 from vinnas_tf.search.record import SearchRecord
-from vinnas_tf.training import ramp, require_finite
+from vinnas_tf.training import require_finite
+
+_log = logging.getLogger("vinnas_tf")
 
 # What the statistics of a search's normalisations are measured on.
 STATISTICS_IMAGES, STATISTICS_BATCH = 1024, 64
 
 
 class Schedule(keras.callbacks.Callback):
-    """Raises the gammas linearly, and starts the alpha steps after `weight_epochs` (Algorithm 1, lines 9 and 19).
+    """Sets what the method schedules, and starts the architecture steps after `weight_epochs` (Algorithm 1, line 9)."""
+
+    model: SearchModel
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Sets the model up for `epoch`."""
+        for name, value in self.model.method.schedule(epoch).items():
+            self.model.scheduled[name].assign(value)
+        searches = epoch >= self.model.method.config.weight_epochs
+        if searches != self.model.searches_architecture:
+            self.model.searches_architecture = searches
+            self.model.make_train_function(force=True)
+
+
+class AfterEpoch(keras.callbacks.Callback):
+    """Has the method do what it does between the epochs.
 
     Args:
-        config: says from which epochs.
+        images: those of the search.
     """
 
     model: SearchModel
 
-    def __init__(self, config: SearchConfig) -> None:
+    def __init__(self, images: SearchImages) -> None:
         super().__init__()
-        self.config = config
+        self.images = images
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Sets the model up for `epoch`."""
-        share = ramp(epoch, self.config.gamma_start_epoch, self.config.epochs - 1)
-        for name, term in self.model.method.terms.items():
-            self.model.gammas[name].assign(term.gamma * share)
-        search_alphas = epoch >= self.config.weight_epochs
-        if search_alphas != self.model.search_alphas:
-            self.model.search_alphas = search_alphas
-            self.model.make_train_function(force=True)
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Calls the method."""
+        self.model.method.after_epoch(epoch, self.model, self.images)
 
 
 class MeasureStatistics(keras.callbacks.Callback):
@@ -94,29 +106,33 @@ class Recorder(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Records `epoch`; raises ConfigError where a loss is not finite."""
+        """Records `epoch`; raises DivergenceError where a loss is not finite."""
         logs = logs or {}
         require_finite(
             logs, epoch, "Search in a new run_dir with a smaller weight_learning_rate or alpha_learning_rate."
         )
-        posterior = self.model.supergraph.posterior()
+        found = self.model.supergraph.found()
+        method, scheduled = self.model.method, {name: float(value) for name, value in self.model.scheduled.items()}
         figures: dict[str, Value] = {name: float(value) for name, value in logs.items()}
         accuracy = float(logs["val_accuracy"])
-        # Before the first alpha step there is nothing to average in what only alpha steps log.
-        if not self.model.search_alphas:
-            figures |= dict.fromkeys(self.model.alpha_step_metrics)
+        # Before the first architecture step there is nothing to average in what only those steps log.
+        if not self.model.searches_architecture:
+            figures |= dict.fromkeys(self.model.architecture_metrics)
         row: dict[str, Value] = {"epoch": epoch + 1, "cross_entropy": figures["cross_entropy"]}
-        for name in self.model.method.terms:
+        for name in method.terms:
             row[name] = figures[name]
             row[f"{name}_weighted"] = figures[f"{name}_weighted"]
-            row[f"gamma_{name}"] = float(self.model.gammas[name])
+            row[f"gamma_{name}"] = scheduled.pop(f"gamma_{name}")
+        row |= scheduled
         row["alpha_cross_entropy"] = figures["alpha_cross_entropy"]
         row["weight_accuracy"] = figures["weight_accuracy"]
         row["alpha_accuracy"] = accuracy
         row["alpha_error"] = 1.0 - accuracy
         weights = {name: np.array(values) for name, values in self.model.mixing_weights().items()}
         row["mixing_entropy"] = mixing_entropy(weights)
-        row |= {f"share_{kind}": share for kind, share in choice_shares(posterior).items()}
+        shares = choice_shares(method.preference(found), found.space.primitives)
+        row |= {f"share_{kind}": share for kind, share in shares.items()}
         row["seconds"] = round(time.monotonic() - self.started, 3)
-        self.record.append(row, posterior)
+        self.record.append(row, found)
+        _log.info("epoch %d/%d: accuracy %.2f%% on watched images", epoch + 1, method.config.epochs, 100 * accuracy)
         self.save(epoch + 1)

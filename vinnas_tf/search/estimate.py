@@ -17,7 +17,7 @@ _EVALUATION = 0.25
 # A count, not a measurement: tensors of its output's size that the backward pass needs of a convolution, and of the
 # normalisation of a primitive.
 _TENSORS_PER_CONVOLUTION, _TENSORS_PER_NORMALIZATION = 2, 2
-# Measured (docs/results.md, "The forecast"): importing, tracing and compiling, and what the process holds besides.
+# Measured (docs/results/speed.md, "The forecast"): importing, tracing, compiling, and what the process holds besides.
 _START_UP_SECONDS = 17.0
 _PROCESS_BYTES = 1.4 * 2**30
 
@@ -72,13 +72,13 @@ def _time(operation: MixedOp, shape: tuple[int, ...]) -> float:
     """Seconds of a forward and backward pass: the best of three after one that traces, for noise only ever adds."""
     x = tf.zeros(shape)
     count = len(operation.space.primitives)
-    strengths = tf.fill([operation.edges, count], 1.0 / count)
+    mixing = tf.fill([operation.edges, count], 1.0 / count)
     seconds = []
     for _ in range(4):
         start = time.perf_counter()
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = operation(x, strengths, seed=tf.constant([1, 2]))
+            y = operation(x, mixing, seed=tf.constant([1, 2]))
         tape.gradient(y, [x, operation.mean.value])[0].numpy()
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:])

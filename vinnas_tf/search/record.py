@@ -1,13 +1,12 @@
 """The record of a search: one row of figures and one snapshot of the alphas an epoch, kept on disk as it grows."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 
-from vinnas_tf.architecture.posterior import Posterior
+from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.space import SearchSpace
-from vinnas_tf.run.files import Value, read_metrics, write_atomically, write_metrics
+from vinnas_tf.run.files import Value, read_metrics, write_arrays, write_metrics
 
 
 def search_seconds(run_dir: Path) -> float:
@@ -21,32 +20,29 @@ class SearchRecord:
     The best epoch so far is a function of the record, so nothing else has to survive a crash.
 
     Args:
-        folder: where the two files lie.
+        folder: where the two files lie; None: in memory alone.
         epochs: finished epochs to keep; later ones, which a killed process may have left behind, are dropped.
     """
 
-    def __init__(self, folder: Path, epochs: int) -> None:
-        self.metrics_path = folder / "metrics.csv"
-        self.trajectory_path = folder / "trajectory.npz"
-        self.rows: list[dict[str, Value]] = read_metrics(self.metrics_path)[:epochs] if epochs else []
+    def __init__(self, folder: Path | None, epochs: int) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, Value]] = []
         self.trajectory: dict[str, np.ndarray] = {}
-        if self.rows:
-            with np.load(self.trajectory_path) as arrays:
+        if folder is not None and epochs:
+            self.rows = read_metrics(folder / "metrics.csv")[:epochs]
+            with np.load(folder / "trajectory.npz") as arrays:
                 self.trajectory = {name: arrays[name][: len(self.rows)] for name in arrays.files}
 
-    def append(self, row: dict[str, Value], posterior: Posterior) -> None:
-        """Adds a finished epoch and writes both files."""
-        snapshot = {f"mean_{cell_type}": mean for cell_type, mean in posterior.mean.items()}
-        snapshot |= {f"log_variance_{cell_type}": value for cell_type, value in posterior.log_variance.items()}
+    def append(self, row: dict[str, Value], found: Found) -> None:
+        """Adds a finished epoch and writes both files, where there is a folder."""
         self.rows.append(row)
         self.trajectory = {
             name: np.concatenate([self.trajectory.get(name, value[None][:0]), value[None]])
-            for name, value in snapshot.items()
+            for name, value in found.arrays.items()
         }
-        buffer = io.BytesIO()
-        np.savez(buffer, **self.trajectory)  # type: ignore[arg-type]
-        write_atomically(self.trajectory_path, buffer.getvalue())
-        write_metrics(self.metrics_path, self.rows)
+        if self.folder is not None:
+            write_arrays(self.folder / "trajectory.npz", self.trajectory)
+            write_metrics(self.folder / "metrics.csv", self.rows)
 
     def best_epoch(self, weight_epochs: int) -> int:
         """Index (from 0) of the epoch whose alphas are kept: the first with the least error on the alpha half.
@@ -56,14 +52,6 @@ class SearchRecord:
         errors = np.array([row["alpha_error"] for row in self.rows[weight_epochs:]], float)
         return weight_epochs + int(np.argmin(errors))
 
-    def posterior(self, epoch: int, space: SearchSpace, states: int) -> Posterior:
-        """The alphas as they stood at the end of `epoch` (from 0)."""
-
-        def at(prefix: str) -> dict[str, np.ndarray]:
-            return {
-                name.removeprefix(prefix): values[epoch]
-                for name, values in self.trajectory.items()
-                if name.startswith(prefix)
-            }
-
-        return Posterior(space.primitives, states, at("mean_"), at("log_variance_"), space)
+    def found(self, epoch: int, space: SearchSpace, states: int) -> Found:
+        """The architecture parameters as they stood at the end of `epoch` (from 0)."""
+        return Found(space, states, {name: values[epoch] for name, values in self.trajectory.items()})

@@ -14,6 +14,7 @@ if __name__ == "__main__":
     import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
+import dataclasses
 import hashlib
 import sys
 import textwrap
@@ -29,19 +30,21 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.config import DataConfig, RunConfig, TrainConfig
 from vinnas_tf.console import counted, describe, introduce, warn_of_idle_cells, warn_of_learnt
 from vinnas_tf.data import record as image_record
-from vinnas_tf.data.images import Dataset, load_train, open_source, with_full_path
+from vinnas_tf.data.images import Dataset, load_test, load_train, open_source, with_full_path
 from vinnas_tf.errors import require
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
-from vinnas_tf.kernels.device import share_two_cores
-from vinnas_tf.network.build import build_network
-from vinnas_tf.optimizer import PosteriorAdam
+from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.run.folder import RunDir, default_run_dir, stage_record
-from vinnas_tf.train.callbacks import TrainSchedule
-from vinnas_tf.train.epochs import run_epochs
+from vinnas_tf.train.claim import LATE_SETTINGS
 from vinnas_tf.train.images import TrainingImages
-from vinnas_tf.train.model import TrainModel
+from vinnas_tf.train.outputs import write_outputs
+from vinnas_tf.train.progress import PRINTED
 from vinnas_tf.train.report import summary
-from vinnas_tf.train.result import finish, steps_to_finish
+from vinnas_tf.train.stage import make_network, train_network
+
+_PROGRESS = dataclasses.replace(
+    PRINTED, prune_again="the same command with --log_noise_ratio_threshold={:g} prunes again"
+)
 
 
 @dataclass(frozen=True)
@@ -49,44 +52,6 @@ class Origin:
     """What a training starts from; part of the settings that a resumed run must share."""
 
     genotype_sha256: str
-
-
-def make_network(config: TrainConfig, genotype: Genotype, image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """The untrained network of `genotype` that `config` asks for, for images [height, width, channels]."""
-    return build_network(
-        genotype,
-        cells=config.cells,
-        channels=config.channels,
-        image_shape=image_shape,
-        classes=classes,
-        stem_stride=config.stem_stride,
-        drop_path=config.drop_path,
-        auxiliary=config.auxiliary_weight > 0,
-        variational=config.variational,
-        estimator=config.estimator,
-        seed=config.seed,
-    )
-
-
-def make_model(
-    network: keras.Model, config: TrainConfig, examples: int, class_weights: np.ndarray | None = None
-) -> TrainModel:
-    """A compiled model that trains `network` in place on `examples` images, those of each class weighted."""
-    model = TrainModel(
-        network,
-        examples=examples,
-        label_smoothing=config.label_smoothing,
-        auxiliary_weight=config.auxiliary_weight,
-        class_weights=class_weights,
-    )
-    steps = config.epochs * max(examples // config.batch_size, 1)
-    model.compile(
-        PosteriorAdam(
-            keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
-            log_variance_rate=config.log_variance_rate,
-        )
-    )
-    return model
 
 
 def train(
@@ -98,7 +63,7 @@ def train(
     *,
     test_images: int,
     learnt_before: np.ndarray,
-) -> dict:
+) -> dict[str, Any]:
     """Trains, prunes and measures, or goes on doing so; writes all that the run folder's `train/` holds.
 
     Args:
@@ -114,7 +79,7 @@ def train(
         The content of result.json.
 
     Raises:
-        SettingError: the genotype or the images do not fit the settings, or the loss stopped being finite.
+        UserError: the genotype or the images do not fit the settings, or the loss stopped being finite.
     """
     keras.utils.set_random_seed(config.seed)
     images = TrainingImages.of(dataset, config.held_out, config.seed)
@@ -123,19 +88,18 @@ def train(
     parts = {"training": images.learnt_from, "held_out": images.held_out}
     image_record.write(run.file(image_record.NAME), parts, dataset.class_names)
     network = make_network(config, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
-    run_epochs(
-        make_model(network, config, len(images.learnt_from), images.class_weights(config, len(dataset.class_names))),
+    genotype.save(run.file("genotype.json"))
+    trained = train_network(
+        network,
         images,
-        data,
+        dataset,
+        data.augment,
         config,
         run.file(""),
-        epochs=config.epochs,
-        seed=config.seed,
-        steps_after=steps_to_finish(images, config, test_images),
-        schedules=[TrainSchedule(config)],
+        test_images=test_images,
+        progress=_PROGRESS,
     )
-    genotype.save(run.file("genotype.json"))
-    return finish(network, images, data, config, dataset, run, learnt_before)
+    return write_outputs(trained, images, load_test(data), data, run, learnt_before, _PROGRESS)
 
 
 def main(argv: list[str]) -> None:
@@ -159,7 +123,7 @@ def main(argv: list[str]) -> None:
     source = Path(config.genotype or Path(where.run_dir) / "search" / "genotype.json")
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
-    share_two_cores()
+    prepare_cpu()
     data = with_full_path(data)
     dataset = load_train(data, config.seed, counted)
     with RunDir(
@@ -169,7 +133,7 @@ def main(argv: list[str]) -> None:
         data_fingerprint=dataset.fingerprint,
         preset=settings.preset,
         overwrite=where.overwrite,
-        late_settings=("log_noise_ratio_threshold", "fine_tuning_epochs"),
+        late_settings=LATE_SETTINGS,
     ) as run:
         if run.finished:
             print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")

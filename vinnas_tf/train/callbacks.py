@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.layers.drop_path import DropPath
-from vinnas_tf.network.build import copy_weights, gaussian_layers, point_network
+from vinnas_tf.network.build import copy_weights, deterministic_network, gaussian_layers
 from vinnas_tf.network.evaluation import set_best_statistics
-from vinnas_tf.run.files import Value, write_metrics
+from vinnas_tf.run.files import Value
 from vinnas_tf.train.images import TrainingImages
 from vinnas_tf.train.model import TrainModel
 from vinnas_tf.training import ramp, require_finite
 from vinnas_tf.variational import log_noise_ratio
+
+Rows = list[dict[str, Value]]  # The figures of each epoch, as metrics.csv has them.
 
 
 class TrainSchedule(keras.callbacks.Callback):
@@ -58,7 +59,7 @@ class HeldOutImages(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Makes the network to measure."""
-        self.point = point_network(self.model.network)
+        self.point = deterministic_network(self.model.network)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Adds "val_loss" and "val_accuracy" to the logs, for the callbacks behind this one."""
@@ -69,23 +70,19 @@ class HeldOutImages(keras.callbacks.Callback):
 
 
 class TrainRecorder(keras.callbacks.Callback):
-    """Writes an epoch's figures, then the checkpoint that declares them done, as `Recorder` does for a search.
+    """Records an epoch's figures, and then has them kept.
 
     Args:
-        config: the threshold of pruning.
-        path: of metrics.csv.
+        threshold: of pruning.
         rows: the finished epochs; this callback adds to them.
-        save: writes the checkpoint for a number of finished epochs.
+        save: keeps the rows and the state after a number of finished epochs; None where nothing is kept.
     """
 
     model: TrainModel
 
-    def __init__(
-        self, config: TrainConfig, path: Path, rows: list[dict[str, Value]], save: Callable[[int], None]
-    ) -> None:
+    def __init__(self, threshold: float, rows: Rows, save: Callable[[int], None] | None = None) -> None:
         super().__init__()
-        self.config = config
-        self.path = path
+        self.threshold = threshold
         self.rows = rows
         self.save = save
 
@@ -94,9 +91,12 @@ class TrainRecorder(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Records `epoch`; raises ConfigError where a loss is not finite."""
+        """Records `epoch`; raises DivergenceError where a loss is not finite."""
         logs = logs or {}
-        require_finite(logs, epoch, "Train in a new run_dir with a smaller learning_rate.")
+        if self.save:
+            require_finite(logs, epoch, "Train in a new run_dir with a smaller learning_rate.")
+        else:
+            require_finite(logs, epoch, "Train a new network with a smaller learning_rate.", kept=False)
         row: dict[str, Value] = {"epoch": epoch + 1}
         row |= {name: float(logs[name]) for name in ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")}
         row["gamma_kl_weights"] = float(self.model.gamma)
@@ -105,10 +105,10 @@ class TrainRecorder(keras.callbacks.Callback):
         noise = [
             log_noise_ratio(layer.mean.value, layer.log_variance.value) for layer in gaussian_layers(self.model.network)
         ]
-        kept = sum(int(np.sum(ratio < self.config.log_noise_ratio_threshold)) for ratio in noise)
+        kept = sum(int(np.sum(ratio < self.threshold)) for ratio in noise)
         row["weights_kept"] = kept if noise else None
         row["share_kept"] = kept / sum(int(np.size(ratio)) for ratio in noise) if noise else None
         row["seconds"] = round(time.monotonic() - self.started, 3)
         self.rows.append(row)
-        write_metrics(self.path, self.rows)
-        self.save(epoch + 1)
+        if self.save:
+            self.save(epoch + 1)

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import keras
 
-from vinnas_tf.config import DataConfig, TrainConfig
-from vinnas_tf.console import TRAIN_TABLE, Watch, duration
+from vinnas_tf.config import TrainConfig
+from vinnas_tf.console import duration
 from vinnas_tf.data.batches import training_batches
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.run.checkpoint import EpochCheckpoint
-from vinnas_tf.run.files import read_metrics
-from vinnas_tf.train.callbacks import HeldOutImages, TrainRecorder
+from vinnas_tf.run.files import read_metrics, write_metrics
+from vinnas_tf.train.callbacks import HeldOutImages, Rows, TrainRecorder
 from vinnas_tf.train.images import TrainingImages
 from vinnas_tf.train.model import TrainModel
+from vinnas_tf.train.progress import LOGGED, Progress
 
 # A guess, not fitted: evaluating an image relative to a training step's time of one.
 _EVALUATION = 0.25
@@ -27,50 +28,66 @@ def evaluation_steps(count: int, config: TrainConfig) -> float:
 def run_epochs(
     model: TrainModel,
     images: TrainingImages,
-    data: DataConfig,
+    augment: tuple[str, ...],
     config: TrainConfig,
-    folder: Path,
     *,
     epochs: int,
     seed: int,
+    folder: Path | None = None,
     steps_after: float = 0.0,
-    schedules: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    """Trains, or goes on training, in place; writes metrics.csv, TensorBoard logs and checkpoints.
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: Progress = LOGGED,
+) -> Rows:
+    """Trains, or goes on training, in place.
 
     Args:
         model: the compiled model.
         images: those to train on, and those to watch the accuracy on.
-        data: how images are augmented.
+        augment: how images are augmented, any of config.AUGMENTATIONS.
         config: batch size and threshold.
-        folder: where everything is written.
         epochs: how many.
         seed: of the order of images and of their augmentation.
+        folder: where metrics.csv, TensorBoard logs and checkpoints are written, and a training goes on from; None
+            writes nothing.
         steps_after: what follows the epochs, in the time of a step; for the estimate.
-        schedules: callbacks that set the model up for each epoch.
+        callbacks: more of them, such as the schedule; they find the figures of held-out images in their logs.
+        progress: where the training's words go.
+
+    Returns:
+        The figures of all epochs.
 
     Raises:
-        ConfigError: the images do not fill a batch, or the loss stopped being finite.
+        DataError: the images do not fill a batch.
+        DivergenceError: the loss stopped being finite.
     """
-    checkpoint = EpochCheckpoint(model, [model.optimizer], folder / "checkpoints")
-    done = checkpoint.restore()
+    rows: Rows = []
+    save, logs, done = None, [], 0
+    if folder is not None:
+        checkpoint = EpochCheckpoint(model, [model.optimizer], folder / "checkpoints")
+        done = checkpoint.restore()
+        rows += read_metrics(folder / "metrics.csv")[:done]
+        logs.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
+
+        def save(finished: int) -> None:
+            write_metrics(folder / "metrics.csv", rows)  # First: the checkpoint declares them done.
+            checkpoint.save(finished)
+
     if done == epochs:
-        return
-    rows = read_metrics(folder / "metrics.csv")[:done]
+        return rows
     batches = training_batches(
         images.learnt_from,
         batch_size=config.batch_size,
         normalization=images.normalization,
-        augment=data.augment,
+        augment=augment,
         seed=seed,
         first_epoch=done,
         epochs=epochs,
     )
     # Of one seed for training and fine-tuning, and for the result, whose figures are to be comparable.
-    held_out = [HeldOutImages(images, data.augment, config.seed)] if len(images.held_out) else []
+    held_out = [HeldOutImages(images, augment, config.seed)] if len(images.held_out) else []
     steps = len(images.learnt_from) // config.batch_size
     parameters = f"{total(count_parameters(model.network)).params_dense:,} parameters, {steps} steps an epoch."
-    print(f"Resumes after epoch {done}: {parameters}" if done else f"Starts: {parameters}", flush=True)
+    progress.tell(f"Resumes after epoch {done}: {parameters}" if done else f"Starts: {parameters}")
 
     def estimate(seconds: float) -> str:
         watching = evaluation_steps(2 * (len(images.held_out) + images.of_statistics), config) if held_out else 0.0
@@ -87,10 +104,11 @@ def run_epochs(
         shuffle=False,  # The data set shuffles itself.
         verbose=0,
         callbacks=[
-            *schedules,
             *held_out,
-            TrainRecorder(config, folder / "metrics.csv", rows, checkpoint.save),
-            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-            Watch(TRAIN_TABLE, epochs, steps, lambda: rows[-1], ahead=estimate),
+            TrainRecorder(config.log_noise_ratio_threshold, rows, save),
+            *logs,
+            *callbacks,
+            progress.watch(epochs, steps, lambda: rows[-1], estimate),
         ],
     )
+    return rows

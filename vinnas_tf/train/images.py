@@ -11,7 +11,7 @@ from vinnas_tf.config import NO_CLASS_WEIGHTS, TrainConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.data.images import Dataset, ImageSet, hold_out
 
-_BATCH = 500
+BATCH = 500  # Images of an evaluation at once.
 _STATISTICS_IMAGES = 2500
 _CHOICE_IMAGES = 5000
 
@@ -52,6 +52,11 @@ class TrainingImages:
         return self.learnt_from.take(places.astype(int))
 
     @property
+    def described_choice(self) -> str:
+        """What `to_choose_by` is, in words."""
+        return f"{len(self.to_choose_by):,} {'held-out' if len(self.held_out) else 'training'} images"
+
+    @property
     def of_statistics(self) -> int:
         """About how many images a candidate of `for_statistics` has."""
         return min(_STATISTICS_IMAGES, len(self.learnt_from))
@@ -64,7 +69,7 @@ class TrainingImages:
         large, unlike those of training, so that a batch's own statistics, which later layers follow here, are close to
         those that they will follow.
         """
-        batches = math.ceil(self.of_statistics / _BATCH)
+        batches = math.ceil(self.of_statistics / BATCH)
         return [
             training_batches(
                 self.learnt_from,
@@ -92,4 +97,4 @@ class TrainingImages:
 
     def batches(self, images: ImageSet, normalized: bool = True) -> tf.data.Dataset:
         """Batches to evaluate on; not `normalized` for a network that does that itself."""
-        return evaluation_batches(images, batch_size=_BATCH, normalization=self.normalization if normalized else None)
+        return evaluation_batches(images, batch_size=BATCH, normalization=self.normalization if normalized else None)

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.network.build import weight_kl_divergence
+from vinnas_tf.network.build import weight_posteriors
 from vinnas_tf.network.evaluation import hits
 from vinnas_tf.network.pruning import KERNELS
+from vinnas_tf.variational import weight_kl
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 
@@ -19,7 +20,7 @@ class TrainModel(keras.Model):
     `gamma` is set by a callback.
 
     Args:
-        network: what `build_network` made, with or without an auxiliary tower, or `point_network` of it.
+        network: what `build_network` made, with or without an auxiliary tower, or `deterministic_network` of it.
         examples: N of objective (8), the number of training images.
         label_smoothing: of both cross-entropies.
         auxiliary_weight: weight of the auxiliary tower's cross-entropy.
@@ -77,7 +78,7 @@ class TrainModel(keras.Model):
             loss = cross_entropy
             for tower in auxiliary:
                 loss += self.auxiliary_weight * self.smoothed(targets, tower, weights)
-            divergence = weight_kl_divergence(self.network)
+            divergence = weight_kl(weight_posteriors(self.network))
             weighted = self.gamma.value / self.examples * divergence
             loss += weighted
         self.optimizer.apply(tape.gradient(loss, values), variables)

@@ -9,6 +9,10 @@ from vinnas_tf.network.pruning import ThresholdPoint, sparsest_within_error
 _CLASSES_SHOWN = 12
 _NAME, _NUMBER = 30, 12  # Columns for a class's name, and for each number behind it; one column stays free.
 
+NO_ADVICE = """\
+No image is held out: threshold.csv has the accuracy on training images, which is
+too good, and no threshold is recommended."""
+
 
 def summary(result: Mapping[str, Any]) -> str:
     """What a person wants to know of result.json, in 80 columns."""
@@ -55,13 +59,14 @@ def _recall_table(result: Mapping[str, Any]) -> list[str]:
     return [*lines, *rest]
 
 
-def threshold_advice(points: Sequence[ThresholdPoint], used: float, fine_tuned: bool) -> str:
+def threshold_advice(points: Sequence[ThresholdPoint], used: float, fine_tuned: bool, prune_again: str) -> str:
     """What `sparsest_within_error` says of the threshold in use.
 
     Args:
         points: the curve, measured on held-out images.
         used: the threshold in use, one of the curve's.
         fine_tuned: whether fine-tuning follows, which the curve does not know.
+        prune_again: says what prunes at another threshold, which stands for {:g}.
     """
     best = max(points, key=lambda point: point.accuracy)
     chosen = sparsest_within_error(points)
@@ -73,6 +78,6 @@ def threshold_advice(points: Sequence[ThresholdPoint], used: float, fine_tuned: 
     else:
         text = (
             f"threshold {used:g} in use; {chosen.threshold:g} would leave {chosen.params_nonzero:,} parameters at an "
-            f"accuracy {reach}; the same command with --log_noise_ratio_threshold={chosen.threshold:g} prunes again."
+            f"accuracy {reach}; {prune_again.format(chosen.threshold)}."
         )
     return textwrap.fill(text, 80, break_on_hyphens=False)

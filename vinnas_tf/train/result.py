@@ -1,209 +1,163 @@
-"""From a trained network to what is shipped: pruned, stripped, measured and written."""
+"""What comes of a training: the network that is shipped, and its figures as plain data."""
 
 import hashlib
 import json
+import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from vinnas_tf.config import DataConfig, TrainConfig
-from vinnas_tf.console import counted, warn_of_learnt
-from vinnas_tf.data import record as image_record
-from vinnas_tf.data.images import Dataset, fingerprint, load_test
-from vinnas_tf.network.build import copy_weights, point_network
-from vinnas_tf.network.evaluation import Evaluation, evaluate, set_batch_statistics, set_best_statistics
-from vinnas_tf.network.flop import count_flops
-from vinnas_tf.network.pruning import (
-    ParameterCount,
-    ThresholdPoint,
-    count_parameters,
-    prune,
-    sparsest_within_error,
-    threshold_curve,
-    total,
-)
-from vinnas_tf.network.stripping import strip
-from vinnas_tf.plots.confusion import draw_confusion, write_confusion
-from vinnas_tf.plots.pruning import draw_sparsity, draw_threshold
-from vinnas_tf.run.files import read_metrics, write_atomically, write_metrics
-from vinnas_tf.run.folder import RunDir
-from vinnas_tf.train.epochs import evaluation_steps, run_epochs
-from vinnas_tf.train.images import TrainingImages
-from vinnas_tf.train.model import TrainModel
-from vinnas_tf.train.report import threshold_advice
+from vinnas_tf.config import TrainConfig
+from vinnas_tf.data.arrays import image_set, require_fit
+from vinnas_tf.data.batches import Normalization, evaluation_batches
+from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.picture import Preparation
+from vinnas_tf.network.evaluation import Evaluation, evaluate
+from vinnas_tf.network.pruning import ThresholdPoint
+from vinnas_tf.run.files import write_atomically, write_metrics, writing
+from vinnas_tf.train.callbacks import Rows
+from vinnas_tf.train.images import BATCH
+from vinnas_tf.train.progress import LOGGED, LOGGER, Progress
 
-_THRESHOLDS = tuple(range(-6, 9))
-# Fine-tuning starts at this share of training's first learning rate, and falls along a cosine too.
-_FINE_TUNING_RATE = 0.1
-_NO_ADVICE = """\
-No image is held out: threshold.csv has the accuracy on training images, which is
-too good, and no threshold is recommended."""
+_NORMALIZED = ("pruned", "fine_tuned")  # The networks whose images are normalised before them.
 
 
-def finish(
-    network: keras.Model,
-    images: TrainingImages,
-    data: DataConfig,
-    config: TrainConfig,
-    dataset: Dataset,
-    run: RunDir,
-    learnt_before: np.ndarray,
-) -> dict[str, Any]:
-    """Prunes, strips, measures and writes; in a training, the only place that reads test images.
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A trained, pruned and stripped network, and what is known of it without a test image.
 
-    Args:
-        network: the trained network; it is pruned in place.
-        images: those that it was trained on, and those to choose by.
-        data: where the test images are.
-        config: threshold and fine-tuning.
-        dataset: names of the classes, and how images were prepared.
-        run: the opened run folder.
-        learnt_before: digests of images that an earlier stage learnt from.
-
-    Returns:
-        The content of result.json.
+    Attributes:
+        networks: from images to logits, in plain Keras "stripped", which is shipped, and "dense", the same before
+            pruning, both of raw pixels in 0..255; "pruned" and, where there is one, "fine_tuned" of normalised ones.
+        config: the settings of the training.
+        class_names: name of each class, in the order of the logits.
+        preparation: how pictures become the networks' input.
+        normalization: statistics of the training images; "dense" and "stripped" have it inside.
+        class_counts: images of each class, by "train" and "held_out".
+        held_out: figures of each network on held-out images; empty where none were held out.
+        curve: accuracy and size at each threshold of pruning, on held-out images, or else on training images; empty for
+            a network of deterministic weights.
+        costs: parameters and operations, of the network and of each layer.
+        stripping_error: largest difference of a logit that stripping made.
+        history: figures of each epoch of training.
+        fine_tuning_history: and of fine-tuning.
+        samples: uint8 [n, h, w, c] some training images, for what has to know their range.
+        digests: uint64 [n] of all images that the training learnt or chose by.
     """
-    candidates, watched = images.for_statistics(data.augment, config.seed), images.batches(images.to_choose_by)
-    dense, pruned = point_network(network), point_network(network)
-    # Once, for all that comes of this training: or a change of statistics would look like an effect of pruning.
-    statistics, _ = set_best_statistics(dense, candidates, watched)
 
-    def evaluate_pruned(model: keras.Model) -> Evaluation:
-        copy_weights(model, pruned)
-        set_batch_statistics(pruned, statistics)
-        return evaluate(pruned, watched)
+    networks: Mapping[str, keras.Model]
+    config: TrainConfig
+    class_names: tuple[str, ...]
+    preparation: Preparation
+    normalization: Normalization
+    class_counts: Mapping[str, list[int]]
+    held_out: Mapping[str, Evaluation]
+    curve: tuple[ThresholdPoint, ...]
+    costs: Mapping[str, Any]
+    stripping_error: float
+    history: Rows
+    fine_tuning_history: Rows
+    samples: np.ndarray
+    digests: np.ndarray
 
-    if config.variational:
-        thresholds = sorted({*_THRESHOLDS, config.log_noise_ratio_threshold}, reverse=True)
-        part = "held-out" if len(images.held_out) else "training"
-        described = f"{len(images.to_choose_by):,} {part} images"
-        title = f"Prunes at {len(thresholds)} thresholds, on {described}"
-        curve = threshold_curve(network, counted(title, thresholds), evaluate_pruned)
-        _tell_curve(curve, config, described, bool(len(images.held_out)), run)
-        prune(network, config.log_noise_ratio_threshold)
-    evaluate_pruned(network)
-    networks = {"dense": strip(dense, images.normalization.layer()), "pruned": pruned}
-    seconds = _seconds(run.file(""))
-    last = pruned
-    if config.fine_tuning_epochs:
-        # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
-        folder = run.file("fine_tuning") / f"{config.log_noise_ratio_threshold:g}_{config.fine_tuning_epochs}"
-        last = networks["fine_tuned"] = point_network(network)
-        _fine_tune(last, images, data, config, folder)
-        set_best_statistics(last, candidates, watched)
-        seconds += _seconds(folder)
-    networks["stripped"] = strip(last, images.normalization.layer())
-    class_names, test = dataset.class_names, load_test(data)
-    parts = {"held_out": images.held_out, "test": test}
-    image_record.write(run.file(image_record.NAME), {"training": images.learnt_from, **parts}, class_names)
-    known = np.concatenate([images.learnt_from.digests, images.held_out.digests, learnt_before])
-    learnt = warn_of_learnt(test.digests, known)
-    evaluations: dict[str, dict[str, Evaluation]] = {}
-    for part, some in parts.items():
-        if len(some):
-            title = f"Evaluates {len(networks)} networks on {len(some):,} {part.replace('_', '-')} images"
-            evaluations[part] = {
-                name: evaluate(model, images.batches(some, normalized=name in ("pruned", "fine_tuned")))
-                for name, model in counted(title, list(networks.items()))
-            }
-    result = {
-        "dataset": data.dataset,
-        "class_names": class_names,
-        "image_shape": images.learnt_from.images.shape[1:],
-        "preparation": asdict(dataset.preparation),
-        "test_fingerprint": fingerprint([test]),
-        "test_images_learnt_from": learnt,
-        "seed": config.seed,
-        "train_images": len(images.learnt_from),
-        "class_counts": {
-            part: np.bincount(some.labels, minlength=len(class_names)).tolist()
-            for part, some in {"train": images.learnt_from, **parts}.items()
-        },
-        "log_noise_ratio_threshold": config.log_noise_ratio_threshold if config.variational else None,
-        **{part: {name: found.figures() for name, found in row.items()} for part, row in evaluations.items()},
-        **_costs(dense, last, networks["stripped"]),
-        "stripping_error": _largest_difference(
-            (last, watched), (networks["stripped"], images.batches(images.to_choose_by, normalized=False))
-        ),
-        "genotype_sha256": hashlib.sha256(run.file("genotype.json").read_bytes()).hexdigest(),
-        "network_sha256": _save(networks["stripped"], run.file("network.keras")),
-        "dense_network_sha256": _save(networks["dense"], run.file("network_dense.keras")),
-        "train_seconds": round(seconds, 1),
-    }
-    draw_sparsity(count_parameters(last), run.file("sparsity.png"))
-    confusion = evaluations["test"]["stripped"].confusion
-    write_confusion(confusion, class_names, run.file("confusion.csv"))
-    draw_confusion(confusion, class_names, f"{len(parts['test']):,} test images", run.file("confusion.png"))
-    write_atomically(run.file("result.json"), json.dumps(result, indent=2) + "\n")
-    run.mark_finished()
-    return result
+    @property
+    def network(self) -> keras.Model:
+        """The network that is shipped: a plain Keras model from raw pixels in 0..255 to logits."""
+        return self.networks["stripped"]
+
+    @property
+    def dense(self) -> keras.Model:
+        """The same before pruning."""
+        return self.networks["dense"]
+
+    @property
+    def unstripped(self) -> keras.Model:
+        """What `network` was stripped from, of normalised images."""
+        return self.networks.get("fine_tuned", self.networks["pruned"])
+
+    def evaluate(self, images: Any, labels: Any = None) -> Evaluation:
+        """Figures of `network` on images that it has not learnt from, such as test images.
+
+        Args:
+            images: as `fit` takes them.
+            labels: as `fit` takes them.
+
+        Raises:
+            DataError: they are no labelled images of the training's shape and classes.
+        """
+        given = image_set(images, labels)
+        require_fit(given, self.preparation.shape, len(self.class_names), "images")
+        if met := int(np.isin(given.digests, self.digests).sum()):
+            LOGGER.warning(
+                "%d of %d images to evaluate on were learnt from: the figures are too good.", met, len(given)
+            )
+        return evaluate(self.network, evaluation_batches(given, batch_size=BATCH, normalization=None))
+
+    def evaluate_all(self, part: str, images: ImageSet, progress: Progress = LOGGED) -> dict[str, Evaluation]:
+        """Figures of each network on `images`, which are called `part`."""
+        return evaluate_all(self.networks, part, images, self.normalization, progress)
+
+    def figures(self) -> dict[str, Any]:
+        """All figures, as JSON holds them."""
+        return {
+            "class_names": list(self.class_names),
+            "image_shape": list(self.preparation.shape),
+            "preparation": asdict(self.preparation),
+            "seed": self.config.seed,
+            "train_images": sum(self.class_counts["train"]),
+            "class_counts": dict(self.class_counts),
+            "log_noise_ratio_threshold": self.config.log_noise_ratio_threshold if self.curve else None,
+            **({"held_out": {name: found.figures() for name, found in self.held_out.items()}} if self.held_out else {}),
+            **self.costs,
+            "stripping_error": self.stripping_error,
+            "train_seconds": round(sum(float(row["seconds"] or 0) for row in self._all_rows()), 1),
+        }
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes result.json, network.keras and network_dense.keras, threshold.csv, metrics.csv and fine_tuning.csv.
+
+        Raises:
+            FileError: the folder can't be written.
+        """
+        folder = Path(folder)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, rows in (("metrics.csv", self.history), ("fine_tuning.csv", self.fine_tuning_history)):
+            if rows:
+                write_metrics(folder / name, rows)
+        content = {**self.figures(), **self.save_networks(folder)}
+        write_atomically(folder / "result.json", json.dumps(content, indent=2) + "\n")
+
+    def save_networks(self, folder: Path) -> dict[str, str]:
+        """Writes both networks, and the curve; returns the SHA-256 of the former, by their names in result.json."""
+        if self.curve:
+            write_metrics(folder / "threshold.csv", [asdict(point) for point in self.curve])
+        return {
+            "network_sha256": _save(self.network, folder / "network.keras"),
+            "dense_network_sha256": _save(self.dense, folder / "network_dense.keras"),
+        }
+
+    def _all_rows(self) -> Rows:
+        return [*self.history, *self.fine_tuning_history]
 
 
-def _tell_curve(curve: Sequence[ThresholdPoint], config: TrainConfig, images: str, held_out: bool, run: RunDir) -> None:
-    """Writes the threshold's curve, and says what it recommends; on training images, nothing."""
-    used = config.log_noise_ratio_threshold
-    write_metrics(run.file("threshold.csv"), [asdict(point) for point in curve])
-    recommended = sparsest_within_error(curve) if held_out else None
-    draw_threshold(curve, used, recommended, images, run.file("threshold.png"))
-    print(threshold_advice(curve, used, bool(config.fine_tuning_epochs)) if held_out else _NO_ADVICE, flush=True)
-
-
-def steps_to_finish(images: TrainingImages, config: TrainConfig, test_images: int) -> float:
-    """Roughly how many steps of training take as long as `finish`."""
-    thresholds = len(_THRESHOLDS) if config.variational else 0
-    networks = 4 if config.fine_tuning_epochs else 3
-    evaluated = thresholds * (images.of_statistics + len(images.to_choose_by))
-    evaluated += networks * (len(images.held_out) + test_images)
-    steps = len(images.learnt_from) // config.batch_size
-    return config.fine_tuning_epochs * steps + evaluation_steps(evaluated, config)
-
-
-def _costs(dense: keras.Model, pruned: keras.Model, stripped: keras.Model) -> dict[str, Any]:
-    """Parameters and operations, of the network and of each layer: trained, not zero, and stored after stripping."""
-    before, after, stored = (count_parameters(model) for model in (dense, pruned, stripped))
-    flops = {"dense": count_flops(dense), "stripped": count_flops(stripped)}
-    none = ParameterCount()
+def evaluate_all(
+    networks: Mapping[str, keras.Model], part: str, images: ImageSet, normalization: Normalization, progress: Progress
+) -> dict[str, Evaluation]:
+    """Figures of each of a result's networks on `images`, which are called `part`."""
+    title = f"Evaluates {len(networks)} networks on {len(images):,} {part} images"
     return {
-        "params_dense": total(before).params_dense,
-        "params_nonzero": total(after).params_nonzero,
-        "params_stored": total(stored).params_dense,
-        "params_stored_nonzero": total(stored).params_nonzero,
-        "weights_dense": total(before).kernel_dense,
-        "weights_nonzero": total(after).kernel_nonzero,
-        "flops": {
-            "dense": flops["dense"].dense,
-            "stripped": flops["stripped"].dense,
-            "stripped_nonzero": flops["stripped"].nonzero,
-        },
-        # Stripping may add a layer, for what vanished channels added to others.
-        "layers": {
-            name: {
-                "params_dense": before.get(name, none).params_dense,
-                "params_nonzero": after.get(name, none).params_nonzero,
-                "params_stored": stored.get(name, none).params_dense,
-                "weights_dense": before.get(name, none).kernel_dense,
-                "weights_nonzero": after.get(name, none).kernel_nonzero,
-            }
-            for name in before | stored
-        },
+        name: evaluate(
+            model,
+            evaluation_batches(images, batch_size=BATCH, normalization=normalization if name in _NORMALIZED else None),
+        )
+        for name, model in progress.go_through(title, list(networks.items()))
     }
-
-
-def _largest_difference(*networks: tuple[keras.Model, tf.data.Dataset]) -> float:
-    """Largest absolute difference of a logit between two networks, each with its own form of the same images."""
-    outputs = [[model(images, training=False) for images, _ in batches] for model, batches in networks]
-    return max(float(np.abs(a - b).max()) for a, b in zip(*outputs, strict=True))
-
-
-def _seconds(folder: Path) -> float:
-    """Seconds of all epochs in a folder's metrics.csv."""
-    return sum(float(row["seconds"] or 0.0) for row in read_metrics(folder / "metrics.csv"))
 
 
 def _save(model: keras.Model, path: Path) -> str:
@@ -213,27 +167,3 @@ def _save(model: keras.Model, path: Path) -> str:
         content = (Path(folder) / path.name).read_bytes()
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
-
-
-def _fine_tune(
-    network: keras.Model,
-    images: TrainingImages,
-    data: DataConfig,
-    config: TrainConfig,
-    folder: Path,
-) -> None:
-    """Trains what pruning left, without noise, in place; resumes where it was interrupted."""
-    epochs = config.fine_tuning_epochs
-    model = TrainModel(
-        network,
-        examples=len(images.learnt_from),
-        label_smoothing=config.label_smoothing,
-        class_weights=images.class_weights(config, network.output.shape[-1]),
-        keep_zeros=True,
-    )
-    steps = len(images.learnt_from) // config.batch_size
-    rate = keras.optimizers.schedules.CosineDecay(_FINE_TUNING_RATE * config.learning_rate, epochs * steps)
-    model.compile(keras.optimizers.Adam(rate))
-    print("Fine-tunes what is left, without noise.", flush=True)
-    seed = config.seed + config.epochs  # Other orders and crops than in training.
-    run_epochs(model, images, data, config, folder, epochs=epochs, seed=seed)

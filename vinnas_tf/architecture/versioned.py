@@ -1,0 +1,45 @@
+"""JSON files that say which version of their format they are of."""
+
+import json
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from vinnas_tf.errors import ArchitectureError, require
+
+
+def parse_versioned(
+    text: str,
+    kind: str,
+    fields: Mapping[int, Iterable[str]],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The object in a JSON text that holds "version" and that version's fields, and what of `defaults` it leaves out.
+
+    Args:
+        text: the file's content.
+        kind: names in messages what was expected.
+        fields: what a file of each known version holds, the latest version last.
+        defaults: of fields that a file may lack.
+
+    Raises:
+        ArchitectureError: the text holds anything else.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise ArchitectureError(f"{kind}: not JSON ({error}); expected a file that vinnas_tf wrote.") from error
+    require(isinstance(data, dict), f"{kind}: expected a JSON object, got a {type(data).__name__}.", ArchitectureError)
+    found = data.get("version")
+    known = " or ".join(map(str, fields))
+    require(
+        type(found) is int and found in fields,
+        f"{kind}: this vinnas_tf reads version {known}, got {found!r}; make the file anew.",
+        ArchitectureError,
+    )
+    data = {**defaults, **data}
+    expected = {"version", *fields[found], *defaults}
+    wrong = [f"{name!r} is missing" for name in sorted(expected - data.keys())]
+    wrong += [f"{name!r} is unknown" for name in sorted(data.keys() - expected)]
+    require(not wrong, f"{kind}: {', '.join(wrong)}; expected {', '.join(sorted(expected))}.", ArchitectureError)
+    return data

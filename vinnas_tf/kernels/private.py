@@ -1,0 +1,51 @@
+"""What the package takes from TensorFlow and Keras that is no part of their public interfaces; nothing else does.
+
+A new version may move any of it. Each function has a test in `tests/kernels/test_private.py` that then fails, and says
+what relies on the function and what to use instead.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import keras
+import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+
+
+def without_shape_inference() -> AbstractContextManager[None]:
+    """In its context, calls of functions in the graph at hand get results of unknown shapes.
+
+    TensorFlow would look for the shapes in all that the function holds, noise included, at each of hundreds of calls,
+    which takes long. No public name says that it need not.
+    """
+    attributes = {"_disable_call_shape_inference": AttrValue(b=True)}
+    return tf.compat.v1.get_default_graph()._attr_scope(attributes)
+
+
+def called_not_inlined(function: Callable) -> tf.types.experimental.PolymorphicFunction:
+    """A decorator: the graph function of `function`, optimised once and not anew at each of its calls.
+
+    The argument is public, the name of the attribute is not.
+    """
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+
+def layers_within(layer: keras.Layer) -> list[keras.Layer]:
+    """All layers that `layer` holds, and that those hold, in an order that depends on nothing but how it is written.
+
+    Of Keras's classes only a model tells what it holds, and that one level deep.
+    """
+    return layer._flatten_layers(include_self=False)
+
+
+def adam_state(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> tuple[int, keras.Variable, keras.Variable]:
+    """The place of `variable` among those that `optimizer` was built for, and its first and its second moment."""
+    index = optimizer._get_variable_index(variable)
+    return index, optimizer._momentums[index], optimizer._velocities[index]
+
+
+def with_constants(function: tf.types.experimental.ConcreteFunction) -> tf.types.experimental.ConcreteFunction:
+    """The same function with the values of variables and captured tensors as constants of its graph."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(function)

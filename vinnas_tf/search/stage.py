@@ -1,0 +1,266 @@
+"""The search as a library: from images and settings to what was found."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from vinnas_tf.architecture.collapse import collapse_warning
+from vinnas_tf.architecture.found import Found
+from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.config import SearchConfig
+from vinnas_tf.console import SEARCH_TABLE, Watch
+from vinnas_tf.data.arrays import array_dataset
+from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
+from vinnas_tf.data.search_images import SearchImages
+from vinnas_tf.errors import require
+from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.methods import make_method, method_from
+from vinnas_tf.methods.base import Method
+from vinnas_tf.run.checkpoint import EpochCheckpoint
+from vinnas_tf.search.callbacks import AfterEpoch, MeasureStatistics, Recorder, Schedule
+from vinnas_tf.search.model import SearchModel
+from vinnas_tf.search.record import SearchRecord
+from vinnas_tf.search.result import SearchResult
+from vinnas_tf.search.supergraph import Supergraph
+
+
+class Search:
+    """A search of an architecture.
+
+    Args:
+        config: the settings that all methods share; None: `settings` hold them.
+        own: the method's own settings, beside a `config`; None: their defaults.
+        **settings: any settings by name, shared ones and those of the method.
+
+    Raises:
+        SettingError: a setting is unknown, isn't read by the method, or has a value that is refused.
+
+    Example:
+        >>> import numpy as np
+        >>> generator = np.random.default_rng(0)
+        >>> images = generator.integers(256, size=(16, 8, 8, 1)).astype(np.uint8)
+        >>> labels = np.arange(16) % 2
+        >>> search = Search(method="darts", cells="N", states=1, channels=4, epochs=1, weight_epochs=0, batch_size=4)
+        >>> found = search.fit(images, labels)
+        >>> sorted({edge.target for edge in found.genotype.cells["normal"]})
+        [2]
+        >>> len(found.history)
+        1
+    """
+
+    def __init__(self, config: SearchConfig | None = None, own: Any = None, /, **settings: Any) -> None:
+        require(config is None or not settings, "give a SearchConfig or settings by name, not both.")
+        prepare_cpu()
+        self.method = method_from(settings) if config is None else make_method(config, own)
+
+    def fit(
+        self,
+        images: Any,
+        labels: Any = None,
+        *,
+        validation: Any = None,
+        augment: Sequence[str] = (),
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: int = 0,
+    ) -> SearchResult:
+        """Searches.
+
+        Args:
+            images: uint8 [n, h, w, c] or [n, h, w], or a finite `tf.data.Dataset` of (image, label).
+            labels: whole numbers [n]; None where `images` brings them along.
+            validation: a pair (images, labels) or a `tf.data.Dataset`, that the architecture learns from and is watched
+                on; None: a part of the images, as the method says.
+            augment: augmentations of the images, any of config.AUGMENTATIONS.
+            callbacks: further Keras callbacks.
+            verbose: 1 prints a line an epoch; 0 tells the logger "vinnas_tf" alone.
+
+        Raises:
+            DataError: the images can't be used.
+            SettingError: the images do not fit the skeleton or the batch.
+            DivergenceError: a loss stopped being a finite number.
+        """
+        dataset = array_dataset(images, labels, validation=validation)
+        if not self.method.trains:
+            return SearchResult(self.method, self.method.derive(None))
+        config = self.method.config
+        split = self.method.split(dataset.train, config.seed)
+        if dataset.validation is not None:
+            split = SearchImages(dataset.train, dataset.validation, dataset.validation)
+
+        def watch(progress: Progress) -> Sequence[keras.callbacks.Callback]:
+            return [*callbacks, *([epoch_table(progress)] if verbose else [])]
+
+        return train_supergraph(
+            self.method,
+            split,
+            Normalization.of(dataset.train),
+            len(dataset.class_names),
+            augment=tuple(augment),
+            begin=watch,
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A search that is about to begin or to go on.
+
+    Attributes:
+        model: the compiled search model.
+        record: its finished epochs.
+        steps: iterations an epoch.
+        done: finished epochs.
+    """
+
+    model: SearchModel
+    record: SearchRecord
+    steps: int
+    done: int
+
+    def found(self, epoch: int) -> Found:
+        """The architecture parameters at the end of an epoch, counted from 0."""
+        config = self.model.method.config
+        return self.record.found(epoch, SPACES[config.space], config.states)
+
+    def warning(self) -> str | None:
+        """One line where the choices have collapsed, else None."""
+        method = self.model.method
+        if len(self.record.rows) <= method.config.weight_epochs:
+            return None
+        latest = self.found(-1)
+        return collapse_warning(method.preference(latest), latest.space.primitives, method.derive(latest))
+
+
+def epoch_table(progress: Progress) -> Watch:
+    """Prints a line an epoch."""
+    config, record = progress.model.method.config, progress.record
+    return Watch(
+        SEARCH_TABLE, config.epochs, progress.steps, lambda: record.rows[-1], config.weight_epochs, progress.warning
+    )
+
+
+def train_supergraph(
+    method: Method,
+    images: SearchImages,
+    normalization: Normalization,
+    classes: int,
+    *,
+    augment: tuple[str, ...] = (),
+    folder: Path | None = None,
+    begin: Callable[[Progress], Sequence[keras.callbacks.Callback]] = lambda _: (),
+) -> SearchResult:
+    """Trains the supergraph, or goes on training it, and reads off what was found.
+
+    Args:
+        method: the search method.
+        images: those of the search.
+        normalization: statistics of the training images.
+        classes: how many.
+        augment: augmentations of the images.
+        folder: where epochs are recorded, and resumed from; None: nowhere.
+        begin: called before the first epoch, where there is one left to do; returns further callbacks.
+
+    Raises:
+        SettingError: the images do not fit the skeleton or the batch.
+        DivergenceError: a loss stopped being a finite number.
+    """
+    config = method.config
+    keras.utils.set_random_seed(config.seed)
+    examples = len(images.weights)
+    parts = (images.weights, images.architecture)
+    of_each = [len(part) // config.batch_size for part in parts]
+    steps = of_each[0]
+    require(
+        min(of_each) >= 1,
+        f"batch_size={config.batch_size} is more than the {min(map(len, parts))} images in each half of the data: "
+        "use a smaller one, or a larger data_fraction.",
+    )
+    model = make_model(method, images.weights.images.shape[1:], classes, examples)
+    checkpoint, done = None, 0
+    if folder is not None:
+        optimizers = [model.weight_optimizer, model.architecture_optimizer]
+        checkpoint = EpochCheckpoint(model, optimizers, folder / "checkpoints")
+        done = checkpoint.restore()
+    record = SearchRecord(folder, done)
+    progress = Progress(model, record, steps, done)
+    if done < config.epochs:
+        further = begin(progress)
+        batches = [
+            training_batches(
+                part,
+                batch_size=config.batch_size,
+                normalization=normalization,
+                augment=augment,
+                seed=2 * config.seed + which,
+                first_epoch=done * steps // own_steps,
+                epochs=-(-config.epochs * steps // own_steps),
+            ).skip(done * steps % own_steps)
+            for which, (part, own_steps) in enumerate(zip(parts, of_each, strict=True))
+        ]
+        model.fit(
+            tf.data.Dataset.zip(*batches),
+            validation_data=evaluation_batches(
+                images.watched, batch_size=config.batch_size, normalization=normalization
+            ),
+            steps_per_epoch=steps,
+            initial_epoch=done,
+            epochs=config.epochs,
+            shuffle=False,  # The data sets shuffle themselves.
+            verbose=0,
+            callbacks=[
+                Schedule(),
+                MeasureStatistics(images.weights, normalization),
+                AfterEpoch(images),
+                Recorder(record, checkpoint.save if checkpoint else lambda _: None),
+                *further,
+            ],
+        )
+    epoch = record.best_epoch(config.weight_epochs) if method.keeps_best_epoch else config.epochs - 1
+    found = progress.found(epoch)
+    return SearchResult(method, method.derive(found), found, epoch + 1, record.rows, record.trajectory)
+
+
+def make_model(method: Method, image_shape: tuple[int, ...], classes: int, examples: int) -> SearchModel:
+    """A compiled search model.
+
+    Args:
+        method: its skeleton, objective and optimizers.
+        image_shape: [height, width, channels] of the images.
+        classes: number of classes.
+        examples: number of images that an iteration's first batch is drawn from.
+    """
+    model = SearchModel(Supergraph(method, classes), method, method.step.batches * examples)
+    model.build((None, *image_shape))
+    iterations = method.config.epochs * (examples // method.config.batch_size)
+    model.compile(*method.optimizers(method.step.batches * iterations))
+    return model
+
+
+def make_supergraph(*, image_shape: tuple[int, int, int], classes: int, **settings: Any) -> Supergraph:
+    """An untrained supergraph with its architecture parameters, for a training loop of one's own.
+
+    Args:
+        image_shape: [height, width, channels] of the images.
+        classes: number of classes.
+        **settings: those of `Search`.
+
+    Returns:
+        A layer that is called with normalised images [n, h, w, c] and `supergraph.method.draw(seed)`.
+
+    Raises:
+        SettingError: a setting is refused, or the skeleton does not fit the images.
+
+    Example:
+        >>> small = {"cells": "N", "states": 1, "channels": 4}
+        >>> supergraph = make_supergraph(image_shape=(8, 8, 1), classes=3, method="darts", **small)
+        >>> draw = supergraph.method.draw(tf.constant([1, 2]))
+        >>> draw.mixing["normal"].shape, supergraph(tf.zeros([2, 8, 8, 1]), draw).shape
+        (TensorShape([2, 10]), TensorShape([2, 3]))
+    """
+    prepare_cpu()
+    supergraph = Supergraph(method_from(settings), classes)
+    supergraph.build((None, *image_shape))
+    return supergraph

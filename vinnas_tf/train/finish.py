@@ -1,0 +1,186 @@
+"""From a trained network to what is shipped: pruned, fine-tuned, stripped and measured. No test image is read."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vinnas_tf.config import TrainConfig
+from vinnas_tf.data.images import Dataset
+from vinnas_tf.network.build import copy_weights, deterministic_network
+from vinnas_tf.network.evaluation import Evaluation, evaluate, set_batch_statistics, set_best_statistics
+from vinnas_tf.network.flop import count_flops
+from vinnas_tf.network.pruning import ParameterCount, ThresholdPoint, count_parameters, prune, threshold_curve, total
+from vinnas_tf.network.stripping import strip
+from vinnas_tf.train.callbacks import Rows
+from vinnas_tf.train.epochs import evaluation_steps, run_epochs
+from vinnas_tf.train.images import TrainingImages
+from vinnas_tf.train.model import TrainModel
+from vinnas_tf.train.progress import Progress
+from vinnas_tf.train.report import NO_ADVICE, threshold_advice
+from vinnas_tf.train.result import TrainResult, evaluate_all
+
+_THRESHOLDS = tuple(range(-6, 9))
+# Fine-tuning starts at this share of training's first learning rate, and falls along a cosine too.
+_FINE_TUNING_RATE = 0.1
+
+
+def finish(
+    network: keras.Model,
+    images: TrainingImages,
+    dataset: Dataset,
+    augment: tuple[str, ...],
+    config: TrainConfig,
+    history: Rows,
+    folder: Path | None,
+    progress: Progress,
+) -> TrainResult:
+    """Prunes, strips and measures.
+
+    Args:
+        network: the trained network; it is pruned in place.
+        images: those that it was trained on, and those to choose by.
+        dataset: names of the classes, and how images were prepared.
+        augment: how images were augmented.
+        config: threshold and fine-tuning.
+        history: figures of the epochs of training.
+        folder: where fine-tuning keeps its state; None keeps nothing.
+        progress: where the training's words go.
+    """
+    candidates, watched = images.for_statistics(augment, config.seed), images.batches(images.to_choose_by)
+    dense, pruned = deterministic_network(network), deterministic_network(network)
+    # Once, for all that comes of this training: or a change of statistics would look like an effect of pruning.
+    statistics, _ = set_best_statistics(dense, candidates, watched)
+
+    def evaluate_pruned(model: keras.Model) -> Evaluation:
+        copy_weights(model, pruned)
+        set_batch_statistics(pruned, statistics)
+        return evaluate(pruned, watched)
+
+    curve: list[ThresholdPoint] = []
+    if config.variational:
+        thresholds = sorted({*_THRESHOLDS, config.log_noise_ratio_threshold}, reverse=True)
+        title = f"Prunes at {len(thresholds)} thresholds, on {images.described_choice}"
+        curve = threshold_curve(network, progress.go_through(title, thresholds), evaluate_pruned)
+        progress.tell(
+            threshold_advice(
+                curve, config.log_noise_ratio_threshold, bool(config.fine_tuning_epochs), progress.prune_again
+            )
+            if len(images.held_out)
+            else NO_ADVICE
+        )
+        prune(network, config.log_noise_ratio_threshold)
+    evaluate_pruned(network)
+    networks = {"dense": strip(dense, images.normalization.layer()), "pruned": pruned}
+    last, fine_tuning = pruned, Rows()
+    if config.fine_tuning_epochs:
+        last = networks["fine_tuned"] = deterministic_network(network)
+        fine_tuning = _fine_tune(last, images, augment, config, folder, progress)
+        set_best_statistics(last, candidates, watched)
+    networks["stripped"] = strip(last, images.normalization.layer())
+    held_out = images.held_out
+    parts = {"train": images.learnt_from, "held_out": held_out}
+    return TrainResult(
+        networks=networks,
+        config=config,
+        class_names=dataset.class_names,
+        preparation=dataset.preparation,
+        normalization=images.normalization,
+        class_counts={
+            part: np.bincount(some.labels, minlength=len(dataset.class_names)).tolist() for part, some in parts.items()
+        },
+        held_out=evaluate_all(networks, "held-out", held_out, images.normalization, progress) if len(held_out) else {},
+        curve=tuple(curve),
+        costs=_costs(dense, last, networks["stripped"]),
+        stripping_error=_largest_difference(
+            (last, watched), (networks["stripped"], images.batches(images.to_choose_by, normalized=False))
+        ),
+        history=history,
+        fine_tuning_history=fine_tuning,
+        samples=images.learnt_from.sample(),
+        digests=np.concatenate([images.learnt_from.digests, held_out.digests]),
+    )
+
+
+def steps_to_finish(images: TrainingImages, config: TrainConfig, test_images: int) -> float:
+    """Roughly how many steps of training take as long as `finish`, and as an evaluation of so many test images."""
+    thresholds = len(_THRESHOLDS) if config.variational else 0
+    networks = 4 if config.fine_tuning_epochs else 3
+    evaluated = thresholds * (images.of_statistics + len(images.to_choose_by))
+    evaluated += networks * (len(images.held_out) + test_images)
+    steps = len(images.learnt_from) // config.batch_size
+    return config.fine_tuning_epochs * steps + evaluation_steps(evaluated, config)
+
+
+def _costs(dense: keras.Model, pruned: keras.Model, stripped: keras.Model) -> dict[str, Any]:
+    """Parameters and operations, of the network and of each layer: trained, not zero, and stored after stripping."""
+    before, after, stored = (count_parameters(model) for model in (dense, pruned, stripped))
+    flops = {"dense": count_flops(dense), "stripped": count_flops(stripped)}
+    none = ParameterCount()
+    return {
+        "params_dense": total(before).params_dense,
+        "params_nonzero": total(after).params_nonzero,
+        "params_stored": total(stored).params_dense,
+        "params_stored_nonzero": total(stored).params_nonzero,
+        "weights_dense": total(before).kernel_dense,
+        "weights_nonzero": total(after).kernel_nonzero,
+        "flops": {
+            "dense": flops["dense"].dense,
+            "stripped": flops["stripped"].dense,
+            "stripped_nonzero": flops["stripped"].nonzero,
+        },
+        # Stripping may add a layer, for what vanished channels added to others.
+        "layers": {
+            name: {
+                "params_dense": before.get(name, none).params_dense,
+                "params_nonzero": after.get(name, none).params_nonzero,
+                "params_stored": stored.get(name, none).params_dense,
+                "weights_dense": before.get(name, none).kernel_dense,
+                "weights_nonzero": after.get(name, none).kernel_nonzero,
+            }
+            for name in before | stored
+        },
+    }
+
+
+def _largest_difference(*networks: tuple[keras.Model, tf.data.Dataset]) -> float:
+    """Largest absolute difference of a logit between two networks, each with its own form of the same images."""
+    outputs = [[model(images, training=False) for images, _ in batches] for model, batches in networks]
+    return max(float(np.abs(a - b).max()) for a, b in zip(*outputs, strict=True))
+
+
+def _fine_tune(
+    network: keras.Model,
+    images: TrainingImages,
+    augment: tuple[str, ...],
+    config: TrainConfig,
+    folder: Path | None,
+    progress: Progress,
+) -> Rows:
+    """Trains what pruning left, without noise, in place; resumes where it was interrupted."""
+    epochs = config.fine_tuning_epochs
+    model = TrainModel(
+        network,
+        examples=len(images.learnt_from),
+        label_smoothing=config.label_smoothing,
+        class_weights=images.class_weights(config, network.output.shape[-1]),
+        keep_zeros=True,
+    )
+    steps = len(images.learnt_from) // config.batch_size
+    rate = keras.optimizers.schedules.CosineDecay(_FINE_TUNING_RATE * config.learning_rate, epochs * steps)
+    model.compile(keras.optimizers.Adam(rate))
+    progress.tell("Fine-tunes what is left, without noise.")
+    # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
+    name = f"{config.log_noise_ratio_threshold:g}_{epochs}"
+    return run_epochs(
+        model,
+        images,
+        augment,
+        config,
+        epochs=epochs,
+        seed=config.seed + config.epochs,  # Other orders and crops than in training.
+        folder=folder and folder / "fine_tuning" / name,
+        progress=progress,
+    )
