@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 import vinnas_tf
+from vinnas_tf import config
 from vinnas_tf.architecture.found import Columns, Found
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import select
@@ -23,11 +24,14 @@ from vinnas_tf.data.images import SOURCES, load_test, load_train
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.data.search_images import SearchImages, held_out
 from vinnas_tf.data.source import Part, Source, with_drawn_test
+from vinnas_tf.export.formats import FORMATS, Format, Task, Written
+from vinnas_tf.export.tflite import convert
 from vinnas_tf.flags import read_flags
 from vinnas_tf.methods import METHODS, method_variants
 from vinnas_tf.methods.base import ARCHITECTURE, WEIGHTS, Draw, Method, Network, Term
 from vinnas_tf.methods.steps import joint
 from vinnas_tf.network.stripping import strip
+from vinnas_tf.run.folder import OUTPUTS
 
 SMALL: dict[str, Any] = {
     "cells": "N", "states": 1, "channels": 4, "epochs": 3, "weight_epochs": 1, "batch_size": 8,
@@ -226,8 +230,29 @@ def test_a_data_source():
         return Source(("dark", "bright"), Preparation(8, 8, 1), with_drawn_test(everything))
 
     SOURCES["toys"] = open_toys
-    config = DataConfig(dataset="toys:two")
-    dataset, test = load_train(config, seed=0), load_test(config)
+    data = DataConfig(dataset="toys:two")
+    dataset, test = load_train(data, seed=0), load_test(data)
     assert dataset.class_names == ("dark", "bright")
     assert len(dataset.train) + len(test) == 48
     assert (test.images.mean((1, 2, 3)) > 100).tolist() == (test.labels == 1).tolist()
+
+
+def test_an_export_format(tmp_path, monkeypatch):
+    def write_bare(task: Task) -> Iterator[Written]:
+        path = task.folder / "bare" / "float32.tflite"
+        path.parent.mkdir()
+        path.write_bytes(convert(task.source.network, "float32", task.images, sparse=False))
+        yield Written("bare/float32.tflite", path, {"format": "bare"})
+
+    monkeypatch.setitem(FORMATS, "bare", Format(write_bare, 1, False))
+    monkeypatch.setattr(config, "EXPORT_FORMATS", (*config.EXPORT_FORMATS, "bare"))
+    monkeypatch.setitem(OUTPUTS, "export", (*OUTPUTS["export"], "bare"))
+    keras.utils.set_random_seed(0)
+    pixels, labels = bright_and_dark()
+    layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(2)]
+    files = vinnas_tf.Exporter(formats=["bare"]).write(
+        keras.Sequential(layers), tmp_path, proof=(pixels, labels), calibration=pixels
+    )
+    figures = files.manifest["files"]["bare/float32.tflite"]["figures"]
+    assert (figures["images"], figures["agreement"]) == (48, 1.0)
+    assert files.paths["bare/float32.tflite"].stat().st_size > 500
