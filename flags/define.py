@@ -5,7 +5,6 @@ Each call builds a flag set of its own, so command-line modules never meet in ab
 """
 
 import dataclasses
-import difflib
 import errno
 import functools
 import importlib.resources
@@ -21,7 +20,7 @@ from absl import flags as absl_flags
 
 from vinnas_tf import config
 from vinnas_tf.config import PathText, Variants
-from vinnas_tf.errors import SettingError, UserError, require
+from vinnas_tf.errors import SettingError, UserError, did_you_mean, require
 from vinnas_tf.flags import flag_file
 from vinnas_tf.flags.help import help_text, spell
 from vinnas_tf.run.files import user_path
@@ -255,8 +254,7 @@ def _parse(argv: Sequence[str], kinds: Sequence[type], with_preset: bool, positi
         if positional and len(rest) == 1:
             values[positional].parse(rest.pop())
     except absl_flags.UnrecognizedFlagError as error:
-        close = difflib.get_close_matches(error.flagname, list(values))
-        hint = f"did you mean {' or '.join(f'--{name}' for name in close)}?" if close else "--help lists all flags."
+        hint = did_you_mean(error.flagname, values, "--help lists all flags.", form="--{}")
         raise SettingError(f"unknown flag --{error.flagname}: {hint}") from error
     except (absl_flags.Error, ValueError) as error:
         raise SettingError(str(error).removesuffix(".") + ".") from error

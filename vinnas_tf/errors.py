@@ -1,5 +1,8 @@
 """What a user can mend: errors whose message is one line that says what was expected, what came, and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """The base of all errors that a user can mend; a command prints its message alone and exits with code 2."""
@@ -33,3 +36,9 @@ def require(condition: bool, message: str, kind: type[UserError] = SettingError)
     """Raises an error of `kind` with `message` unless `condition` holds."""
     if not condition:
         raise kind(message)
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, form: str = "{}") -> str:
+    """A hint at the names that an unknown one is close to, each spelt in a form; where there are none, `otherwise`."""
+    close = [form.format(one) for one in difflib.get_close_matches(name, [*known])]
+    return f"did you mean {' or '.join(close)}?" if close else otherwise

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
-from vinnas_tf.architecture.versioned import parse_versioned
-from vinnas_tf.errors import ArchitectureError, UserError
-from vinnas_tf.run.files import read_text, write_atomically
+from vinnas_tf.architecture.versioned import load, parse_versioned
+from vinnas_tf.errors import ArchitectureError
+from vinnas_tf.run.files import write_atomically
 
 VERSION = 1
 
@@ -112,11 +112,7 @@ class Found:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Found":
         """Reads the JSON file; raises ArchitectureError, naming the file, where it is missing or is none."""
-        text = read_text(path)
-        try:
-            return cls.from_json(text)
-        except UserError as error:
-            raise ArchitectureError(f"{path}: {error}") from None
+        return load(path, cls.from_json)
 
 
 def _finite_or_none(value: float) -> float | None:

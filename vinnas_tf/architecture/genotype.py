@@ -14,9 +14,9 @@ from typing import Any
 from vinnas_tf.architecture.primitives import learns
 from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
 from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
-from vinnas_tf.architecture.versioned import parse_versioned
-from vinnas_tf.errors import ArchitectureError, UserError, require
-from vinnas_tf.run.files import read_text, write_atomically
+from vinnas_tf.architecture.versioned import load, parse_versioned
+from vinnas_tf.errors import ArchitectureError, require
+from vinnas_tf.run.files import write_atomically
 
 VERSION = 2
 _FIELDS = {1: ("states", *CELL_TYPE_OF.values()), 2: ("states", "cells")}
@@ -131,11 +131,7 @@ class Genotype:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Genotype":
         """Reads the JSON file; raises ArchitectureError, naming the file, where it is missing or is not a genotype."""
-        text = read_text(path)
-        try:
-            return cls.from_json(text)
-        except UserError as error:
-            raise ArchitectureError(f"{path}: {error}") from None
+        return load(path, cls.from_json)
 
 
 def _cells_of_version_1(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,28 @@
 """JSON files that say which version of their format they are of."""
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from vinnas_tf.errors import ArchitectureError, require
+from vinnas_tf.errors import ArchitectureError, UserError, require
+from vinnas_tf.run.files import read_text
+
+Parsed = TypeVar("Parsed")
+
+
+def load(path: str | os.PathLike[str], parse: Callable[[str], Parsed]) -> Parsed:
+    """What `parse` makes of a file's text; raises ArchitectureError, naming the file, where it refuses the text.
+
+    Raises:
+        FileError: the file can't be read.
+    """
+    text = read_text(path)
+    try:
+        return parse(text)
+    except UserError as error:
+        raise ArchitectureError(f"{path}: {error}") from None
 
 
 def parse_versioned(

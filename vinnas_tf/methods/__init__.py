@@ -1,11 +1,10 @@
 """Search methods: METHODS maps the name that `method` takes to the class that a search asks."""
 
 import dataclasses
-import difflib
 from typing import Any
 
 from vinnas_tf.config import SearchConfig, Variants
-from vinnas_tf.errors import require
+from vinnas_tf.errors import did_you_mean, require
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.darts import Darts
 from vinnas_tf.methods.random_search import RandomSearch
@@ -63,15 +62,14 @@ def method_from(values: dict[str, Any]) -> Method:
         >>> method_from({"method": "darts", "cells": "NR", "darts_order": 2}).settings
         DartsSettings(darts_order=2)
     """
-    kind = method_class(values.get("method", SearchConfig.method))
+    method = values.get("method", SearchConfig.method)
+    kind = method_class(method)
     shared, own = names(SearchConfig), names(kind.Settings)
-    for name in values.keys() - shared - own:
-        require_read(name, values.get("method", SearchConfig.method))
-        close = difflib.get_close_matches(name, [*shared, *own])
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(sorted(shared | own))}."
-        require(False, f"unknown setting {name}: {hint}")
+    known = sorted(shared | own)
     for name in values:
-        require_read(name, values.get("method", SearchConfig.method))
+        require_read(name, method)
+        hint = did_you_mean(name, known, f"there are {', '.join(known)}.")
+        require(name in known, f"unknown setting {name}: {hint}")
     config = SearchConfig(**{name: value for name, value in values.items() if name in shared})
     return kind(config, kind.Settings(**{name: value for name, value in values.items() if name in own}))
 

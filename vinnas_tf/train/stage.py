@@ -1,7 +1,6 @@
 """The training of a found network as a library: from a network and images to what is shipped."""
 
 import dataclasses
-import difflib
 import hashlib
 import os
 import textwrap
@@ -17,7 +16,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.data.arrays import array_dataset, require_fit
 from vinnas_tf.data.images import Dataset
-from vinnas_tf.errors import SettingError, require
+from vinnas_tf.errors import SettingError, did_you_mean, require
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.build import build_network, gaussian_layers
 from vinnas_tf.optimizer import PosteriorAdam
@@ -224,7 +223,6 @@ def _config(settings: dict[str, Any]) -> TrainConfig:
     for name, value in settings.items():
         require(name not in _OF_THE_NETWORK, f"{name}={value!r} shapes the network: give it to build_network.")
         if name not in known:
-            close = difflib.get_close_matches(name, known)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"it knows {', '.join(known)}."
+            hint = did_you_mean(name, known, f"it knows {', '.join(known)}.")
             raise SettingError(f"Training knows no setting {name}: {hint}")
     return TrainConfig(**settings)
