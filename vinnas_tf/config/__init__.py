@@ -1,0 +1,63 @@
+"""Every setting of a run, as plain validated data: a dataclass for each stage.
+
+Each field carries its default and its help once; `vinnas_tf.flags` turns the fields into command-line flags and back,
+and a run folder's `config.json` holds them resolved. A bad value raises `UserError` with one line that says what was
+expected, what came, and what to do.
+"""
+
+from vinnas_tf.config.compare import CompareConfig
+from vinnas_tf.config.data import AUGMENTATIONS, DataConfig, RunConfig
+from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
+from vinnas_tf.config.search import SELECTION_RULES, SearchConfig
+from vinnas_tf.config.setting import (
+    ESTIMATOR_HELP,
+    ESTIMATORS,
+    GAMMA_START_HELP,
+    LOCAL_REPARAMETRIZATION,
+    WEIGHT_SAMPLING,
+    PathText,
+    Variants,
+    require_counts,
+    require_epoch,
+    require_estimator,
+    require_not_negative,
+    require_positive,
+    require_seed,
+    require_share,
+    require_skeleton,
+    restored,
+    setting,
+)
+from vinnas_tf.config.train import CLASS_WEIGHTS, NO_CLASS_WEIGHTS, TrainConfig
+
+__all__ = [
+    "AUGMENTATIONS",
+    "CLASS_WEIGHTS",
+    "CompareConfig",
+    "DataConfig",
+    "ESTIMATORS",
+    "ESTIMATOR_HELP",
+    "EXPORT_FORMATS",
+    "ExportConfig",
+    "GAMMA_START_HELP",
+    "LOCAL_REPARAMETRIZATION",
+    "NO_CLASS_WEIGHTS",
+    "PathText",
+    "RunConfig",
+    "SELECTION_RULES",
+    "SearchConfig",
+    "TrainConfig",
+    "Variants",
+    "VerifyConfig",
+    "WEIGHT_SAMPLING",
+    "require_counts",
+    "require_epoch",
+    "require_estimator",
+    "require_not_negative",
+    "require_positive",
+    "require_seed",
+    "require_share",
+    "require_skeleton",
+    "restored",
+    "setting",
+]

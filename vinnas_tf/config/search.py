@@ -1,0 +1,55 @@
+"""The supergraph and its search."""
+
+from dataclasses import dataclass
+
+from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.config.setting import (
+    require_counts,
+    require_epoch,
+    require_positive,
+    require_seed,
+    require_share,
+    require_skeleton,
+    setting,
+)
+from vinnas_tf.errors import require
+
+SELECTION_RULES = ("snr", "magnitude")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The supergraph and how it is searched; a method has further settings of its own."""
+
+    method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.")
+    space: str = setting(
+        "vinnas",
+        "Search space: vinnas; or nasbench201, where a cell has --states=3 and an R of --cells is a residual block.",
+    )
+    cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
+    states: int = setting(2, "States per cell (I); state i takes an edge from each input and each state before it.")
+    channels: int = setting(
+        8, "Channels of the stem and of the states before the first reduction; each R doubles them."
+    )
+    epochs: int = setting(20, "Epochs of search.")
+    weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
+    batch_size: int = setting(64, "Images per weight step, and per alpha step.")
+    weight_learning_rate: float = setting(1e-2, "Adam's first learning rate for weights; falls to 0 along a cosine.")
+    alpha_learning_rate: float = setting(1e-2, "Adam's constant learning rate for the architecture parameters.")
+    label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
+    seed: int = setting(0, "Seed of everything random in the run.")
+
+    def __post_init__(self) -> None:
+        require_skeleton(self.cells)
+        require(self.space in SPACES, f"space must be {' or '.join(SPACES)}, got {self.space!r}.")
+        space = SPACES[self.space]
+        require(
+            space.states in (None, self.states) and (space.reduces or "N" in self.cells),
+            f"space={self.space} needs states={space.states} and an N in cells, such as NRNRN; "
+            f"got {self.states} and {self.cells}.",
+        )
+        require_counts(self, "states", "channels", "epochs", "batch_size")
+        require_positive(self, "weight_learning_rate", "alpha_learning_rate")
+        require_epoch("weight_epochs", self.weight_epochs, self.epochs)
+        require_share(self, "label_smoothing")
+        require_seed(self.seed)

@@ -1,0 +1,100 @@
+"""How a setting is declared and checked, and how a record's settings become a dataclass again."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, cast
+
+from vinnas_tf.errors import require
+
+Config = TypeVar("Config")
+PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start stand for home folders.
+
+LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING = ESTIMATORS = ("local_reparametrization", "weight_sampling")
+GAMMA_START_HELP = "Epoch from which the gammas rise linearly from zero to the last epoch."
+ESTIMATOR_HELP = (
+    "How the noise of Gaussian weights enters a step: local_reparametrization, the published way, samples every "
+    "pre-activation; weight_sampling samples each weight once a step, which is faster and gives noisier gradients."
+)
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Further settings, which depend on the value of one.
+
+    Attributes:
+        field: name of the setting that decides, such as "method".
+        kinds: by its value, the dataclass of the further settings.
+        require_read: called with the name of each flag that the user gave, and that value; raises SettingError where it
+            is not read.
+    """
+
+    field: str
+    kinds: Mapping[str, type]
+    require_read: Callable[[str, str], None]
+
+
+def setting(default: Any, help: str) -> Any:
+    """Declares a dataclass field with its default and the help that its command-line flag shows."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def restored(kind: type[Config], settings: Mapping[str, Any]) -> Config:
+    """The settings dataclass that a run folder's record holds, among other settings; JSON has no tuples."""
+    names = [field.name for field in dataclasses.fields(cast(Any, kind))]
+    missing = [name for name in names if name not in settings]
+    require(not missing, f"a run of an earlier version, whose record lacks {', '.join(missing)}: run it anew.")
+    values = {name: settings[name] for name in names}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def require_skeleton(cells: str) -> None:
+    """Raises SettingError unless `cells` is a word of N and R."""
+    require(
+        re.fullmatch("[NR]+", cells) is not None, f"cells must be a word of N and R such as NNRNNRNN, got {cells!r}."
+    )
+
+
+def require_estimator(estimator: str) -> None:
+    """Raises SettingError for an unknown estimator."""
+    require(estimator in ESTIMATORS, f"estimator must be {' or '.join(ESTIMATORS)}, got {estimator!r}.")
+
+
+def require_counts(config: Any, *names: str) -> None:
+    """Whole numbers of at least one; a batch needs two images for batch statistics."""
+    for name in names:
+        value = getattr(config, name)
+        require(value >= 1, f"{name} must be at least 1, got {value}.")
+    require(config.batch_size >= 2, f"batch_size must be at least 2 for batch statistics, got {config.batch_size}.")
+
+
+def require_epoch(name: str, epoch: int, epochs: int) -> None:
+    """Raises SettingError unless `epoch` is one of so many, counted from 0."""
+    require(0 <= epoch < epochs, f"{name} must lie in [0, epochs) = [0, {epochs}), got {epoch}.")
+
+
+def require_positive(config: Any, *names: str) -> None:
+    """Raises SettingError unless the settings of these names are above 0."""
+    for name in names:
+        value = getattr(config, name)
+        require(value > 0, f"{name} must be positive, got {value}.")
+
+
+def require_not_negative(config: Any, *names: str) -> None:
+    """Raises SettingError where a setting of these names is below 0."""
+    for name in names:
+        value = getattr(config, name)
+        require(value >= 0, f"{name} must not be negative, got {value}.")
+
+
+def require_share(config: Any, *names: str) -> None:
+    """Raises SettingError unless the settings of these names lie in [0, 1)."""
+    for name in names:
+        value = getattr(config, name)
+        require(0 <= value < 1, f"{name} must lie in [0, 1), got {value}.")
+
+
+def require_seed(seed: int, name: str = "seed") -> None:
+    """Raises SettingError unless `seed` fits TensorFlow and NumPy."""
+    require(0 <= seed < 2**31, f"{name} must lie in [0, 2^31), got {seed}.")

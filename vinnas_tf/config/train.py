@@ -1,0 +1,83 @@
+"""The found network and its training."""
+
+from dataclasses import dataclass
+
+from vinnas_tf.config.setting import (
+    ESTIMATOR_HELP,
+    LOCAL_REPARAMETRIZATION,
+    PathText,
+    require_counts,
+    require_estimator,
+    require_not_negative,
+    require_positive,
+    require_seed,
+    require_share,
+    require_skeleton,
+    setting,
+)
+from vinnas_tf.errors import require
+
+NO_CLASS_WEIGHTS = "none"
+CLASS_WEIGHTS = (NO_CLASS_WEIGHTS, "balanced")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The network, how it is trained from scratch, and what is pruned (VINNAS, section V-A b and V-B)."""
+
+    genotype: PathText = setting("", "Genotype file (JSON); empty: the one that the run folder's search found.")
+    cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
+    channels: int = setting(
+        16, "Channels of the stem and of the states before the first reduction; each R doubles them."
+    )
+    stem_stride: int = setting(1, "Stride of the stem, 1 or 2; 2 quarters the cost of all that follows.")
+    variational: bool = setting(
+        True, "Gaussian weights; without them, deterministic ones that are never pruned: a control."
+    )
+    estimator: str = setting(LOCAL_REPARAMETRIZATION, ESTIMATOR_HELP)
+    epochs: int = setting(50, "Epochs of training.")
+    batch_size: int = setting(128, "Images a step.")
+    learning_rate: float = setting(1e-2, "Adam's first learning rate; falls to 0 along a cosine.")
+    log_variance_rate: float = setting(2.0, "Learning rate of log-variances as a multiple of the means'.")
+    gamma_weights: float = setting(0.3, "End value of gamma 1, the weight of KL(w)/N.")
+    gamma_start_epoch: int = setting(2, "Epoch from which gamma 1 rises linearly from zero.")
+    gamma_end_epoch: int = setting(25, "Epoch from which gamma 1 has its end value.")
+    label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
+    class_weights: str = setting(
+        "none",
+        "Weights of the cross-entropy in training and fine-tuning (the search has none): none, or balanced, images / "
+        "(classes * images of its class) for each image, for skewed sets.",
+    )
+    drop_path: float = setting(0.0, "Probability of dropping an operation for an image; rises to this linearly.")
+    auxiliary_weight: float = setting(0.0, "Weight of an auxiliary tower's cross-entropy; 0 leaves the tower out.")
+    held_out: float = setting(
+        0.05,
+        "Share of the training images kept from training, to choose on; 0 trains on all of them, as the paper does.",
+    )
+    log_noise_ratio_threshold: float = setting(3.0, "Weights with log lambda of at least this are pruned.")
+    fine_tuning_epochs: int = setting(0, "Epochs of training without noise after pruning; zeros stay zeros.")
+    seed: int = setting(0, "Seed of everything random in the run.")
+
+    def __post_init__(self) -> None:
+        require_skeleton(self.cells)
+        require_estimator(self.estimator)
+        require(self.stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {self.stem_stride}.")
+        require_counts(self, "channels", "epochs", "batch_size")
+        require_positive(self, "learning_rate", "log_variance_rate")
+        require_not_negative(self, "gamma_weights", "auxiliary_weight", "fine_tuning_epochs")
+        require(
+            0 <= self.gamma_start_epoch <= self.gamma_end_epoch,
+            f"gamma_start_epoch must lie in [0, gamma_end_epoch] = [0, {self.gamma_end_epoch}], "
+            f"got {self.gamma_start_epoch}.",
+        )
+        require(
+            self.gamma_end_epoch < self.epochs or self.gamma_weights == 0 or not self.variational,
+            f"gamma_end_epoch must be below epochs={self.epochs}, or gamma 1 never reaches its end value; "
+            f"got {self.gamma_end_epoch}.",
+        )
+        require(
+            self.class_weights in CLASS_WEIGHTS,
+            f"class_weights must be {' or '.join(CLASS_WEIGHTS)}, got {self.class_weights!r}.",
+        )
+        require_share(self, "label_smoothing", "drop_path", "held_out")
+        require_seed(self.seed)
