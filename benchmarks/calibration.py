@@ -85,7 +85,8 @@ def load(pattern: str) -> list[Search]:
         chosen = {group: np.zeros(mean.shape, bool) for group, mean in posterior.mean.items()}
         for group, edges in genotype.cells.items():
             for edge in edges:
-                chosen[group][posterior.place(edge)] = True
+                row = posterior.edges.index((edge.source, edge.target))
+                chosen[group][row, posterior.primitives.index(edge.primitive)] = True
         searches.append(
             Search(config, own, posterior, make_method(config, own).score, np.concatenate([*chosen.values()]))
         )

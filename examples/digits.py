@@ -23,7 +23,7 @@ search = vinnas_tf.Search(
 found = search.fit(images[train], labels[train], verbose=1)
 print(found.genotype.to_json())
 found.save("digits/search")
-vinnas_tf.draw_cells(found.genotype, found.posterior, "digits/search/cells.png", "digits/search/cells.svg")
+vinnas_tf.draw_cells(found.genotype, found.edge_values, "digits/search/cells.png", "digits/search/cells.svg")
 
 # %% Train, prune and strip: `trained.network` is a plain Keras model from pixels in 0..255 to logits.
 network = vinnas_tf.build_network(found.genotype, cells="R", channels=8, image_shape=(8, 8, 1), classes=10)

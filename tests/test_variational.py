@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import integrate, special
+from scipy import integrate, optimize, special, stats
 
 from vinnas_tf import variational
 
@@ -94,3 +94,89 @@ def test_zero_is_clipped_to_the_mean_of_the_others() -> None:
 def test_entropy_of_known_distributions() -> None:
     p = tf.constant([[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]])
     np.testing.assert_allclose(variational.entropy(p), [np.log(4), 0, np.log(2)], atol=1e-7)
+
+
+# Integrated over the best prior variance, for w = 0.7 and -0.3: c, delta, log(1 + c / delta) / 2, KL, dKL / dlog delta.
+SEMI_IMPLICIT = [
+    (1.0, 0.01, 2.307560, 2.284713, -0.512769),
+    (1.0, 0.1, 1.198948, 1.089952, -0.512310),
+    (1.0, 1.0, 0.346574, 0.173287, -0.211643),
+    (0.5, 2.0, 0.111572, 0.037191, -0.058127),
+    (0.95**50, 0.1, 0.285334, 0.259395, -0.221242),
+    (0.95**150, 0.1, 0.002273, 0.002066, -0.002249),
+]
+
+
+@pytest.mark.parametrize(("c", "delta", "gaussian", "mixture", "slope"), SEMI_IMPLICIT)
+def test_the_semi_implicit_divergence_has_the_integrated_values(c, delta, gaussian, mixture, slope) -> None:
+    log_rate = tf.constant(np.log(delta), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(log_rate)
+        value = variational.semi_implicit_kl(log_rate, c)
+    assert float(variational.ard_kl(log_rate, c)) == pytest.approx(gaussian, abs=2e-6)
+    assert float(value) == pytest.approx(mixture, abs=2e-6)
+    assert float(tape.gradient(value, log_rate)) == pytest.approx(slope, abs=2e-6)
+
+
+@pytest.mark.parametrize(("c", "delta", "w"), [(1.0, 0.5, 0.7), (0.5, 2.0, -0.3)])
+def test_the_semi_implicit_divergence_is_that_of_the_mixtures(c, delta, w) -> None:
+    # Posterior: 0, or N(w, delta w^2) with probability 1 / (1 + delta); prior: the same 0, else N(lambda w, 1 / eta) of
+    # the best eta. Samples of the posterior; the log-ratio of the densities beside their equal atoms.
+    generator = np.random.default_rng(0)
+    keep, shrunk = 1 / (1 + delta), (1 - np.sqrt(c)) * w
+    kept = generator.random(2_000_000) < keep
+    values = w * (1 + np.sqrt(delta) * generator.normal(size=kept.sum()))
+    posterior = stats.norm(w, np.sqrt(delta) * abs(w))
+
+    def divergence(variance: float) -> float:
+        ratio = posterior.logpdf(values) - stats.norm.logpdf(values, shrunk, np.sqrt(variance))
+        return ratio.sum() / len(kept)
+
+    best = optimize.minimize_scalar(lambda log_variance: divergence(np.exp(log_variance)), (-3.0, 1.0))
+    expected = variational.semi_implicit_kl(tf.constant(np.log(delta), tf.float32), c)
+    assert best.fun == pytest.approx(float(expected), abs=2e-3)
+
+
+@pytest.mark.parametrize("log_rate", [-30.0, -10.0, 0.0, 10.0, 30.0])
+def test_semi_implicit_values_stay_finite_at_any_rate(log_rate: float) -> None:
+    rate = tf.fill([8], log_rate)
+    with tf.GradientTape() as tape:
+        tape.watch(rate)
+        noise = variational.semi_implicit_noise(rate, tf.constant([1, 2]), straight_through=True)
+        total = tf.reduce_sum(noise) + tf.reduce_sum(variational.semi_implicit_kl(rate, 1.0))
+    assert np.isfinite(total)
+    assert np.isfinite(tape.gradient(total, rate)).all()
+
+
+@pytest.mark.parametrize("delta", [0.25, 4.0])
+def test_semi_implicit_noise_has_its_moments_and_its_atom(delta: float) -> None:
+    log_rate = tf.fill([400_000], float(np.log(delta)))
+    noise = variational.semi_implicit_noise(log_rate, tf.constant([3, 4]), straight_through=False).numpy()
+    assert noise.mean() == pytest.approx(1 / (1 + delta), abs=0.01)
+    assert noise.var() == pytest.approx(delta * (2 + delta) / (1 + delta) ** 2, rel=0.02)
+    assert (noise != 0).mean() == pytest.approx(1 / (1 + delta), abs=0.004)
+    kept = noise[noise != 0]
+    assert stats.kstest(kept, stats.norm(1, np.sqrt(delta)).cdf).pvalue > 1e-3
+    expected = variational.keep_probability(tf.constant(np.log(delta), tf.float32))
+    assert float(expected) == pytest.approx(1 / (1 + delta), rel=1e-6)
+
+
+def test_the_straight_through_gradient_is_exact_for_linear_losses_and_known_for_others() -> None:
+    # By enumeration the mean of f(Phi) is p f(1) + (1 - p) f(0): 3 p for both losses, whose slope in p is 3.
+    log_rate = tf.fill([300_000], 0.4)
+    p = float(special.expit(-0.4))
+    of_p = -p * (1 - p)  # dp / d log delta
+    slopes = {}
+    for through in (True, False):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(log_rate)
+            gate = variational.bernoulli_gate(log_rate, tf.constant([5, 6]), straight_through=through)
+            losses = {"linear": 3.0 * gate, "curved": 2.0 * gate**2 + gate}
+        assert set(np.round(gate.numpy(), 5)) == {0.0, 1.0}
+        for name, loss in losses.items():
+            slope = tape.gradient(loss, log_rate)
+            slopes[name, through] = None if slope is None else float(tf.reduce_mean(slope))
+    assert slopes["linear", True] == pytest.approx(3 * of_p, rel=1e-5)
+    assert slopes["curved", True] == pytest.approx((1 + 4 * p) * of_p, rel=0.01)  # Where 3 would be right.
+    assert slopes["linear", False] is None
+    assert slopes["curved", False] is None

@@ -5,6 +5,9 @@ import tensorflow as tf
 
 from vinnas_tf.kernels.private import adam_state
 
+# What variables of logarithms are called: log-variances of weights, log-rates of dropout.
+LOGARITHMS = ("log_variance", "log_rate")
+
 
 class PosteriorAdam(keras.optimizers.Adam):
     """Adam that moves log-variances at a multiple of the means' learning rate.
@@ -14,7 +17,7 @@ class PosteriorAdam(keras.optimizers.Adam):
 
     Args:
         learning_rate: rate, or schedule, of means and of everything else that is trained.
-        log_variance_rate: multiple of it for variables named `log_variance`.
+        log_variance_rate: multiple of it for variables with a name of LOGARITHMS.
     """
 
     def __init__(self, learning_rate: object = 1e-3, *, log_variance_rate: float = 1.0, **kwargs: object) -> None:
@@ -23,7 +26,7 @@ class PosteriorAdam(keras.optimizers.Adam):
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Makes Adam's moments for `variables`, and notes which of them are log-variances."""
-        self._is_log_variance = [variable.name == "log_variance" for variable in variables]
+        self._is_log_variance = [variable.name in LOGARITHMS for variable in variables]
         super().build(variables)
 
     def apply(self, grads: list[tf.Tensor], trainable_variables: list[keras.Variable] | None = None) -> None:

@@ -2,17 +2,23 @@
 
 A weight (or an architecture parameter) has the posterior N(mean, exp(log_variance)) under the log-uniform prior
 p(w) ~ 1/|w|. lambda = variance / mean^2 is its noise ratio.
+
+Semi-implicit dropout (Wang et al. 2020, SI-VDNAS) multiplies by xi = Phi (1 + sqrt(delta) epsilon), where Phi is 1 with
+probability 1 / (1 + delta), else 0, and epsilon is standard normal; delta is its rate. So E xi = 1 / (1 + delta).
 """
 
 from collections.abc import Iterable
 
 import tensorflow as tf
 
+from vinnas_tf import kernels
+
 INITIAL_LOG_VARIANCE = -10.0  # VINNAS, section V: "We initialise all the log-variances to -10"
 PRUNING_THRESHOLD = 3.0  # VINNAS, section V-B: weights with log lambda >= 3 are pruned
 
 # Constants of Molchanov et al. 2017 (Variational Dropout Sparsifies Deep Neural Networks), eq. 14.
 _K1, _K2, _K3 = 0.63576, 1.8732, 1.48695
+_LARGEST_LOG_RATE = 10.0  # Beyond +-10 an operation is kept or dropped for certain; the gradient is 0 there.
 _SMALLEST_RATIO = 1e-30  # keeps the gradient of the logarithm finite where the mean is 0; the sigmoid is 0 there
 
 
@@ -65,3 +71,68 @@ def clip_zero(alpha: tf.Tensor, zero_index: int) -> tf.Tensor:
 def entropy(probabilities: tf.Tensor) -> tf.Tensor:
     """Shannon entropy, in nats, of the distributions along the last axis: [..., K] to [...]."""
     return -tf.reduce_sum(tf.math.xlogy(probabilities, probabilities), axis=-1)
+
+
+def keep_probability(log_rate: tf.Tensor) -> tf.Tensor:
+    """P(Phi = 1) = 1 / (1 + delta) of semi-implicit dropout, elementwise; also E xi (SI-VDNAS, eq. (4))."""
+    return tf.sigmoid(-_limited(log_rate))
+
+
+def gaussian_dropout_noise(log_rate: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws 1 + sqrt(delta) epsilon, elementwise, from `seed`, int32 [2]: multiplicative noise N(1, delta)."""
+    return 1.0 + tf.exp(0.5 * _limited(log_rate)) * tf.random.stateless_normal(log_rate.shape, seed)
+
+
+def bernoulli_gate(log_rate: tf.Tensor, seed: tf.Tensor, *, straight_through: bool) -> tf.Tensor:
+    """Draws Phi, 0 or 1, elementwise.
+
+    Args:
+        log_rate: log delta, of any shape.
+        seed: int32 [2].
+        straight_through: whether the gradient passes Phi as if it were P(Phi = 1) (Bengio et al. 2013); exact where the
+            loss is linear in Phi. Without it there is none.
+    """
+    probability = keep_probability(log_rate)
+    gate = tf.cast(tf.random.stateless_uniform(log_rate.shape, seed) < probability, tf.float32)
+    return probability + tf.stop_gradient(gate - probability) if straight_through else gate
+
+
+def semi_implicit_noise(log_rate: tf.Tensor, seed: tf.Tensor, *, straight_through: bool) -> tf.Tensor:
+    """Draws xi = Phi (1 + sqrt(delta) epsilon), elementwise (SI-VDNAS, eqs. (3) and (4)).
+
+    Args:
+        log_rate: log delta, of any shape.
+        seed: int32 [2], of Phi and epsilon.
+        straight_through: as `bernoulli_gate` has it. Without it the data only tell how much noise a rate makes, and
+            never that a value is worth keeping.
+    """
+    of_gate, of_noise = kernels.split(seed, 2)
+    gate = bernoulli_gate(log_rate, of_gate, straight_through=straight_through)
+    return gate * gaussian_dropout_noise(log_rate, of_noise)
+
+
+def semi_implicit_kl(log_rate: tf.Tensor, annealing: tf.Tensor | float) -> tf.Tensor:
+    """KL of semi-implicit dropout from its annealed prior, elementwise: P(Phi = 1) log(1 + c / delta) / 2.
+
+    Posterior and prior have the same Phi, so the divergence is the mean over Phi of that between their Gaussians, which
+    is 0 where Phi = 0. It is exact. SI-VDNAS (eqs. (10) and (11)) draws one Phi for it instead: the same objective with
+    more variance, whose gradient does not see that P(Phi = 1) depends on delta.
+
+    Args:
+        log_rate: log delta.
+        annealing: c = (1 - lambda)^2, in (0, 1]: 1 is the plain ARD prior, 0 would be none.
+    """
+    return keep_probability(log_rate) * ard_kl(log_rate, annealing)
+
+
+def ard_kl(log_rate: tf.Tensor, annealing: tf.Tensor | float = 1.0) -> tf.Tensor:
+    """KL of the noise N(1, delta) from an annealed ARD prior of the best variance: log(1 + c / delta) / 2.
+
+    SI-VDNAS, eqs. (9) and (10); at c = 1 that of Liu et al. 2019, Variational Bayesian dropout with a hierarchical
+    prior. It does not depend on what is multiplied.
+    """
+    return 0.5 * tf.math.log1p(annealing * tf.exp(-_limited(log_rate)))
+
+
+def _limited(log_rate: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(log_rate, -_LARGEST_LOG_RATE, _LARGEST_LOG_RATE)

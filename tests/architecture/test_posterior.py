@@ -214,7 +214,7 @@ def test_any_number_of_edges_and_operations_can_be_asked_for():
 def found_of(posterior):
     arrays = {f"{name}/mean": mean for name, mean in posterior.mean.items()}
     arrays |= {f"{name}/log_variance": value for name, value in posterior.log_variance.items()}
-    return Found(posterior.space, posterior.states, arrays)
+    return Found(posterior.space, posterior.states, posterior.primitives, arrays)
 
 
 def test_json_names_mean_variance_snr_and_probability_of_every_choice():
@@ -248,12 +248,14 @@ def test_file_round_trip_is_exact_for_gaussian_and_for_deterministic_alphas(tmp_
 
 def test_arrays_of_edges_alone_and_of_another_shape():
     edges = VINNAS.edges(1)
-    found = Found(VINNAS, 1, {"normal/rate": np.arange(len(edges)), "normal/weight": np.zeros((2, 10))})
+    found = Found(
+        VINNAS, 1, VINNAS.primitives, {"normal/rate": np.arange(len(edges)), "normal/weight": np.zeros((2, 10))}
+    )
     assert found.groups == ("normal",)
     assert found.of("rate")["normal"].tolist() == [0, 1]
     assert found.of("mean") == {}
     with pytest.raises(ValueError, match=r"normal/weight must be \[edges, K\] = \(2, 10\) or \[edges\], got \(3, 10\)"):
-        Found(VINNAS, 1, {"normal/weight": np.zeros((3, 10))})
+        Found(VINNAS, 1, VINNAS.primitives, {"normal/weight": np.zeros((3, 10))})
 
 
 @pytest.mark.parametrize(

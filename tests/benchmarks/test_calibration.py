@@ -72,7 +72,9 @@ def write(path: Path, seed: int, mean: np.ndarray, log_variance: float = -10.0, 
     ) as run:
         posterior = Posterior(VINNAS.primitives, 1, {"normal": mean}, {"normal": np.full_like(mean, log_variance)})
         arrays = {"normal/mean": mean, "normal/log_variance": np.full_like(mean, log_variance)}
-        Found(VINNAS, 1, arrays).save(run.file("posterior.json"), posterior.columns(lambda alpha: alpha))
+        Found(VINNAS, 1, VINNAS.primitives, arrays).save(
+            run.file("posterior.json"), posterior.columns(lambda alpha: alpha)
+        )
         select({"normal": mean}, 1, VINNAS.primitives).save(run.file("genotype.json"))
         run.mark_finished()
 

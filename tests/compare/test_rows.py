@@ -31,7 +31,9 @@ def searched(tmp_path):
         path, stage="search", settings=[DataConfig(), config, VinnasSettings()], data_fingerprint="f", preset="digits"
     ) as run:  # fmt: skip
         arrays = {"normal/mean": mean, "normal/log_variance": log_variance}
-        Found(VINNAS, 1, arrays).save(run.file("posterior.json"), posterior.columns(lambda alpha: alpha))
+        Found(VINNAS, 1, VINNAS.primitives, arrays).save(
+            run.file("posterior.json"), posterior.columns(lambda alpha: alpha)
+        )
         run.file("metrics.csv").write_text("epoch,seconds\n1,2.5\n")
         Genotype(1, {"normal": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "sep_conv_3x3"))}).save(
             run.file("genotype.json")

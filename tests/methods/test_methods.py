@@ -23,6 +23,7 @@ from vinnas_tf.search.stage import make_model
 # Whether weights and architecture move, in each descent of an iteration: one row a method that trains.
 ALTERNATING = [(True, False), (False, True)]
 STEPS = {"vinnas": ALTERNATING, "vinnas_joint": [(True, True)] * 2, "darts": ALTERNATING}
+STEPS |= dict.fromkeys(("si_vdnas", "h_vdnas", "v_vdnas"), ALTERNATING)
 ZERO = VINNAS.primitives.index("zero")
 
 
@@ -100,7 +101,7 @@ def test_darts_compares_edges_by_mixing_weight_and_never_takes_zero() -> None:
     mean[2] = 5.0
     mean[3, [1, ZERO]] = [2.0, 2.5]
     mean[4, 4] = 3.0
-    found = Found(VINNAS, 2, {"normal/mean": mean})
+    found = Found(VINNAS, 2, VINNAS.primitives, {"normal/mean": mean})
     names = VINNAS.primitives
     expected = (Edge(2, 0, names[2]), Edge(2, 1, names[3]), Edge(3, 1, names[1]), Edge(3, 2, names[4]))
     assert make_method(SearchConfig(method="darts")).derive(found) == Genotype(2, {"normal": expected})

@@ -32,7 +32,8 @@ BOTH = Genotype(2, {"normal": NORMAL, "reduction": REDUCTION})
 def posterior(log_variance=-2.0):
     shape = (5, 10)
     mean = {"normal": np.arange(50.0).reshape(shape), "reduction": -np.arange(50.0).reshape(shape)}
-    return Posterior(VINNAS.primitives, 2, mean, {name: np.full(shape, log_variance) for name in mean})
+    found = Posterior(VINNAS.primitives, 2, mean, {name: np.full(shape, log_variance) for name in mean})
+    return found.edge_values({f"{name}/mean": values[None] for name, values in mean.items()})
 
 
 def draw(folder, genotype, posterior=None):

@@ -42,7 +42,7 @@ def pixels(path):
 
 def draw(folder, posterior, trajectory, rule="magnitude"):
     genotype = select(posterior.scores(rule), posterior.states, posterior.primitives)
-    draw_posterior(posterior, trajectory, genotype, folder / "posterior.png")
+    draw_posterior(posterior.edge_values(trajectory), genotype, folder / "posterior.png")
     return pixels(folder / "posterior.png")
 
 
@@ -82,7 +82,9 @@ def test_choices_are_outlined_in_their_fields(tmp_path):
     flat = Posterior(VINNAS.primitives, 2, {"reduction": np.zeros((5, 10))}, posterior.log_variance)
     scores = np.zeros((5, 10))
     scores[[0, 1, 2, 4], [0, 3, 6, 8]] = 1
-    draw_posterior(flat, trajectory, select({"reduction": scores}, 2, VINNAS.primitives), tmp_path / "posterior.png")
+    draw_posterior(
+        flat.edge_values(trajectory), select({"reduction": scores}, 2, VINNAS.primitives), tmp_path / "posterior.png"
+    )
     image = pixels(tmp_path / "posterior.png")
     left, top, width, height = 195, 150, 91.5, 54  # Of the map and of a field, in pixels.
     outlined = set()
@@ -112,7 +114,9 @@ def test_chosen_primitives_are_drawn_thicker_in_their_panels(tmp_path):
     for k in (green, 0):
         scores = np.zeros((2, 10))
         scores[:, k] = 1
-        draw_posterior(posterior, trajectory, select({"normal": scores}, 1, VINNAS.primitives), tmp_path / "p.png")
+        draw_posterior(
+            posterior.edge_values(trajectory), select({"normal": scores}, 1, VINNAS.primitives), tmp_path / "p.png"
+        )
         image = pixels(tmp_path / "p.png")
         # Below the panels' titles and above the legend, where the name is not written.
         panels = image[round((1 + 0.72 + 0.55 + 0.5) * 150) : round((1 + 0.72 + 0.55 + 0.48 + 1.1) * 150)]
@@ -169,6 +173,6 @@ def test_a_primitive_that_the_palette_does_not_know_is_grey(tmp_path, monkeypatc
         space = dataclasses.replace(VINNAS, name="own", primitives=("skip", name, "zero"))
         posterior = Posterior(space.primitives, 1, {"normal": mean[-1]}, {"normal": log_variance[-1]}, space=space)
         trajectory = {"normal/mean": mean, "normal/log_variance": log_variance}
-        draw_posterior(posterior, trajectory, genotype, tmp_path / "posterior.png")
+        draw_posterior(posterior.edge_values(trajectory), genotype, tmp_path / "posterior.png")
         counts[name] = near(pixels(tmp_path / "posterior.png"), grey, 2).sum()
     assert counts["shuffle"] > counts["conv_3x3"] + 50

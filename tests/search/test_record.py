@@ -11,7 +11,12 @@ from vinnas_tf.search.record import SearchRecord
 
 def found(seed: int) -> Found:
     generator = np.random.default_rng(seed)
-    return Found(VINNAS, 1, {f"normal/{name}": generator.normal(size=(2, 10)) for name in ("mean", "log_variance")})
+    return Found(
+        VINNAS,
+        1,
+        VINNAS.primitives,
+        {f"normal/{name}": generator.normal(size=(2, 10)) for name in ("mean", "log_variance")},
+    )
 
 
 def record_of(folder: Path, errors: list[float]) -> SearchRecord:
@@ -28,7 +33,7 @@ def test_epochs_beyond_the_checkpoint_are_dropped_and_replaced(tmp_path: Path) -
     again = SearchRecord(tmp_path, 3)
     assert [row["alpha_error"] for row in again.rows] == [0.5, 0.4, 0.2]
     for epoch, seed in enumerate([0, 1, 7]):
-        for name, array in again.found(epoch, VINNAS, 1).arrays.items():
+        for name, array in again.found(epoch, VINNAS, 1, VINNAS.primitives).arrays.items():
             np.testing.assert_array_equal(array, found(seed).arrays[name])
 
 
@@ -41,4 +46,6 @@ def test_the_first_of_equally_good_epochs_is_kept_and_warm_up_never(tmp_path: Pa
 def test_without_a_folder_a_record_is_kept_in_memory() -> None:
     record = SearchRecord(None, 0)
     record.append({"epoch": 1, "alpha_error": 0.5}, found(0))
-    np.testing.assert_array_equal(record.found(0, VINNAS, 1).arrays["normal/mean"], found(0).arrays["normal/mean"])
+    np.testing.assert_array_equal(
+        record.found(0, VINNAS, 1, VINNAS.primitives).arrays["normal/mean"], found(0).arrays["normal/mean"]
+    )

@@ -9,6 +9,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.primitives import PRIMITIVES
 
 COLLAPSE_CHANCE = 1e-3
+UNDECIDED_SHARE = 0.75
 
 _POOLS = tuple(name for name, primitive in PRIMITIVES.items() if primitive.pool)
 
@@ -75,6 +76,22 @@ def collapse_warning(preference: Mapping[str, np.ndarray], primitives: Sequence[
             return (
                 f"Collapse: only primitives without parameters ({', '.join(sorted(found))}) {where} "
                 f"the {group} cell; compare other seeds before you trust this search."
+            )
+    return None
+
+
+def undecided_warning(keep: Mapping[str, np.ndarray]) -> str | None:
+    """One line where so many operations are likelier kept than not that hardly anything was decided, else None.
+
+    Args:
+        keep: probability of each operation to be kept, by cell group, [edges, K].
+    """
+    for group, probabilities in keep.items():
+        kept = int((probabilities >= 0.5).sum())
+        if kept > UNDECIDED_SHARE * probabilities.size:
+            return (
+                f"Undecided: {kept} of {probabilities.size} operations of the {group} cell are likelier kept than "
+                f"not, {probabilities.sum():.0f} in the mean; search longer, or with a larger log_rate_rate."
             )
     return None
 

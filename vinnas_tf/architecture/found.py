@@ -15,7 +15,7 @@ from vinnas_tf.run.files import write_atomically
 
 VERSION = 1
 
-# By cell group, then by quantity, such as "mean": [edges, K].
+# By cell group, then by quantity, such as "mean": [edges, K], or [edges] for a quantity of a whole edge.
 Columns = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -26,18 +26,22 @@ class Found:
     Args:
         space: the search space that the cells are of.
         states: number of states of a cell.
+        primitives: names of the K candidate operations, some or all of the space's.
         arrays: by "GROUP/QUANTITY", [edges, K] or [edges].
 
     Raises:
-        ValueError: an array is of other edges or primitives than the space's.
+        ValueError: an array is of other edges or primitives, or a primitive is none of the space's.
     """
 
     space: SearchSpace
     states: int
+    primitives: tuple[str, ...]
     arrays: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
-        shape = (len(self.space.edges(self.states)), len(self.space.primitives))
+        if not set(self.primitives) <= set(self.space.primitives):
+            raise ValueError(f"primitives {', '.join(self.primitives)} are not those of {self.space.name}")
+        shape = (len(self.space.edges(self.states)), len(self.primitives))
         arrays = {name: np.asarray(array, np.float64) for name, array in self.arrays.items()}
         for name, array in arrays.items():
             if array.shape not in (shape, shape[:1]):
@@ -56,16 +60,16 @@ class Found:
         }
 
     def to_json(self, columns: Columns) -> str:
-        """The text of a JSON file that holds `columns` for every edge and primitive; what is not finite is null."""
+        """The text of a JSON file with `columns`, by primitive or by edge; what is not finite is null."""
         edges = self.space.edges(self.states)
         cells = {
             group: [
                 {
                     "source": source,
                     "target": target,
+                    **({"edge": _row(quantities, edge, 1)} if _row(quantities, edge, 1) else {}),
                     "primitives": {
-                        primitive: {name: _finite_or_none(values[edge, k]) for name, values in quantities.items()}
-                        for k, primitive in enumerate(self.space.primitives)
+                        primitive: _row(quantities, (edge, k), 2) for k, primitive in enumerate(self.primitives)
                     },
                 }
                 for edge, (source, target) in enumerate(edges)
@@ -76,7 +80,7 @@ class Found:
             "version": VERSION,
             "space": self.space.name,
             "states": self.states,
-            "primitives": self.space.primitives,
+            "primitives": self.primitives,
             "cells": cells,
         }
         return json.dumps(data, indent=2) + "\n"
@@ -92,16 +96,14 @@ class Found:
         data = parse_versioned(text, "posterior", {VERSION: fields}, {"space": VINNAS.name})
         try:
             space, primitives = SPACES[data["space"]], data["primitives"]
-            if tuple(primitives) != space.primitives:
-                raise ValueError(f"primitives {', '.join(primitives)} are not those of {space.name}")
-            arrays = {
-                f"{group}/{name}": np.array(
-                    [[edge["primitives"][p][name] for p in primitives] for edge in edges], np.float64
-                )
-                for group, edges in data["cells"].items()
-                for name in edges[0]["primitives"][primitives[0]]
-            }
-            return cls(space, data["states"], arrays)
+            arrays = {}
+            for group, edges in data["cells"].items():
+                for name in edges[0]["primitives"][primitives[0]]:
+                    rows = [[edge["primitives"][p][name] for p in primitives] for edge in edges]
+                    arrays[f"{group}/{name}"] = np.array(rows, np.float64)
+                for name in edges[0].get("edge", ()):
+                    arrays[f"{group}/{name}"] = np.array([edge["edge"][name] for edge in edges], np.float64)
+            return cls(space, data["states"], tuple(primitives), arrays)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise ArchitectureError(f"posterior: not what vinnas_tf writes ({error}); make the file anew.") from error
 
@@ -113,6 +115,11 @@ class Found:
     def load(cls, path: str | os.PathLike[str]) -> "Found":
         """Reads the JSON file; raises ArchitectureError, naming the file, where it is missing or is none."""
         return load(path, cls.from_json)
+
+
+def _row(quantities: Mapping[str, np.ndarray], place: int | tuple[int, int], rank: int) -> dict[str, float | None]:
+    """The quantities of so many dimensions at a place."""
+    return {name: _finite_or_none(values[place]) for name, values in quantities.items() if values.ndim == rank}
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vinnas_tf.architecture.edge_values import EdgeValues, Note
 from vinnas_tf.architecture.found import Columns, Found
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.primitives import PRIMITIVES
@@ -62,10 +63,6 @@ class Posterior:
         """The (source, target) pairs that the rows of the arrays stand for."""
         return self.space.edges(self.states)
 
-    def place(self, edge: Edge) -> tuple[int, int]:
-        """The row and the column that stand for an operation of a genotype."""
-        return self.edges.index((edge.source, edge.target)), self.primitives.index(edge.primitive)
-
     def variance(self, group: str) -> np.ndarray:
         """Variances of alpha, [edges, K]."""
         return np.exp(self.log_variance[group])
@@ -101,6 +98,26 @@ class Posterior:
             for group in self.mean
         }
 
+    def edge_values(self, trajectory: Mapping[str, np.ndarray]) -> EdgeValues:
+        """The means and their way, with the SNR beside them.
+
+        Args:
+            trajectory: by "GROUP/mean" and, of Gaussian alphas, "GROUP/log_variance": [epochs, edges, K].
+        """
+        of_noise = {group: f"{group}/log_variance" for group in self.mean if f"{group}/log_variance" in trajectory}
+        return EdgeValues(
+            self.space,
+            self.states,
+            self.primitives,
+            "mean of alpha",
+            self.mean,
+            {group: trajectory[f"{group}/mean"] for group in self.mean},
+            Note("SNR", {group: self.snr(group) for group in self.mean}, "SNR: mean / variance of alpha"),
+            caption="mean and SNR (mean / variance) of alpha; outlined: chosen",
+            heading="Mean ± standard deviation of alpha over the epochs",
+            deviation={group: np.exp(0.5 * trajectory[name]) for group, name in of_noise.items()},
+        )
+
     @classmethod
     def of(cls, found: Found) -> "Posterior":
         """The view of found arrays "mean" and, where alphas are Gaussian, "log_variance"; null, a point, is -inf."""
@@ -109,7 +126,7 @@ class Posterior:
             group: np.nan_to_num(log_variance.get(group, np.full(value.shape, np.nan)), nan=-np.inf, neginf=-np.inf)
             for group, value in mean.items()
         }
-        return cls(found.space.primitives, found.states, mean, log_variance, found.space)
+        return cls(found.primitives, found.states, mean, log_variance, found.space)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Posterior":

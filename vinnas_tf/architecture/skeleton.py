@@ -64,14 +64,23 @@ def cell_places(cells: str, channels: int) -> list[CellPlace]:
     return places
 
 
-def cell_groups(cells: str, space: SearchSpace, states: int) -> dict[str, CellGroup]:
-    """The groups of searched cells of a skeleton, by name, in the order of the space's cell types."""
+def cell_groups(
+    cells: str, space: SearchSpace, states: int, primitives: tuple[str, ...] | None = None
+) -> dict[str, CellGroup]:
+    """The groups of searched cells of a skeleton, by name, in the order of the space's cell types.
+
+    Args:
+        cells: the skeleton.
+        space: the search space.
+        states: number of states of a cell.
+        primitives: the candidate operations of an edge, some or all of the space's; None: all.
+    """
     positions = {
         name: tuple(place for place, letter in enumerate(cells) if CELL_TYPE_OF[letter] == name)
         for name in space.cell_types
     }
     return {
-        name: CellGroup(name, places, space.edges(states), space.primitives)
+        name: CellGroup(name, places, space.edges(states), primitives or space.primitives)
         for name, places in positions.items()
         if places
     }

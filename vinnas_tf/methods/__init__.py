@@ -8,6 +8,7 @@ from vinnas_tf.errors import did_you_mean, require
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.darts import Darts
 from vinnas_tf.methods.random_search import RandomSearch
+from vinnas_tf.methods.si_vdnas import HVdnas, SiVdnas, VVdnas
 from vinnas_tf.methods.vinnas import Vinnas
 from vinnas_tf.methods.vinnas_joint import VinnasJoint
 
@@ -15,6 +16,9 @@ METHODS: dict[str, type[Method]] = {
     "vinnas": Vinnas,
     "vinnas_joint": VinnasJoint,
     "darts": Darts,
+    "si_vdnas": SiVdnas,
+    "h_vdnas": HVdnas,
+    "v_vdnas": VVdnas,
     "random": RandomSearch,
 }
 

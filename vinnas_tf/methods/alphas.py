@@ -18,6 +18,13 @@ INITIAL_STDDEV = 0.001  # VINNAS, section V: alpha_mean starts at N(0, 0.001); r
 _SEEDS = {"normal": 6, "reduction": 9}
 
 
+def initial_mean(group: str, seed: int) -> keras.initializers.Initializer:
+    """N(0, 0.001), of a seed of the cell group's own: initial alphas do not move when the skeleton does."""
+    words = [seed, _SEEDS.get(group, zlib.crc32(group.encode()))]
+    of_mean = int(np.random.SeedSequence(words).generate_state(1)[0])
+    return keras.initializers.RandomNormal(stddev=INITIAL_STDDEV, seed=of_mean)
+
+
 class Alphas:
     """The variables of the alphas of all cell groups, and samples of them.
 
@@ -39,11 +46,9 @@ class Alphas:
         self.log_variance: dict[str, keras.Variable] = {}
         self.variables: dict[str, keras.Variable] = {}
         for name, group in groups.items():
-            # A seed of their own: the initial alphas do not move when the skeleton does.
-            words = [seed, _SEEDS.get(name, zlib.crc32(name.encode()))]
-            of_mean = int(np.random.SeedSequence(words).generate_state(1)[0])
-            initializer = keras.initializers.RandomNormal(stddev=INITIAL_STDDEV, seed=of_mean)
-            self.mean[name] = add_weight(name=f"alpha_mean_{name}", shape=group.shape, initializer=initializer)
+            self.mean[name] = add_weight(
+                name=f"alpha_mean_{name}", shape=group.shape, initializer=initial_mean(name, seed)
+            )
             self.variables[f"{name}/mean"] = self.mean[name]
             if log_variance is not None:
                 self.log_variance[name] = add_weight(

@@ -8,10 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf.architecture.collapse import collapse_warning
+from vinnas_tf.architecture.edge_values import EdgeValues
 from vinnas_tf.architecture.found import Columns, Found
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior, select, softmax
 from vinnas_tf.architecture.skeleton import CellGroup
+from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, SearchConfig
 from vinnas_tf.data.search_images import SearchImages, Split, halves
 from vinnas_tf.methods.alphas import AddWeight, Alphas
@@ -73,6 +76,7 @@ class Method:
         Settings: frozen dataclass of the method's own settings; a setting that the method does not read is refused.
         ignores: names of the shared settings that the method does not read.
         trains: whether a supergraph is trained at all.
+        zero: whether the absence of an operation, the primitive zero, is among the candidates of an edge.
         split: which images weights and architecture learn from: `halves`, `whole` or `held_out(share)`.
         step: in which order an iteration moves weights and architecture: `alternating`, `joint` or `looking_ahead`.
         variational_weights: Gaussian weights in the supergraph, or deterministic ones.
@@ -90,6 +94,7 @@ class Method:
     Settings: ClassVar[type] = NoSettings
     ignores: ClassVar[frozenset[str]] = frozenset()
     trains: ClassVar[bool] = True
+    zero: ClassVar[bool] = True
     split: Split = halves
     step: Step = alternating
     variational_weights: bool = False
@@ -106,6 +111,11 @@ class Method:
         self.settings = self.Settings() if settings is None else settings
         self.terms: dict[str, Term] = {}
         self.scheduled: Mapping[str, keras.Variable] = {}
+
+    @property
+    def primitives(self) -> tuple[str, ...]:
+        """Names of the K candidate operations of an edge."""
+        return tuple(name for name in SPACES[self.config.space].primitives if self.zero or name != "zero")
 
     def parameters(self, groups: Mapping[str, CellGroup], add_weight: AddWeight) -> Mapping[str, keras.Variable]:
         """Makes the architecture parameters.
@@ -171,6 +181,26 @@ class Method:
         """
         return softmax(alpha)
 
+    def shares(self) -> dict[str, np.ndarray]:
+        """Shares of the candidates of each edge as the parameters now are, by cell group, [edges, K]; a row sums to 1.
+
+        Their entropy tells how decided a search is.
+        """
+        return {group: np.array(mixing) for group, mixing in self.draw(None).mixing.items()}
+
+    def warning(self, found: Found) -> str | None:
+        """One line where what was found so far is not to be trusted, such as a collapse; else None."""
+        return collapse_warning(self.preference(found), found.primitives, self.derive(found))
+
+    def edge_values(self, found: Found, trajectory: Mapping[str, np.ndarray]) -> EdgeValues | None:
+        """What a picture shows of each candidate operation, and how it came about; None: there is nothing to show.
+
+        Args:
+            found: the parameters that the genotype was derived from.
+            trajectory: by "GROUP/QUANTITY", the parameters at the end of each epoch, [epochs, edges, K].
+        """
+        return Posterior.of(found).edge_values(trajectory) if found.of("mean") else None
+
     def columns(self, found: Found) -> Columns:
         """What posterior.json tells of each edge and primitive."""
         return Posterior.of(found).columns(self.score)
@@ -182,4 +212,4 @@ class Method:
         """
         assert found is not None
         scores = {group: self.score(mean) for group, mean in found.of("mean").items()}
-        return select(scores, found.states, found.space.primitives, found.space)
+        return select(scores, found.states, found.primitives, found.space)

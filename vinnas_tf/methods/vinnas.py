@@ -100,4 +100,4 @@ class Vinnas(Method):
         """Each state's best edges with their best primitive, by positive SNR or by mean (Algorithm 1, line 21)."""
         assert found is not None
         scores = Posterior.of(found).scores(self.settings.select)
-        return select(scores, found.states, found.space.primitives, found.space)
+        return select(scores, found.states, found.primitives, found.space)

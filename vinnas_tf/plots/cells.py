@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
+from vinnas_tf.architecture.edge_values import EdgeValues
 from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.architecture.space import SPACES, SearchSpace
 from vinnas_tf.plots.cell_layout import CellLayout, lay_out
 from vinnas_tf.plots.style import (
@@ -35,15 +35,15 @@ _FAINT = "#B5B5B5"
 
 def draw_cells(
     genotype: Genotype,
-    posterior: Posterior | None,
+    values: EdgeValues | None,
     png_path: str | os.PathLike[str],
     svg_path: str | os.PathLike[str],
 ) -> None:
-    """Draws the cells as graphs: inputs left, output right, on each arrow the kept operation and its SNR.
+    """Draws the cells as graphs: inputs left, output right, on each arrow the kept operation and a note.
 
     Args:
         genotype: the cells; one that the skeleton lacks is left out.
-        posterior: where the SNRs come from; without it (or where a variance is 0) arrows carry only the primitive.
+        values: whose note stands beside the operations; without it, or where it is not finite, they stand alone.
         png_path: where the picture is written as PNG.
         svg_path: where the same picture is written as SVG, with its text as text.
 
@@ -62,12 +62,12 @@ def draw_cells(
     top = margin / 2
     for group, layout in layouts.items():
         axes.text(margin, top + 0.2, f"{group.capitalize()} cell", **TITLE)
-        snr = _snr_labels(genotype.cells[group], posterior, group)
-        _draw_cell(axes, layout, genotype.cells[group], snr, (width - layout.width) / 2, top + title, space)
+        notes = _notes(genotype.cells[group], values, group)
+        _draw_cell(axes, layout, genotype.cells[group], notes, (width - layout.width) / 2, top + title, space)
         top += title + layout.height + margin
-    if posterior is not None:
+    if values is not None:
         axes.text(
-            width - margin, margin / 2 + 0.2, "SNR: mean / variance of alpha", size=8.5, color="#555555", ha="right",
+            width - margin, margin / 2 + 0.2, values.note.meaning, size=8.5, color="#555555", ha="right",
             va="center",
         )  # fmt: skip
     used = {edge.primitive for edges in genotype.cells.values() for edge in edges}
@@ -79,19 +79,19 @@ def draw_cells(
     write_atomically(svg_path, svg(figure))
 
 
-def _snr_labels(edges: Sequence[Edge], posterior: Posterior | None, group: str) -> list[str]:
-    if posterior is None:
+def _notes(edges: Sequence[Edge], values: EdgeValues | None, group: str) -> list[str]:
+    if values is None:
         return ["" for _ in edges]
-    snr = posterior.snr(group)
-    values = [snr[posterior.place(edge)] for edge in edges]
-    return [f"SNR {short_number(value)}" if np.isfinite(value) else "" for value in values]
+    name, of_groups, _ = values.note
+    figures = [of_groups[group][values.place(edge)] for edge in edges]
+    return [f"{name} {short_number(figure)}" if np.isfinite(figure) else "" for figure in figures]
 
 
 def _draw_cell(
     axes: Axes,
     layout: CellLayout,
     edges: Sequence[Edge],
-    snr: Sequence[str],
+    notes: Sequence[str],
     left: float,
     top: float,
     space: SearchSpace,
@@ -118,9 +118,9 @@ def _draw_cell(
         if box.edge is not None:
             primitive = edges[box.edge].primitive
             _box(axes, x, y, box.width, box.height, _tint(colour_of(primitive)), colour_of(primitive), 0.08)
-            shift = 0.09 if snr[box.edge] else 0
+            shift = 0.09 if notes[box.edge] else 0
             axes.text(x, y - 0.85 * shift, primitive, size=8.5, color=INK, ha="center", va="center", zorder=4)
-            axes.text(x, y + shift, snr[box.edge], size=7.5, color="#444444", ha="center", va="center", zorder=4)
+            axes.text(x, y + shift, notes[box.edge], size=7.5, color="#444444", ha="center", va="center", zorder=4)
         elif box.node is None:
             _box(axes, x, y, box.width, box.height, INK, INK, 0.06)
             joined = "concat" if space.concatenates else "output"

@@ -53,9 +53,10 @@ def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> G
     result.genotype.save(run.file("genotype.json"))
     if result.found is not None:
         result.found.save(run.file("posterior.json"), method.columns(result.found))
-    draw_cells(result.genotype, result.posterior, run.file("cells.png"), run.file("cells.svg"))
-    if result.posterior is not None:
-        draw_posterior(result.posterior, result.trajectory, result.genotype, run.file("posterior.png"))
+    values = result.edge_values
+    draw_cells(result.genotype, values, run.file("cells.png"), run.file("cells.svg"))
+    if values is not None:
+        draw_posterior(values, result.genotype, run.file("posterior.png"))
     if result.found is not None:
         accuracy = result.history[result.epoch - 1]["alpha_accuracy"]
         print(f"Kept the alphas of epoch {result.epoch}, with {accuracy:.2%} on the alpha half.")

@@ -128,9 +128,8 @@ class Recorder(keras.callbacks.Callback):
         row["weight_accuracy"] = figures["weight_accuracy"]
         row["alpha_accuracy"] = accuracy
         row["alpha_error"] = 1.0 - accuracy
-        weights = {name: np.array(values) for name, values in self.model.mixing_weights().items()}
-        row["mixing_entropy"] = mixing_entropy(weights)
-        shares = choice_shares(method.preference(found), found.space.primitives)
+        row["mixing_entropy"] = mixing_entropy(method.shares())
+        shares = choice_shares(method.preference(found), found.primitives)
         row |= {f"share_{kind}": share for kind, share in shares.items()}
         row["seconds"] = round(time.monotonic() - self.started, 3)
         self.record.append(row, found)

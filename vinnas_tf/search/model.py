@@ -206,10 +206,6 @@ class SearchModel(keras.Model):
             self._means[name].update_state(raw)
             self._means[name + "_weighted"].update_state(weighted[name])
 
-    def mixing_weights(self) -> dict[str, tf.Tensor]:
-        """The mixing weights of the mean network by cell group, [edges, K]."""
-        return dict(self.method.draw(None).mixing)
-
     def _weigh(self, name: str, raw: tf.Tensor) -> tf.Tensor:
         """A term times its gamma; one of the whole data set is divided by the number of its examples."""
         scale = 1.0 / self.examples if self.method.terms[name].per_example else 1.0

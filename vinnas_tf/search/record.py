@@ -52,6 +52,6 @@ class SearchRecord:
         errors = np.array([row["alpha_error"] for row in self.rows[weight_epochs:]], float)
         return weight_epochs + int(np.argmin(errors))
 
-    def found(self, epoch: int, space: SearchSpace, states: int) -> Found:
+    def found(self, epoch: int, space: SearchSpace, states: int, primitives: tuple[str, ...]) -> Found:
         """The architecture parameters as they stood at the end of `epoch` (from 0)."""
-        return Found(space, states, {name: values[epoch] for name, values in self.trajectory.items()})
+        return Found(space, states, primitives, {name: values[epoch] for name, values in self.trajectory.items()})

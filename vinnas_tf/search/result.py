@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vinnas_tf.architecture.edge_values import EdgeValues
 from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior
@@ -33,6 +34,11 @@ class SearchResult:
     epoch: int = 0
     history: Sequence[dict[str, Value]] = ()
     trajectory: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @property
+    def edge_values(self) -> EdgeValues | None:
+        """What pictures show of each candidate operation; None where nothing was trained."""
+        return self.method.edge_values(self.found, self.trajectory) if self.found is not None else None
 
     @property
     def posterior(self) -> Posterior | None:

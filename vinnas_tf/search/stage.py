@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vinnas_tf.architecture.collapse import collapse_warning
 from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import SearchConfig
@@ -123,15 +122,14 @@ class Progress:
     def found(self, epoch: int) -> Found:
         """The architecture parameters at the end of an epoch, counted from 0."""
         config = self.model.method.config
-        return self.record.found(epoch, SPACES[config.space], config.states)
+        return self.record.found(epoch, SPACES[config.space], config.states, self.model.method.primitives)
 
     def warning(self) -> str | None:
         """One line where the choices have collapsed, else None."""
         method = self.model.method
         if len(self.record.rows) <= method.config.weight_epochs:
             return None
-        latest = self.found(-1)
-        return collapse_warning(method.preference(latest), latest.space.primitives, method.derive(latest))
+        return method.warning(self.found(-1))
 
 
 def epoch_table(progress: Progress) -> Watch:

@@ -39,7 +39,7 @@ class Supergraph(keras.layers.Layer):
         self.space = SPACES[config.space]
         gaussian: dict[str, Any] = {"variational": method.variational_weights, "estimator": method.estimator}
         places = cell_places(config.cells, config.channels)
-        self.groups = cell_groups(config.cells, self.space, config.states)
+        self.groups = cell_groups(config.cells, self.space, config.states, method.primitives)
         self.group_of = [place.group for place in places]
         seed = config.seed * (len(config.cells) + 1)
 
@@ -98,7 +98,7 @@ class Supergraph(keras.layers.Layer):
                 output = cell(
                     first,
                     second,
-                    draw.mixing[group],
+                    self._of_space(draw.mixing[group]),
                     seed=cell_seed,
                     freeze_weights=freeze_weights,
                     statistics=statistics,
@@ -134,6 +134,13 @@ class Supergraph(keras.layers.Layer):
 
     def found(self) -> Found:
         """The architecture parameters as plain arrays."""
-        return Found(
-            self.space, self.config.states, {name: np.array(value) for name, value in self.architecture.items()}
-        )
+        arrays = {name: np.array(value) for name, value in self.architecture.items()}
+        return Found(self.space, self.config.states, self.method.primitives, arrays)
+
+    def _of_space(self, mixing: tf.Tensor) -> tf.Tensor:
+        """Mixing weights of the method's candidates as those of all primitives: the others have none."""
+        names, candidates = self.space.primitives, self.method.primitives
+        if candidates == names:
+            return mixing
+        places = [candidates.index(name) if name in candidates else len(candidates) for name in names]
+        return tf.gather(tf.pad(mixing, [[0, 0], [0, 1]]), places, axis=1)
