@@ -1,14 +1,15 @@
 # `make` alone lists the targets.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
-DEMO ?= runs/digits-vinnas-seed0
+METHOD ?= vinnas
+DEMO ?= runs/digits-$(METHOD)-seed0
 RUN := $(VENV)/bin/python -m
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/installed  ## Set up, then search, train and export a network for the digits.
-	$(RUN) vinnas_tf.search --run_dir=$(DEMO)
+demo: $(VENV)/installed  ## Set up, then search, train and export a network for the digits (METHOD=...).
+	$(RUN) vinnas_tf.search --method=$(METHOD) --run_dir=$(DEMO)
 	$(RUN) vinnas_tf.train --run_dir=$(DEMO)
 	$(RUN) vinnas_tf.export --run_dir=$(DEMO)
 
