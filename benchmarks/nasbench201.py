@@ -72,15 +72,15 @@ def search(row: str, seed: int, epochs: int, folder: Path) -> Found:
     flags = ["--preset=nasbench201", f"--method={spec.method}", f"--seed={seed}", *spec.flags]
     if METHODS[spec.method].trains:
         flags.append(f"--epochs={epochs}")
-    source = folder / f"{spec.method}-seed{seed}" if spec.select else path
+    source = folder / f"{spec.method}-seed{seed}" if spec.again else path
     if is_finished(source, "search"):
         variants = method_variants()
         settings = read_flags(flags, DataConfig, SearchConfig, command="search", usage="", variants=variants)
         require_made_with(source, "search", [settings[DataConfig], settings[SearchConfig], settings.variant])
     else:
         run_command("vinnas_tf.search", [*flags, f"--run_dir={source}"], Path(f"{source}.log"))
-    if spec.select:
-        choose_again(source, spec.select, path)
+    if spec.again:
+        choose_again(source, spec.again, path)
     code = cell_code(Genotype.load(path / "search" / "genotype.json"))
     return Found(row, seed, code, search_seconds(path))
 

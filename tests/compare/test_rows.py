@@ -45,7 +45,7 @@ def searched(tmp_path):
 def test_it_chooses_by_the_other_rule_and_is_a_search_like_any_other(searched, tmp_path):
     target = tmp_path / "vinnas-magnitude-seed7"
     for _ in range(2):  # The second time there is nothing to do.
-        choose_again(searched, "magnitude", target)
+        choose_again(searched, {"select": "magnitude"}, target)
         found = Genotype.load(target / "search" / "genotype.json")
         assert {edge.primitive for edge in found.cells["normal"]} == {"skip"}
     for name in ("posterior.json", "metrics.csv"):
@@ -58,7 +58,7 @@ def test_it_chooses_by_the_other_rule_and_is_a_search_like_any_other(searched, t
 def test_a_search_that_is_not_finished_is_told(searched, tmp_path):
     (searched / "search" / "finished").unlink()
     with pytest.raises(UserError, match="has no finished search"):
-        choose_again(searched, "magnitude", tmp_path / "other")
+        choose_again(searched, {"select": "magnitude"}, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 

@@ -1,6 +1,7 @@
 """SI-VDNAS and its ablations: what a step sees, what is annealed, and what is kept."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,16 +17,16 @@ from vinnas_tf.architecture.space import NASBENCH201, VINNAS
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.methods import make_method, method_from
-from vinnas_tf.methods.base import Method
-from vinnas_tf.methods.si_vdnas import SiVdnasSettings, edge_weights
+from vinnas_tf.methods.si_vdnas import SiVdnasSettings, VVdnas, edge_weights
 
 NAMES = tuple(name for name in VINNAS.primitives if name != "zero")
 EDGES = VINNAS.edges(2)
 
 
-def bound(method: str = "si_vdnas", **values: np.ndarray) -> Method:
+def bound(method: str = "si_vdnas", **values: Any) -> VVdnas:
     """A method whose parameters of the normal cell, of two states, have these values."""
     made = make_method(SearchConfig(method=method, cells="N"))
+    assert isinstance(made, VVdnas)
     groups = cell_groups("N", VINNAS, 2, made.primitives)
     made.parameters(groups, keras.Layer().add_weight)
     for name, value in values.items():
@@ -33,7 +34,7 @@ def bound(method: str = "si_vdnas", **values: np.ndarray) -> Method:
     return made
 
 
-def random_values(seed: int = 0) -> dict[str, np.ndarray]:
+def random_values(seed: int = 0) -> dict[str, Any]:
     generator = np.random.default_rng(seed)
     return {
         "alpha": generator.normal(size=(5, 9)),
@@ -43,7 +44,7 @@ def random_values(seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def found(**values: np.ndarray) -> Found:
+def found(**values: Any) -> Found:
     return Found(VINNAS, 2, NAMES, {f"normal/{name}": value for name, value in values.items()})
 
 

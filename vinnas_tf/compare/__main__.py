@@ -67,7 +67,7 @@ def plan(config: CompareConfig) -> list[Stage]:
     stages: list[Stage] = []
     for seed in range(config.first_seed, config.first_seed + config.seeds):
         for row in config.methods:
-            if rows[row].select:  # It chooses from the search of its method.
+            if rows[row].again:  # It chooses from the search of its method.
                 stages.append(Stage(rows[row].method, seed, "search"))
             stages += [Stage(row, seed, "search"), Stage(row, seed, "train")]
     return list(dict.fromkeys(stages))
@@ -135,8 +135,7 @@ def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig
     variants = method_variants()
     search = read_flags(flags, DataConfig, SearchConfig, RunConfig, command="search", usage="", variants=variants)
     if stage.name == "search":
-        rule = known_rows()[stage.row].select
-        own = dataclasses.replace(search.variant, select=rule) if rule else search.variant
+        own = dataclasses.replace(search.variant, **known_rows()[stage.row].again)
         return search[DataConfig], search[SearchConfig], own
     found = handed_on(dataclasses.asdict(search[DataConfig]) | dataclasses.asdict(search[SearchConfig]), search.preset)
     flags = stage_flags(stage, config, path)
@@ -274,8 +273,8 @@ def _run(stage: Stage, config: CompareConfig, path: Path) -> float:
     started = time.monotonic()
     row = known_rows()[stage.row]
     folder = stage.folder(path)
-    if stage.name == "search" and row.select:
-        choose_again(Stage(row.method, stage.seed, "search").folder(path), row.select, folder)
+    if stage.name == "search" and row.again:
+        choose_again(Stage(row.method, stage.seed, "search").folder(path), row.again, folder)
     else:
         run_command(f"vinnas_tf.{stage.name}", stage_flags(stage, config, path), Path(f"{folder}.log"))
     return time.monotonic() - started

@@ -1,7 +1,8 @@
 """What a comparison can have as a row: a search method, or one with a part of it taken out."""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,21 @@ class Row:
     Attributes:
         method: a key of METHODS.
         flags: what differs, as flags of the search.
-        select: the rule that chooses from what the method's own search found, which is then not done again; empty: the
-            row has a search of its own.
+        again: the method's settings that differ where only the choice reads them: the row chooses from what the
+            method's own search found, which is then not done again. Empty: the row has a search of its own.
     """
 
     method: str
     flags: tuple[str, ...] = ()
-    select: str = ""
+    again: Mapping[str, str] = field(default_factory=dict)
 
 
 ABLATIONS = {
-    "vinnas-magnitude": Row("vinnas", select="magnitude"),
+    "vinnas-magnitude": Row("vinnas", again={"select": "magnitude"}),
     "vinnas-no-entropy": Row("vinnas", ("--gamma_entropy=0",)),
     "vinnas-no-kl-alphas": Row("vinnas", ("--gamma_alphas=0",)),
     "vinnas-point-weights": Row("vinnas", ("--novariational",)),
+    "si_vdnas-mode": Row("si_vdnas", again={"choose": "mode"}),
     "darts-second-order": Row("darts", ("--darts_order=2",)),
 }
 
@@ -50,14 +52,14 @@ def require_rows(names: tuple[str, ...]) -> None:
     require(not unknown, f"--methods knows {', '.join(rows)}; got {', '.join(unknown)}.")
 
 
-def choose_again(source: Path, rule: str, target: Path) -> None:
-    """Makes `target` the run folder of a search that is the one in `source` but for the rule that chose.
+def choose_again(source: Path, again: Mapping[str, str], target: Path) -> None:
+    """Makes `target` the run folder of a search that is the one in `source` but for how it chose.
 
-    It is what the search itself, with that rule, would have found: the rule comes after the last epoch.
+    It is what the search itself, with those settings, would have found: the choice comes after the last epoch.
 
     Args:
         source: run folder with a finished search.
-        rule: one of SELECTION_RULES.
+        again: settings of its method that only the choice reads.
         target: run folder to write.
 
     Raises:
@@ -66,7 +68,7 @@ def choose_again(source: Path, rule: str, target: Path) -> None:
     record = stage_record(source, "search")
     config = restored(SearchConfig, record["settings"])
     own: Any = restored(method_class(config.method).Settings, record["settings"])
-    method = make_method(config, dataclasses.replace(own, select=rule))
+    method = make_method(config, dataclasses.replace(own, **again))
     found = Found.load(source / "search" / "posterior.json")
     with RunDir(
         target,
