@@ -76,16 +76,16 @@ def test_the_layers_within_a_layer_are_found_at_any_depth() -> None:
 
 def test_the_moments_of_adam_are_found() -> None:
     with canary(
-        "_get_variable_index, _momentums or _velocities of keras.optimizers.Adam has moved. "
-        "vinnas_tf.optimizer.PosteriorAdam hands the moments to TensorFlow's own Adam operation. Find them among "
+        "_get_variable_index, _momentums or _velocities of keras.optimizers.Adam has moved. vinnas_tf.optimizer hands "
+        "the moments to TensorFlow's own operations, and tells log-variances by their places. Find the moments among "
         "Adam.variables, which lists them in the order of the variables, or keep moments of its own."
     ):
         variables = [keras.Variable(np.ones(2), name=name) for name in ("x", "y")]
         optimizer = keras.optimizers.Adam()
         optimizer.build(variables)
         optimizer.apply([tf.constant([1.0, 2.0]), tf.constant([3.0, 4.0])], variables)
-        place, first, second = private.adam_state(optimizer, variables[1].value)
-        assert place == 1
+        assert private.place_among(optimizer, variables[1].value) == 1
+        first, second = private.adam_state(optimizer, variables[1].value)
         np.testing.assert_allclose(first, [0.3, 0.4], rtol=1e-6)  # (1 - beta_1) times the gradient
         np.testing.assert_allclose(second, [0.009, 0.016], rtol=1e-6)  # (1 - beta_2) times its square
 

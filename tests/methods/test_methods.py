@@ -17,6 +17,7 @@ from vinnas_tf.errors import UserError
 from vinnas_tf.methods import METHODS, make_method, method_from
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.random_search import random_genotype
+from vinnas_tf.optimizer import PosteriorSGD
 from vinnas_tf.search.model import SearchModel
 from vinnas_tf.search.stage import make_model
 
@@ -121,6 +122,24 @@ def test_the_joint_variants_divergence_is_the_integral() -> None:
     np.testing.assert_allclose(found["kl_alphas"], expected, rtol=1e-4)
 
 
+def test_the_settings_of_a_search_reach_its_optimizers() -> None:
+    recipe = {
+        "weight_optimizer": "sgd", "weight_learning_rate": 0.025, "final_weight_learning_rate": 0.001,
+        "weight_decay": 3e-4, "weight_clip_norm": 5.0, "alpha_learning_rate": 3e-4, "alpha_decay": 1e-3,
+        "alpha_beta_1": 0.5,
+    }  # fmt: skip
+    weights, alphas = method_from({"method": "darts", **recipe}).optimizers(10)
+    assert isinstance(weights, PosteriorSGD)
+    assert (weights.momentum, weights.l2, weights.global_clipnorm) == (0.9, 3e-4, 5.0)
+    rates = [float(weights._learning_rate(step)) for step in (0, 5, 10)]
+    np.testing.assert_allclose(rates, [0.025, 0.013, 0.001], rtol=1e-5)
+    assert float(alphas.learning_rate) == pytest.approx(3e-4)
+    assert (alphas.l2, alphas.beta_1) == (1e-3, 0.5)
+    by_default = method_from({}).optimizers(10)
+    assert [optimizer.l2 for optimizer in by_default] == [0.0, 0.0]
+    assert [optimizer.log_variance_rate for optimizer in by_default] == [3.0, 1.0]
+
+
 def test_random_search_draws_every_choice_equally_often() -> None:
     generator = np.random.default_rng(0)
     draws = 3000
@@ -179,6 +198,12 @@ def test_without_gaussian_weights_vinnas_has_their_means_alone_and_no_divergence
         ({"method": "darts", "gamma_entropy": 1.0}, "gamma_entropy is not read by method=darts, only by vinnas: leave"),
         ({"method": "vinnas", "darts_order": 2}, "darts_order is not read by method=vinnas, only by darts"),
         ({"method": "random", "epochs": 3}, "epochs is not read by method=random, only by vinnas, vinnas_joint, darts"),
+        ({"method": "random", "weight_optimizer": "sgd"}, "weight_optimizer is not read by method=random"),
+        ({"method": "random", "final_weight_learning_rate": 0.0}, "final_weight_learning_rate is not read by"),
+        ({"method": "random", "weight_decay": 0.0}, "weight_decay is not read by"),
+        ({"method": "random", "weight_clip_norm": 5.0}, "weight_clip_norm is not read by"),
+        ({"method": "random", "alpha_decay": 0.0}, "alpha_decay is not read by"),
+        ({"method": "random", "alpha_beta_1": 0.5}, "alpha_beta_1 is not read by"),
         ({"celss": "N"}, "unknown setting celss: did you mean cells"),
         ({"method": "darts", "darts_order": 3}, "darts_order must be 1 or 2, got 3"),
         ({"epochs": 2, "weight_epochs": 0}, r"gamma_start_epoch must lie in \[0, epochs\) = \[0, 2\), got 2"),

@@ -1,7 +1,10 @@
 """The gradient that looks a weight step ahead, against the exact one."""
 
+from typing import Any
+
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from vinnas_tf.methods import method_from
@@ -34,10 +37,17 @@ def test_hyper_gradient_of_quadratic_losses_is_exact() -> None:
     np.testing.assert_array_equal(np.concatenate([v.numpy() for v in weights]), w.astype("float32"))
 
 
-def test_second_order_darts_takes_the_gradient_through_a_weight_step() -> None:
-    """On a small supergraph, against finite differences in alpha of the validation loss after a weight step."""
+PUBLISHED = {"weight_optimizer": "sgd", "weight_decay": 0.1, "weight_clip_norm": 0.5, "final_weight_learning_rate": 0.2}
+
+
+@pytest.mark.parametrize("further", [{}, PUBLISHED], ids=["adam", "sgd"])
+def test_second_order_darts_takes_the_gradient_through_a_weight_step(further: dict[str, Any]) -> None:
+    """On a small supergraph, against finite differences in alpha of the validation loss after a weight step.
+
+    Of SGD the step has momentum, after an actual one, and decay.
+    """
     settings = {"cells": "N", "states": 1, "channels": 4, "batch_size": 8, "weight_learning_rate": 0.2, "seed": 2}
-    model = make_model(method_from({"method": "darts", "darts_order": 2, **settings}), (6, 6, 1), 3, 40)
+    model = make_model(method_from({"method": "darts", "darts_order": 2, **settings, **further}), (6, 6, 1), 3, 40)
     graph = model.supergraph
     generator = np.random.default_rng(1)
     batches = [
@@ -49,14 +59,19 @@ def test_second_order_darts_takes_the_gradient_through_a_weight_step() -> None:
     ]
     (alpha,) = graph.architecture_variables
     start = generator.normal(size=alpha.shape).astype("float32")
+    moments = [0.0] * len(graph.weight_variables)
+    if further:
+        model.descend(batches[0], weights=True)
+        moments = [moment.numpy() for moment in model.weight_optimizer.momentums]
+    decay = further.get("weight_decay", 0.0)
     weights = [variable.numpy() for variable in graph.weight_variables]
 
     def unrolled(value: np.ndarray) -> float:
         alpha.assign(value)
         training = model._objective(batches[0], True, True)
         steps = gradients(training, graph.weight_variables)
-        for variable, before, step in zip(graph.weight_variables, weights, steps, strict=True):
-            variable.assign(before - 0.2 * step)
+        for variable, before, step, moment in zip(graph.weight_variables, weights, steps, moments, strict=True):
+            variable.assign(before - 0.2 * (step + decay * before + 0.9 * moment))
         after = float(model._objective(batches[1], True, True)())
         for variable, before in zip(graph.weight_variables, weights, strict=True):
             variable.assign(before)

@@ -10,10 +10,16 @@ from vinnas_tf.config.data import AUGMENTATIONS, DataConfig, RunConfig
 from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
 from vinnas_tf.config.search import SELECTION_RULES, SearchConfig
 from vinnas_tf.config.setting import (
+    ADAM,
+    COSINE,
     ESTIMATOR_HELP,
     ESTIMATORS,
     GAMMA_START_HELP,
+    LINEAR,
     LOCAL_REPARAMETRIZATION,
+    OPTIMIZERS,
+    SCHEDULES,
+    SGD,
     WEIGHT_SAMPLING,
     PathText,
     Variants,
@@ -31,8 +37,10 @@ from vinnas_tf.config.setting import (
 from vinnas_tf.config.train import CLASS_WEIGHTS, NO_CLASS_WEIGHTS, TrainConfig
 
 __all__ = [
+    "ADAM",
     "AUGMENTATIONS",
     "CLASS_WEIGHTS",
+    "COSINE",
     "CompareConfig",
     "DataConfig",
     "ESTIMATORS",
@@ -40,11 +48,15 @@ __all__ = [
     "EXPORT_FORMATS",
     "ExportConfig",
     "GAMMA_START_HELP",
+    "LINEAR",
     "LOCAL_REPARAMETRIZATION",
     "NO_CLASS_WEIGHTS",
+    "OPTIMIZERS",
     "PathText",
     "RunConfig",
+    "SCHEDULES",
     "SELECTION_RULES",
+    "SGD",
     "SearchConfig",
     "TrainConfig",
     "Variants",

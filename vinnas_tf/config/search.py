@@ -4,8 +4,15 @@ from dataclasses import dataclass
 
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config.setting import (
+    ADAM,
+    CLIP_NORM_HELP,
+    OPTIMIZER_HELP,
+    WEIGHT_DECAY_HELP,
     require_counts,
     require_epoch,
+    require_falling,
+    require_not_negative,
+    require_optimizer,
     require_positive,
     require_seed,
     require_share,
@@ -34,8 +41,20 @@ class SearchConfig:
     epochs: int = setting(20, "Epochs of search.")
     weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
     batch_size: int = setting(64, "Images per weight step, and per alpha step.")
-    weight_learning_rate: float = setting(1e-2, "Adam's first learning rate for weights; falls to 0 along a cosine.")
+    weight_optimizer: str = setting(ADAM, OPTIMIZER_HELP)
+    weight_learning_rate: float = setting(
+        1e-2, "First learning rate for weights; falls to final_weight_learning_rate along a cosine."
+    )
+    final_weight_learning_rate: float = setting(0.0, "Learning rate for weights after the last step.")
+    weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP)
+    weight_clip_norm: float = setting(0.0, CLIP_NORM_HELP)
     alpha_learning_rate: float = setting(1e-2, "Adam's constant learning rate for the architecture parameters.")
+    alpha_beta_1: float = setting(
+        0.9, "Share of its past that Adam's mean of the architecture's gradients keeps in a step."
+    )
+    alpha_decay: float = setting(
+        0.0, "Weight decay of the architecture parameters, as weight_decay; log-variances get none."
+    )
     label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
     seed: int = setting(0, "Seed of everything random in the run.")
 
@@ -50,6 +69,9 @@ class SearchConfig:
         )
         require_counts(self, "states", "channels", "epochs", "batch_size")
         require_positive(self, "weight_learning_rate", "alpha_learning_rate")
+        require_optimizer(self, "weight_optimizer")
+        require_falling(self, "weight_learning_rate", "final_weight_learning_rate")
+        require_not_negative(self, "weight_decay", "weight_clip_norm", "alpha_decay")
         require_epoch("weight_epochs", self.weight_epochs, self.epochs)
-        require_share(self, "label_smoothing")
+        require_share(self, "alpha_beta_1", "label_smoothing")
         require_seed(self.seed)

@@ -11,6 +11,13 @@ from vinnas_tf.errors import require
 Config = TypeVar("Config")
 PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start stand for home folders.
 
+ADAM, SGD = OPTIMIZERS = ("adam", "sgd")
+COSINE, LINEAR = SCHEDULES = ("cosine", "linear")
+OPTIMIZER_HELP = "Optimizer of the weights: adam, or sgd, which has a momentum of 0.9."
+WEIGHT_DECAY_HELP = (
+    "The gradient of each weight w gets this times w added (L2, after clipping); log-variances get none."
+)
+CLIP_NORM_HELP = "Largest norm of the gradient of all weights together; longer ones are scaled down to it. 0: any."
 LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING = ESTIMATORS = ("local_reparametrization", "weight_sampling")
 GAMMA_START_HELP = "Epoch from which the gammas rise linearly from zero to the last epoch."
 ESTIMATOR_HELP = (
@@ -59,6 +66,18 @@ def require_skeleton(cells: str) -> None:
 def require_estimator(estimator: str) -> None:
     """Raises SettingError for an unknown estimator."""
     require(estimator in ESTIMATORS, f"estimator must be {' or '.join(ESTIMATORS)}, got {estimator!r}.")
+
+
+def require_optimizer(config: Any, name: str) -> None:
+    """Raises SettingError unless the setting of this name is an optimizer."""
+    value = getattr(config, name)
+    require(value in OPTIMIZERS, f"{name} must be {' or '.join(OPTIMIZERS)}, got {value!r}.")
+
+
+def require_falling(config: Any, first: str, last: str) -> None:
+    """Raises SettingError unless the rate of the name `last` lies between 0 and that of the name `first`."""
+    highest, value = getattr(config, first), getattr(config, last)
+    require(0 <= value <= highest, f"{last} must lie in [0, {first}] = [0, {highest:g}], got {value:g}.")
 
 
 def require_counts(config: Any, *names: str) -> None:

@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 
 from vinnas_tf.config.setting import (
+    ADAM,
+    CLIP_NORM_HELP,
+    COSINE,
     ESTIMATOR_HELP,
     LOCAL_REPARAMETRIZATION,
+    OPTIMIZER_HELP,
+    SCHEDULES,
+    WEIGHT_DECAY_HELP,
     PathText,
     require_counts,
+    require_epoch,
     require_estimator,
+    require_falling,
     require_not_negative,
+    require_optimizer,
     require_positive,
     require_seed,
     require_share,
@@ -37,7 +46,15 @@ class TrainConfig:
     estimator: str = setting(LOCAL_REPARAMETRIZATION, ESTIMATOR_HELP)
     epochs: int = setting(50, "Epochs of training.")
     batch_size: int = setting(128, "Images a step.")
-    learning_rate: float = setting(1e-2, "Adam's first learning rate; falls to 0 along a cosine.")
+    optimizer: str = setting(ADAM, OPTIMIZER_HELP)
+    learning_rate: float = setting(1e-2, "Largest learning rate.")
+    warm_up_epochs: int = setting(0, "First epochs, in which the learning rate rises linearly from 0.")
+    schedule: str = setting(
+        COSINE, "How the learning rate then falls: along a cosine, or linear; either to final_learning_rate."
+    )
+    final_learning_rate: float = setting(0.0, "Learning rate after the last step.")
+    weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP)
+    clip_norm: float = setting(0.0, CLIP_NORM_HELP)
     log_variance_rate: float = setting(2.0, "Learning rate of log-variances as a multiple of the means'.")
     gamma_weights: float = setting(0.3, "End value of gamma 1, the weight of KL(w)/N.")
     gamma_start_epoch: int = setting(2, "Epoch from which gamma 1 rises linearly from zero.")
@@ -55,7 +72,11 @@ class TrainConfig:
         "Share of the training images kept from training, to choose on; 0 trains on all of them, as the paper does.",
     )
     log_noise_ratio_threshold: float = setting(3.0, "Weights with log lambda of at least this are pruned.")
-    fine_tuning_epochs: int = setting(0, "Epochs of training without noise after pruning; zeros stay zeros.")
+    fine_tuning_epochs: int = setting(
+        0,
+        "Epochs of training without noise after pruning, by adam whatever optimizer says, from a tenth of "
+        "learning_rate to 0 along a cosine; zeros stay zeros.",
+    )
     seed: int = setting(0, "Seed of everything random in the run.")
 
     def __post_init__(self) -> None:
@@ -64,7 +85,13 @@ class TrainConfig:
         require(self.stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {self.stem_stride}.")
         require_counts(self, "channels", "epochs", "batch_size")
         require_positive(self, "learning_rate", "log_variance_rate")
-        require_not_negative(self, "gamma_weights", "auxiliary_weight", "fine_tuning_epochs")
+        require_optimizer(self, "optimizer")
+        require_falling(self, "learning_rate", "final_learning_rate")
+        require_epoch("warm_up_epochs", self.warm_up_epochs, self.epochs)
+        require(self.schedule in SCHEDULES, f"schedule must be {' or '.join(SCHEDULES)}, got {self.schedule!r}.")
+        require_not_negative(
+            self, "gamma_weights", "auxiliary_weight", "weight_decay", "clip_norm", "fine_tuning_epochs"
+        )
         require(
             0 <= self.gamma_start_epoch <= self.gamma_end_epoch,
             f"gamma_start_epoch must lie in [0, gamma_end_epoch] = [0, {self.gamma_end_epoch}], "

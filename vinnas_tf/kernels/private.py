@@ -38,10 +38,15 @@ def layers_within(layer: keras.Layer) -> list[keras.Layer]:
     return layer._flatten_layers(include_self=False)
 
 
-def adam_state(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> tuple[int, keras.Variable, keras.Variable]:
-    """The place of `variable` among those that `optimizer` was built for, and its first and its second moment."""
-    index = optimizer._get_variable_index(variable)
-    return index, optimizer._momentums[index], optimizer._velocities[index]
+def place_among(optimizer: keras.Optimizer, variable: tf.Variable) -> int:
+    """The place of `variable` among those that `optimizer` was built for."""
+    return optimizer._get_variable_index(variable)
+
+
+def adam_state(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> tuple[keras.Variable, keras.Variable]:
+    """The first and the second moment of `variable`."""
+    index = place_among(optimizer, variable)
+    return optimizer._momentums[index], optimizer._velocities[index]
 
 
 def with_constants(function: tf.types.experimental.ConcreteFunction) -> tf.types.experimental.ConcreteFunction:

@@ -15,11 +15,12 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior, select, softmax
 from vinnas_tf.architecture.skeleton import CellGroup
 from vinnas_tf.architecture.space import SPACES
-from vinnas_tf.config import LOCAL_REPARAMETRIZATION, SearchConfig
+from vinnas_tf.config import COSINE, LOCAL_REPARAMETRIZATION, SearchConfig
 from vinnas_tf.data.search_images import SearchImages, Split, halves
 from vinnas_tf.methods.alphas import AddWeight, Alphas
 from vinnas_tf.methods.steps import Step, alternating
-from vinnas_tf.optimizer import PosteriorAdam
+from vinnas_tf.optimizer import ArchitectureAdam, make_weight_optimizer
+from vinnas_tf.schedule import falling_rate
 from vinnas_tf.training import ramp
 
 WEIGHTS, ARCHITECTURE = frozenset({"weights"}), frozenset({"architecture"})
@@ -82,6 +83,7 @@ class Method:
         variational_weights: Gaussian weights in the supergraph, or deterministic ones.
         estimator: of the outputs of Gaussian weights, one of config.ESTIMATORS.
         log_variance_rate: learning rate of the weights' log-variances as a multiple of the means'.
+        architecture_log_variance_rate: the same of the architecture's variables named log_variance or log_rate.
         initial_log_variance: of Gaussian alphas; None makes them deterministic.
         gamma_start_epoch: from which `schedule` raises the gammas.
         nonnegative: whether all mixing weights of a draw are at least 0, which makes a step cheaper.
@@ -100,6 +102,7 @@ class Method:
     variational_weights: bool = False
     estimator: str = LOCAL_REPARAMETRIZATION
     log_variance_rate: float = 1.0
+    architecture_log_variance_rate: float = 1.0
     initial_log_variance: float | None = None
     gamma_start_epoch: int = 0
     nonnegative: bool = False
@@ -143,14 +146,27 @@ class Method:
         return {}
 
     def optimizers(self, steps: int) -> tuple[keras.Optimizer, keras.Optimizer]:
-        """The optimizers of the weights and of the architecture parameters, for so many steps of the weights.
+        """The optimizers of the weights and of the architecture parameters, for so many steps of the weights."""
+        return self.weight_optimizer(steps), self.architecture_optimizer()
 
-        Adam, whose rate falls along a cosine, and Adam at a constant rate.
-        """
-        rate = keras.optimizers.schedules.CosineDecay(self.config.weight_learning_rate, steps)
-        return (
-            PosteriorAdam(rate, log_variance_rate=self.log_variance_rate),
-            keras.optimizers.Adam(self.config.alpha_learning_rate),
+    def weight_optimizer(self, steps: int) -> keras.Optimizer:
+        """The one that the settings ask for, whose rate falls along a cosine."""
+        config = self.config
+        return make_weight_optimizer(
+            config.weight_optimizer,
+            falling_rate(COSINE, config.weight_learning_rate, config.final_weight_learning_rate, steps),
+            log_variance_rate=self.log_variance_rate,
+            weight_decay=config.weight_decay,
+            clip_norm=config.weight_clip_norm,
+        )
+
+    def architecture_optimizer(self) -> keras.Optimizer:
+        """Adam at a constant rate."""
+        return ArchitectureAdam(
+            self.config.alpha_learning_rate,
+            beta_1=self.config.alpha_beta_1,
+            log_variance_rate=self.architecture_log_variance_rate,
+            l2=self.config.alpha_decay,
         )
 
     def schedule(self, epoch: int) -> dict[str, float]:

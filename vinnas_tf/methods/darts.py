@@ -22,8 +22,9 @@ class Darts(Method):
     """Deterministic weights and alphas, no prior; the architecture step is of first or second order.
 
     So it is what `Method` is where nothing else is said: softmax(alpha) mixes (section 2.2, eq. (2)), with zero as one
-    of the primitives and not limited, and chooses (section 2.4). The optimizers, their rates and the absence of weight
-    decay are the house's, the same for every method. `steps.py` has the order of steps.
+    of the primitives and not limited, and chooses (section 2.4). The optimizers are those of every method:
+    by default Adam without weight decay, and DARTS's own by the preset cifar10_darts. `steps.py` has the order of
+    steps.
     """
 
     Settings = DartsSettings

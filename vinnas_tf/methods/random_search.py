@@ -15,8 +15,9 @@ class RandomSearch(Method):
     trains = False
     ignores = frozenset(
         {
-            "channels", "epochs", "weight_epochs", "batch_size", "weight_learning_rate", "alpha_learning_rate",
-            "label_smoothing",
+            "channels", "epochs", "weight_epochs", "batch_size", "weight_optimizer", "weight_learning_rate",
+            "final_weight_learning_rate", "weight_decay", "weight_clip_norm", "alpha_learning_rate", "alpha_beta_1",
+            "alpha_decay", "label_smoothing",
         }
     )  # fmt: skip
 

@@ -27,7 +27,6 @@ from vinnas_tf.config import SearchConfig, require_positive, setting
 from vinnas_tf.errors import require
 from vinnas_tf.methods.alphas import AddWeight, initial_mean
 from vinnas_tf.methods.base import ARCHITECTURE, Draw, Method, Network, Term
-from vinnas_tf.optimizer import PosteriorAdam
 from vinnas_tf.variational import (
     ard_kl,
     gaussian_dropout_noise,
@@ -90,6 +89,7 @@ class VVdnas(Method):
 
     def __init__(self, config: SearchConfig, settings: VdnasSettings | None = None) -> None:
         super().__init__(config, settings)
+        self.architecture_log_variance_rate = self.settings.log_rate_rate
         self.terms = {"kl_alphas": Term(1.0, ARCHITECTURE)}
 
     def parameters(self, groups: Mapping[str, CellGroup], add_weight: AddWeight) -> Mapping[str, keras.Variable]:
@@ -132,12 +132,6 @@ class VVdnas(Method):
     def divergence(self, log_rate: tf.Tensor) -> tf.Tensor:
         """The divergence of each rate."""
         return ard_kl(log_rate)
-
-    def optimizers(self, steps: int) -> tuple[keras.Optimizer, keras.Optimizer]:
-        """The optimizers of the weights and of the architecture parameters, whose log-rates move faster."""
-        weights, _ = super().optimizers(steps)
-        rate = self.settings.log_rate_rate
-        return weights, PosteriorAdam(self.config.alpha_learning_rate, log_variance_rate=rate)
 
     def schedule(self, epoch: int) -> dict[str, float]:
         """The divergence counts fully from the first architecture step on."""

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 Objective = Callable[[], tf.Tensor]  # A loss at the variables' present values.
+Direction = Callable[[list[tf.Tensor]], list[tf.Tensor]]  # What a step goes along, from the gradient.
 
 _REACH = 0.01  # DARTS, section 2.3: epsilon = 0.01 / |gradient|
 
@@ -25,8 +26,9 @@ def hyper_gradient(
     weights: Sequence[keras.Variable],
     alphas: Sequence[keras.Variable],
     rate: tf.Tensor | float,
+    direction: Direction = list,
 ) -> list[tf.Tensor]:
-    """The gradient in alpha of validation(w - rate * grad_w training(w, alpha), alpha).
+    """The gradient in alpha of validation(w - rate * direction(grad_w training(w, alpha)), alpha).
 
     Liu et al. 2019 (DARTS), eqs. (7) and (8): the product of the mixed second derivative with a vector is a difference
     of two gradients, at weights moved a little along the vector. The weights are moved and put back.
@@ -37,14 +39,16 @@ def hyper_gradient(
         weights: w.
         alphas: the architecture parameters.
         rate: length of the weight step.
+        direction: what the step goes along: the gradient itself, or with something added that alpha does not move, as
+            momentum and weight decay are.
     """
     start = [tf.identity(variable.value) for variable in weights]
 
-    def move(direction: Sequence[tf.Tensor], length: tf.Tensor | float) -> None:
-        for variable, value, towards in zip(weights, start, direction, strict=True):
+    def move(along: Sequence[tf.Tensor], length: tf.Tensor | float) -> None:
+        for variable, value, towards in zip(weights, start, along, strict=True):
             variable.assign(value + length * towards)
 
-    move(gradients(training, weights), -rate)
+    move(direction(gradients(training, weights)), -rate)
     judged = gradients(validation, [*weights, *alphas])
     ahead, direct = judged[: len(weights)], judged[len(weights) :]
     length = _REACH / tf.maximum(tf.linalg.global_norm(ahead), 1e-12)

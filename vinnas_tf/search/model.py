@@ -1,5 +1,6 @@
 """The model that a search trains, as a Keras model: one primitive, of which a method's step makes an iteration."""
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from vinnas_tf.layers.convolution import Shape
 from vinnas_tf.methods.base import ARCHITECTURE, WEIGHTS, Draw, Method
 from vinnas_tf.methods.steps import Batch
 from vinnas_tf.network.evaluation import hits, update_evaluation
+from vinnas_tf.optimizer import OfPosteriors
 from vinnas_tf.search.gradients import Objective, gradients, hyper_gradient
 from vinnas_tf.search.supergraph import Supergraph
 
@@ -141,7 +143,9 @@ class SearchModel(keras.Model):
             batch: images [n, h, w, c] and labels [n].
             weights: whether the weights move.
             architecture: whether the architecture parameters move.
-            through: a batch of which the gradient in the architecture sees a weight step (DARTS, second order).
+            through: a batch of which the gradient in the architecture sees a weight step (DARTS, second order). It is
+                a step of gradient descent, with the decay of the weights' optimizer and with its momentum if that is
+                PosteriorSGD, as in the published program; the moments of Adam and clipping are left out.
             logged_as: the images that the batch is of, "weight" or "alpha".
         """
         network = self.supergraph
@@ -153,8 +157,10 @@ class SearchModel(keras.Model):
             gradient = gradients(objective, of_weights + of_architecture)
         else:
             training = self._objective(through, True, True)
-            rate = self.weight_optimizer.learning_rate
-            gradient = hyper_gradient(training, objective, network.weight_variables, of_architecture, rate)
+            optimizer, moved = self.weight_optimizer, network.weight_variables
+            own = isinstance(optimizer, OfPosteriors)  # Else one that a method brought along: plain descent.
+            direction = functools.partial(optimizer.direction, variables=moved) if own else list
+            gradient = hyper_gradient(training, objective, moved, of_architecture, optimizer.learning_rate, direction)
         if of_weights:
             self.weight_optimizer.apply(gradient[: len(of_weights)], of_weights)
         if of_architecture:

@@ -19,7 +19,8 @@ from vinnas_tf.data.images import Dataset
 from vinnas_tf.errors import SettingError, did_you_mean, require
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.build import build_network, gaussian_layers
-from vinnas_tf.optimizer import PosteriorAdam
+from vinnas_tf.optimizer import make_weight_optimizer
+from vinnas_tf.schedule import falling_rate
 from vinnas_tf.train.callbacks import TrainSchedule
 from vinnas_tf.train.claim import claim
 from vinnas_tf.train.epochs import run_epochs
@@ -163,11 +164,21 @@ def make_model(
         auxiliary_weight=config.auxiliary_weight,
         class_weights=class_weights,
     )
-    steps = config.epochs * max(examples // config.batch_size, 1)
+    steps = max(examples // config.batch_size, 1)
+    rate = falling_rate(
+        config.schedule,
+        config.learning_rate,
+        config.final_learning_rate,
+        config.epochs * steps,
+        warm_up_steps=config.warm_up_epochs * steps,
+    )
     model.compile(
-        PosteriorAdam(
-            keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
+        make_weight_optimizer(
+            config.optimizer,
+            rate,
             log_variance_rate=config.log_variance_rate,
+            weight_decay=config.weight_decay,
+            clip_norm=config.clip_norm,
         )
     )
     return model
