@@ -213,6 +213,61 @@ def test_erasing_fills_one_rectangle(images):
             assert len(indices) <= np.ceil(np.sqrt(0.33) * length)
 
 
+def covered(size, length):
+    """P(a pixel of a side is covered), [size], where each pixel is the centre of `length` ones equally often."""
+    starts = np.arange(size) - length // 2
+    pixels = np.arange(size)[:, None]
+    return ((starts <= pixels) & (pixels < starts + length)).mean(axis=1)
+
+
+def test_cutout_fills_one_square_of_every_image_around_a_uniform_centre(images):
+    height, width, _ = SHAPE
+    side = width // 2  # Of 16 x 12 pixels: half the shorter side.
+    cut = augmented(images, "cutout")
+    is_fill = (cut == np.array(FILL)).all(axis=-1)
+    assert (cut[~is_fill] == images[~is_fill]).all()
+    centres = []
+    for mask in is_fill:
+        rows, columns = mask.any(axis=1), mask.any(axis=0)
+        assert (mask == np.outer(rows, columns)).all()
+        ends = []
+        for line, length in ((rows, height), (columns, width)):
+            indices = np.flatnonzero(line)
+            first, last = indices[0], indices[-1]
+            assert last - first + 1 == len(indices)
+            # Whole, or cut off at a border, where what is left tells where the centre was.
+            assert len(indices) == side or (len(indices) < side and (first == 0 or last == length - 1))
+            ends.append(last + 1 - side // 2 if first == 0 else first + side // 2)
+        centres.append(ends)
+    counts = np.zeros((height, width))
+    np.add.at(counts, tuple(np.transpose(centres)), 1)
+    assert scipy.stats.chisquare(counts.ravel()).pvalue > 1e-3
+    # Each pixel is erased as often as the centres that reach it say, less at the border than in the middle.
+    expected = np.outer(covered(height, side), covered(width, side))
+    error = 5 * np.sqrt(expected * (1 - expected) / COUNT)
+    assert (abs(is_fill.mean(axis=0) - expected) < error).all()
+    assert expected.min() < expected.max() / 3
+
+
+def test_cutout_of_32_pixels_is_of_16_and_erases_the_published_share():
+    # Of 16 rows around a uniform centre 8, 7, ... 1 fall off above and 1, 2, ... 7 below: on average 14 are left.
+    rows = 16 - (36 + 28) / 32
+    white = np.full((2000, 32, 32, 1), 255, np.uint8)
+    erased = (augmented(white, "cutout", fill=(0.0,)) == 0)[..., 0]
+    assert erased.sum(axis=(1, 2)).max() == 16 * 16
+    assert erased.sum(axis=(1, 2)).min() == 8 * 8
+    share = erased.mean(axis=(1, 2))
+    assert abs(share.mean() - (rows / 32) ** 2) < 5 * share.std() / np.sqrt(len(share))
+
+
+def test_cutout_comes_last_and_leaves_the_other_draws_as_they_are(images):
+    before = augmented(images, "crop", "flip", "erase")
+    after = augmented(images, "cutout", "crop", "flip", "erase")
+    square = (augmented(images, "cutout") == np.array(FILL)).all(axis=-1)
+    assert (after[~square] == before[~square]).all()
+    assert (after[square] == np.array(FILL)).all()
+
+
 def test_grey_images_are_erased_with_their_one_value(images):
     erased = augmented(images[..., :1], "erase", fill=(10.0,))
     assert erased.shape == (COUNT, *SHAPE[:2], 1)
@@ -244,7 +299,8 @@ def test_an_image_depends_on_its_own_seed_alone(images):
 
 
 @pytest.mark.parametrize(
-    ("names", "share"), [(("affine",), 0.99), (("elastic",), 0.99), (("crop", "flip", "erase"), 0.9)]
+    ("names", "share"),
+    [(("affine",), 0.99), (("elastic",), 0.99), (("crop", "flip", "erase"), 0.9), (("cutout",), 0.95)],
 )
 def test_other_seeds_give_other_images(images, names, share):
     first, other = (augmented(images[:64], *names, key=key) for key in (5, 6))

@@ -57,6 +57,14 @@ def test_normalization_statistics_are_numpys(channels):
     np.testing.assert_allclose(normalization.std, scaled.std(axis=(0, 1, 2)), rtol=1e-12)
 
 
+def test_what_is_cut_out_is_0_after_normalisation():
+    images = numbered(64)
+    shown, _ = collect(stream(images, normalization=Normalization.of(images), augment=("cutout",)))
+    erased = (shown == 0).all(axis=-1).sum(axis=(2, 3))
+    assert erased.min() >= 4  # Of 8 x 8 pixels, a corner of a square of 4 x 4.
+    assert erased.max() == 16
+
+
 def test_a_constant_channel_stays_finite():
     images = numbered(20)
     images.images[..., 1] = 9

@@ -15,12 +15,14 @@ from vinnas_tf.config import DataConfig, RunConfig, TrainConfig
 from vinnas_tf.data.images import load_test, load_train
 from vinnas_tf.errors import UserError
 from vinnas_tf.network.build import build_network
+from vinnas_tf.optimizer import PosteriorSGD
 from vinnas_tf.run.files import read_metrics
 from vinnas_tf.run.folder import RunDir
 from vinnas_tf.train import stage
 from vinnas_tf.train.__main__ import train
 from vinnas_tf.train.images import TrainingImages
-from vinnas_tf.train.stage import Training
+from vinnas_tf.train.result import TrainResult
+from vinnas_tf.train.stage import Training, make_model
 
 GENOTYPE = Genotype(1, {"reduction": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "skip"))})
 SETTINGS: dict[str, Any] = {
@@ -119,6 +121,48 @@ def test_an_interrupted_training_goes_on_with_the_same_result(trained, tmp_path)
     ):
         with pytest.raises(UserError, match=rf"holds another training \({named} differ\)"):
             other.fit(model, pairs, checkpoints=tmp_path / "state")
+
+
+RECIPE: dict[str, Any] = {
+    "variational": False, "epochs": 3, "batch_size": 16, "held_out": 0.2, "optimizer": "sgd", "learning_rate": 0.1,
+    "warm_up_epochs": 1, "schedule": "linear", "final_learning_rate": 0.01, "weight_decay": 3e-4, "clip_norm": 5.0,
+}  # fmt: skip
+
+
+class Rates(keras.callbacks.Callback):
+    """Keeps the learning rate of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[float] = []
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+def test_a_published_recipe_reaches_the_steps_and_resumes(tmp_path) -> None:
+    training, rates = Training(augment=("crop", "flip", "cutout"), **RECIPE), Rates()
+
+    def fit(**arguments) -> TrainResult:
+        return training.fit(network(3, variational=False), IMAGES, LABELS, **arguments)
+
+    whole = fit(callbacks=[rates])
+    # Two steps an epoch: in the first of three the rate rises, then it falls in four steps.
+    np.testing.assert_allclose(rates.rates, [0, 0.05, 0.1, 0.0775, 0.055, 0.0325], atol=1e-7)
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoints=tmp_path, callbacks=[Interrupt()])
+    for mine, expected in zip(
+        fit(checkpoints=tmp_path).network.get_weights(), whole.network.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(mine, expected)
+
+
+def test_the_settings_reach_the_optimizer() -> None:
+    net = network(3, variational=False)
+    optimizer = make_model(net, TrainConfig(**RECIPE), 48).optimizer
+    assert isinstance(optimizer, PosteriorSGD)
+    assert (optimizer.momentum, optimizer.l2, optimizer.global_clipnorm) == (0.9, 3e-4, 5.0)
+    assert make_model(net, TrainConfig(log_variance_rate=7.0), 48).optimizer.log_variance_rate == 7.0
 
 
 def test_verbose_prints_the_commands_table_and_else_a_log_tells(capsys, caplog) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from vinnas_tf.config.setting import PathText, setting
 from vinnas_tf.errors import require
 
-AUGMENTATIONS = ("affine", "elastic", "crop", "flip", "erase")
+AUGMENTATIONS = ("affine", "elastic", "crop", "flip", "erase", "cutout")
 
 
 @dataclass(frozen=True, kw_only=True)

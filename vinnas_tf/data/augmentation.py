@@ -1,4 +1,4 @@
-"""Random elastic and affine maps, crops, flips and erasing of training images, each image from a seed of its own."""
+"""Random maps, crops, flips, erasing and cutout of training images, each image from a seed of its own."""
 
 from collections.abc import Callable
 
@@ -18,6 +18,9 @@ TRANSLATION = 0.05  # of each side
 # smoothness too, and interpolates once more after the affine map.)
 NODES = 5  # a side
 DISPLACEMENT = 0.025  # standard deviation of a node's way, of each side
+
+# What tells the draws of an image's seed apart; those of the layers have the keys from 1 on.
+_AFFINE, _ELASTIC, _CUTOUT = 0, -1, -2
 
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -56,8 +59,10 @@ def make_augmentation(
         names: any of "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above),
             "elastic" (bent smoothly, by displacements drawn for NODES x NODES places of the image; Simard et al. 2003,
             here on a grid), "crop" (a window of the image's own size, from the image with zero padding), "flip"
-            (left-right, with probability 1/2) and "erase" (a rectangle of 2 % to 33 % of the area, with
-            ERASING_PROBABILITY); they are applied in this order, the first two as one map, interpolated once.
+            (left-right, with probability 1/2), "erase" (a rectangle of 2 % to 33 % of the area, with
+            ERASING_PROBABILITY) and "cutout" (of every image a square of half its shorter side, around a pixel drawn
+            uniformly, so that a part may fall off the image; DeVries and Taylor 2017, whose square has 16 pixels for
+            32); they are applied in this order, the first two as one map, interpolated once.
         image_shape: (height, width, channels).
         fill: value of erased pixels for each channel, in 0..255.
 
@@ -92,28 +97,30 @@ def make_augmentation(
     def augment(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         if "affine" in names or "elastic" in names:
             images = _resample(images, _random_places(names, height, width, seeds))
-        return tf.map_fn(transform_one, (images, seeds), fn_output_signature=tf.float32) if layers else images
+        if layers:
+            images = tf.map_fn(transform_one, (images, seeds), fn_output_signature=tf.float32)
+        return _cut_out(images, seeds, fill) if "cutout" in names else images
 
     return augment
 
 
+def _draws(seeds: tf.Tensor, key: int, sample: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """What `sample` makes of each seed folded with `key`, [b, ...], float32."""
+    return tf.map_fn(lambda seed: sample(tf.random.fold_in(seed, key)), seeds, fn_output_signature=tf.float32)
+
+
 def _random_places(names: tuple[str, ...], height: int, width: int, seeds: tf.Tensor) -> tf.Tensor:
     """Where the pixels of each result come from: its row and column, in pixels, float32 [b, h, w, 2]."""
-
-    def draw(sample: Callable[[tf.Tensor], tf.Tensor], key: int) -> tf.Tensor:
-        # The layers' draws have the keys from 1 on.
-        return tf.map_fn(lambda seed: sample(tf.random.fold_in(seed, key)), seeds, fn_output_signature=tf.float32)
-
     sides = tf.constant([height, width], tf.float32)
     middle = (sides - 1) / 2
     pixels = tf.stack(tf.meshgrid(tf.range(float(height)), tf.range(float(width)), indexing="ij"), axis=-1)
     places = pixels[tf.newaxis]
     if "affine" in names:
-        uniform = draw(lambda seed: tf.random.stateless_uniform([6], seed, -1.0, 1.0), 0)
+        uniform = _draws(seeds, _AFFINE, lambda seed: tf.random.stateless_uniform([6], seed, -1.0, 1.0))
         moves = middle + TRANSLATION * sides * tf.gather(uniform, [5, 4], axis=1)
         places = tf.einsum("bij,hwj->bhwi", _linear_maps(uniform), pixels - middle) + moves[:, tf.newaxis, tf.newaxis]
     if "elastic" in names:
-        nodes = draw(lambda seed: tf.random.stateless_normal([2, NODES, NODES], seed), -1)
+        nodes = _draws(seeds, _ELASTIC, lambda seed: tf.random.stateless_normal([2, NODES, NODES], seed))
         ways = tf.image.resize(tf.transpose(nodes, [0, 2, 3, 1]), (height, width), tf.image.ResizeMethod.BICUBIC)
         places += DISPLACEMENT * sides * ways
     return places
@@ -158,3 +165,18 @@ def _resample(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
         return left * (1 - across) + right * across
 
     return between_columns(index) * (1 - down) + between_columns(index + below) * down
+
+
+def _cut_out(images: tf.Tensor, seeds: tf.Tensor, fill: tuple[float, ...]) -> tf.Tensor:
+    """Images, [b, h, w, c], of each of which a square has the values `fill`; float32."""
+    height, width = images.shape[1:3]
+    uniform = _draws(seeds, _CUTOUT, lambda seed: tf.random.stateless_uniform([2], seed))
+    reach = min(height, width) // 4  # Half a side of the square.
+
+    def inside(size: int, share: tf.Tensor) -> tf.Tensor:
+        """Which pixels of a side the square covers, [b, size]."""
+        away = tf.range(float(size)) - tf.floor(size * share)[:, tf.newaxis]
+        return (-reach <= away) & (away < reach)
+
+    square = inside(height, uniform[:, 0])[:, :, tf.newaxis] & inside(width, uniform[:, 1])[:, tf.newaxis]
+    return tf.where(square[..., tf.newaxis], tf.constant(fill, tf.float32), tf.cast(images, tf.float32))
