@@ -149,6 +149,12 @@ def compare(run_dir: Path) -> dict[str, Any]:
         not (config.drop_path or config.auxiliary_weight),
         f"{run_dir} was trained with drop path or an auxiliary tower, which the peer has not: name a training without.",
     )
+    for name in ("optimizer", "schedule", "final_learning_rate", "warm_up_epochs", "weight_decay", "clip_norm"):
+        default, value = getattr(TrainConfig, name), getattr(config, name)
+        require(
+            value == default,
+            f"{run_dir} was trained with --{name}={value}, and the peer has {default}: name a training without it.",
+        )
     require(
         config.gamma_start_epoch < config.gamma_end_epoch,
         f"{run_dir} was trained with a gamma 1 that jumps, and the peer's sparsity rises as gamma 1 did: "

@@ -4,6 +4,7 @@ A field declared with `vinnas_tf.config.setting` becomes one flag: its name, typ
 Each call builds a flag set of its own, so command-line modules never meet in absl's global one.
 """
 
+import contextlib
 import dataclasses
 import errno
 import functools
@@ -12,7 +13,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast, get_type_hints
 
@@ -128,17 +129,19 @@ def read_flags(
     def build(kind: type) -> Any:
         return kind(**{field.name: given[field.name].value for field in _fields(kind)})
 
-    try:
+    source = f" Flags that were not given come from preset {preset}." if preset else ""
+    with _with_note(source):
         configs = [build(kind) for kind in kinds]
-        if variants is None:
-            return Settings(configs, preset)
-        value = given[variants.field].value
+    if variants is None:
+        return Settings(configs, preset)
+    chosen = given[variants.field]
+    # That a given flag is not read has to do with the preset only where this is what chose.
+    with _with_note(source if chosen.present and variants.field not in named else ""):
         for name in named:
-            variants.require_read(name, value)
-        return Settings(configs, preset, build(variants.kinds[value]) if value in variants.kinds else None)
-    except UserError as error:
-        source = f" Flags that were not given come from preset {preset}." if preset else ""
-        raise type(error)(f"{error}{source}") from error
+            variants.require_read(name, chosen.value)
+    with _with_note(source):
+        kind = variants.kinds.get(chosen.value)
+        return Settings(configs, preset, kind and build(kind))
 
 
 def given_flags(argv: Sequence[str], *kinds: type, variants: Variants) -> dict[str, str]:
@@ -225,6 +228,15 @@ _CONVERSIONS: dict[Any, tuple[Callable[[str], Any], str]] = {
     bool: (lambda text: {"true": True, "false": False}[text.lower()], "true or false"),
     tuple[str, ...]: (_words, "words separated by commas"),
 }
+
+
+@contextlib.contextmanager
+def _with_note(note: str) -> Iterator[None]:
+    """Adds `note` to the message of a UserError that is raised in its context."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{error}{note}") from error
 
 
 def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:

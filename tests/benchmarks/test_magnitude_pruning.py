@@ -12,7 +12,9 @@ import pytest
 
 from benchmarks.magnitude_pruning import give_back, legacy_keras, main, pruning_steps, twin
 from vinnas_tf.architecture.genotype import Edge, Genotype
+from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.network.build import build_network
+from vinnas_tf.run.folder import RunDir
 from vinnas_tf.train.__main__ import main as train
 
 # Every kind of layer, and the dilated convolution with a stride that legacy Keras lacks.
@@ -102,6 +104,17 @@ def interrupt_in_epoch(number: int) -> Callable[..., None]:
             raise KeyboardInterrupt
 
     return on_epoch_begin
+
+
+def test_a_training_by_a_recipe_that_the_peer_has_not_is_one_line(tmp_path, capsys: pytest.CaptureFixture) -> None:
+    settings = [DataConfig(), TrainConfig(weight_decay=3e-4)]
+    with RunDir(tmp_path, stage="train", settings=settings, data_fingerprint="") as run_dir:
+        run_dir.file("result.json").write_text("{}")
+        run_dir.mark_finished()
+    with pytest.raises(SystemExit) as caught:
+        main([f"--run_dir={tmp_path}"])
+    assert caught.value.code == 2
+    assert "was trained with --weight_decay=0.0003, and the peer has 0.0: name" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_training_is_one_line(tmp_path, capsys: pytest.CaptureFixture) -> None:

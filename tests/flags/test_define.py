@@ -13,15 +13,9 @@ from absl import flags as absl_flags
 
 from vinnas_tf.config import DataConfig, RunConfig, SearchConfig, TrainConfig, VerifyConfig, setting
 from vinnas_tf.errors import UserError, require
-from vinnas_tf.flags import Inherited, given_flags, preset_names, read_flags
+from vinnas_tf.flags import Inherited, define, given_flags, preset_names, read_flags
 from vinnas_tf.flags.define import spelt_as_flags
 from vinnas_tf.methods import METHODS, method_variants
-
-PRESETS = (
-    "cifar10", "cifar10_laptop", "cifar10_v1", "digits", "fashion_mnist", "fashion_mnist_laptop", "fashion_mnist_v1",
-    "mnist", "nasbench201", "own_images", "smoke",
-)  # fmt: skip
-TRAIN_PRESETS = tuple(sorted((*PRESETS, "mnist_laptop")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +84,7 @@ def test_flag_sets_do_not_meet():
         (["--minutes"], ["--minutes", "Missing value"]),
         (["--seeds", "flax", "poppy"], ["'poppy'", "--name=value"]),
         (["--minutes=0"], ["--minutes must be positive, got 0"]),
-        (["--preset=cake"], ["'cake'", ", ".join(PRESETS)]),
+        (["--preset=cake"], ["'cake'", ", ".join(preset_names("search"))]),
         (["--preset=../presets/mnist"], ["unknown preset"]),
     ],
 )
@@ -100,61 +94,9 @@ def test_a_mistake_is_named_in_one_line(argv, parts):
         assert part in message
 
 
-def test_presets_on_disk_are_the_presets_offered(repository):
-    for command, presets in (("search", PRESETS), ("train", TRAIN_PRESETS)):
-        files = [path.stem for path in (repository / "flags" / "presets" / command).iterdir()]
-        assert preset_names(command) == sorted(files) == list(presets)
-
-
-# What VINNAS prints (section V-A of the paper and of its first version): skeleton, states, share of the data, epochs,
-# batch size, augmentation.
-CROP_FLIP_ERASE = ("crop", "flip", "erase")
-PUBLISHED = {
-    "mnist": ("mnist", "R", 2, 0.25, 20, 256, ()),
-    "fashion_mnist": ("fashion_mnist", "NNRNNRNN", 3, 0.5, 50, 256, CROP_FLIP_ERASE),
-    "fashion_mnist_v1": ("fashion_mnist", "NRRN", 3, 0.5, 50, 256, CROP_FLIP_ERASE),
-    "cifar10": ("cifar10", "NNRNNRNN", 4, 0.5, 100, 256, CROP_FLIP_ERASE),
-    "cifar10_v1": ("cifar10", "NNRNNRNN", 4, 0.5, 100, 256, CROP_FLIP_ERASE),
-}
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_preset(preset):
-    settings = read_search(f"--preset={preset}")
-    data, search = settings[DataConfig], settings[SearchConfig]
-    assert settings.preset == preset
-    assert preset in ("smoke", "nasbench201", "own_images") or preset.startswith(data.dataset)
-    if preset in PUBLISHED:
-        found = (data.dataset, search.cells, search.states, data.data_fraction, search.epochs, search.batch_size)
-        assert (*found, data.augment) == PUBLISHED[preset]
-
-
 def read_train(*argv, inherit=lambda _: Inherited()):
     kinds = (DataConfig, TrainConfig, RunConfig)
     return read_flags(argv, *kinds, command="train", usage="Trains.", inherit=inherit)
-
-
-# What VINNAS prints of its retraining (section V-A b): skeleton, epochs, augmentation, channels as a multiple of the
-# search's.
-RETRAINED = {
-    "mnist": ("R", 100, (), None),
-    "fashion_mnist": ("NNRNNRNN", 400, CROP_FLIP_ERASE, 6.4),
-    "fashion_mnist_v1": ("NRRN", 400, CROP_FLIP_ERASE, 4),
-    "cifar10": ("NNNNNNRNNNNNNRNNNNNN", 600, CROP_FLIP_ERASE, 3),
-    "cifar10_v1": ("NNNNNNRNNNNNNRNNNNNN", 600, CROP_FLIP_ERASE, 2.5),
-}
-
-
-@pytest.mark.parametrize("preset", TRAIN_PRESETS)
-def test_train_preset(preset):
-    settings = read_train(f"--preset={preset}")
-    data, train = settings[DataConfig], settings[TrainConfig]
-    assert preset in ("smoke", "nasbench201", "own_images") or preset.startswith(data.dataset)
-    if preset in RETRAINED:
-        cells, epochs, augment, factor = RETRAINED[preset]
-        assert (train.cells, train.epochs, data.augment) == (cells, epochs, augment)
-        if factor:
-            assert train.channels == factor * read_search(f"--preset={preset}")[SearchConfig].channels
 
 
 def test_a_command_takes_over_what_an_earlier_stage_was_run_with():
@@ -186,12 +128,6 @@ def test_a_preset_that_nobody_named_does_not_replace_the_data_that_were_searched
     named = read_train("--run_dir=runs/m", "--preset=smoke", inherit=inherit)
     assert named[DataConfig].dataset == "digits"
     assert read_train("--run_dir=runs/m", "--dataset=cifar10", inherit=inherit)[DataConfig].dataset == "cifar10"
-
-
-def test_fashion_mnist_channels_scale_to_whole_numbers():
-    # Retraining has 6.4 times the channels, in the paper's first version 4 times.
-    channels = read_search("--preset=fashion_mnist")[SearchConfig].channels
-    assert (6.4 * channels).is_integer()
 
 
 def test_the_preset_named_after_the_data_set_is_the_default():
@@ -239,7 +175,7 @@ def test_help_shows_every_flag_default_and_preset_within_80_columns(capsys):
             text = ",".join(value) if isinstance(value, tuple) else value
             shown = f"[no]{field.name} (now {str(text).lower()})" if isinstance(value, bool) else f"{field.name}={text}"
             assert f"--{shown} {field.metadata['help']}" in flat
-    for preset in PRESETS:
+    for preset in preset_names("search"):
         assert f" {preset}: " in flat
 
 
@@ -382,6 +318,22 @@ def test_a_flag_that_the_chosen_method_does_not_read_is_refused(argv, message, t
     (tmp_path / "my.flags").write_text("\n".join(argv))
     with pytest.raises(UserError, match=message):
         read_search(f"--flagfile={tmp_path / 'my.flags'}")
+
+
+def test_a_refusal_of_a_flag_speaks_of_the_preset_only_where_that_chose_the_method(tmp_path, monkeypatch):
+    note = "Flags that were not given come from preset"
+    for argv in (["--method=darts", "--gamma_entropy=1"], ["--darts_order=2"]):
+        with pytest.raises(UserError, match="is not read by") as caught:
+            read_search(*argv)
+        assert note not in str(caught.value)
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "chosen.flags").write_text("# A preset with a method.\n--method=darts\n")
+    monkeypatch.setattr(define, "_PRESETS", tmp_path)
+    with pytest.raises(UserError, match=f"gamma_entropy is not read by method=darts.* {note} chosen") as caught:
+        read_search("--preset=chosen", "--gamma_entropy=1")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=f"darts_order must be 1 or 2, got 3. {note} chosen"):
+        read_search("--preset=chosen", "--darts_order=3")
 
 
 def test_a_preset_may_hold_what_only_other_methods_read():

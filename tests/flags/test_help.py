@@ -21,7 +21,7 @@ def test_it_is_the_same_without_docstrings(repository):
     ]
     assert shown[0].stdout == shown[1].stdout == shown[2].stdout
     paragraphs = shown[2].stdout.split("\n\n")
-    assert paragraphs[0] == "Every setting of a run, as plain validated data."
+    assert paragraphs[0] == "Every setting of a run, as plain validated data: a dataclass for each stage."
     assert any(
         text.startswith("Which images a run sees, and how they are prepared.\n  --dataset=") for text in paragraphs
     )
