@@ -7,7 +7,6 @@ import numpy as np
 
 from benchmarks.designs import CLASSES, IMAGE_CHANNELS, Config
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.architecture.primitives import convolutions
 from vinnas_tf.architecture.skeleton import CELL_TYPE_OF, cell_places
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import SearchConfig, TrainConfig
@@ -29,7 +28,7 @@ def multiply_adds(config: Config, image_size: int) -> int:
         after = -(-side // 2) if place.reduction else side
         for source, name in operations_of[place.group]:
             height = width = side if source < 2 else after
-            for convolution, strides in convolutions(name, 2 if place.reduction and source < 2 else 1):
+            for convolution, strides in VINNAS.convolutions(name, 2 if place.reduction and source < 2 else 1):
                 height, width = -(-height // strides[0]), -(-width // strides[1])
                 total += height * width * math.prod(convolution.kernel_shape(place.channels))
         inputs = [inputs[1], states * place.channels]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vinnas_tf.architecture.primitives import PRIMITIVES, convolutions
+from vinnas_tf.architecture.primitives import PRIMITIVES
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import SearchConfig
 
@@ -152,7 +152,7 @@ def primitive(name: str, channels: int, stride: int) -> nn.Module:
             convolution.dilation,
             groups=channels if convolution.depthwise else 1,
         )
-        for convolution, strides in convolutions(name, stride)
+        for convolution, strides in VINNAS.convolutions(name, stride)
     ]
     if PRIMITIVES[name].pool:
         chain = [Pool(PRIMITIVES[name].pool, stride)]
@@ -276,7 +276,7 @@ def to_peer(
                 kernels.append(_outputs_first(value(getattr(preprocess.convolution, part))))
             of_edges = [iter(operation.cut(value(getattr(operation, part)))) for operation in cell.operations]
             for source, _ in cell.edges:
-                chains = [convolutions(name, cell.operations[source].stride) for name in VINNAS.primitives]
+                chains = [VINNAS.convolutions(name, cell.operations[source].stride) for name in VINNAS.primitives]
                 for kernel, (convolution, _) in zip(next(of_edges[source]), chain(*chains), strict=True):
                     kernels.append(_outputs_first(kernel, convolution.depthwise))
         kernels.append(value(getattr(supergraph.classifier, part)).T)

@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from benchmarks.peer import BATCH_NORM_EPSILON, Pool, Variational, VariationalConv2d, VariationalLinear
 from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.architecture.primitives import PRIMITIVES, convolutions
+from vinnas_tf.architecture.primitives import PRIMITIVES
 from vinnas_tf.architecture.skeleton import cell_places
+from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import TrainConfig
 
 MOMENTUM = 0.01  # PyTorch's is the share of the new value, Keras's 0.99 that of the old one.
@@ -47,7 +48,7 @@ class PeerNetwork(nn.Module):
 
     def _add_operation(self, name: str, edge: Edge, channels: int, reduction: bool) -> None:
         stride = 2 if reduction and edge.source < 2 else 1
-        chain = convolutions(edge.primitive, stride)
+        chain = VINNAS.convolutions(edge.primitive, stride)
         for position, (convolution, strides) in enumerate(chain):
             groups = channels if convolution.depthwise else 1
             self.parts[f"{name}_conv_{position}"] = VariationalConv2d(

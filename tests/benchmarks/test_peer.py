@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.gradient_recorder import GradientRecorder
 from vinnas_tf import kernels
-from vinnas_tf.architecture.primitives import Convolution, convolutions
+from vinnas_tf.architecture.primitives import Convolution
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.layers.sampling import linear_map
@@ -57,7 +57,7 @@ def our_noise(model: SearchModel, seed: tf.Tensor):
         after = side // 2 if cell.reduction else side
         of_edges = []
         for index, operation in enumerate(cell.operations):
-            chains = [convolutions(name, operation.stride) for name in VINNAS.primitives]
+            chains = [VINNAS.convolutions(name, operation.stride) for name in VINNAS.primitives]
             own_seeds = iter(kernels.split(seeds[2 + index], sum(map(len, chains))))
             side_by_side = []
             for chain in chains:

@@ -1,8 +1,9 @@
 """The found architecture as plain data, and its file.
 
 A cell is a small graph whose nodes are numbered. In VINNAS's space 0 is the output of the cell before the last (c-2), 1
-the output of the last cell (c-1), 2 and up are the cell's states; in NAS-Bench-201's 0 is the only input. A state is
-the sum of the operations that lead into it. The output concatenates all states, or is the last one (NAS-Bench-201).
+the output of the last cell (c-1), 2 and up are the cell's states, as in DARTS's; in NAS-Bench-201's 0 is the only
+input. A state is the sum of the operations that lead into it. The output concatenates all states, or is the last one
+(NAS-Bench-201).
 """
 
 import json
@@ -11,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vinnas_tf.architecture.primitives import learns
 from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
 from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
 from vinnas_tf.architecture.versioned import load, parse_versioned
@@ -88,8 +88,9 @@ class Genotype:
         return 1 - sum(learns) / max(len(learns), 1)
 
     def _learns(self, group: str, edge: Edge) -> bool:
-        stride = 2 if group == "reduction" and edge.source < SPACES[self.space].inputs else 1
-        return learns(edge.primitive, stride)
+        space = SPACES[self.space]
+        stride = 2 if group == "reduction" and edge.source < space.inputs else 1
+        return space.learns(edge.primitive, stride)
 
     def connected_edges(self, group: str) -> list[Edge]:
         """The edges that lie on a way from an input of the cell to its output: all of them in VINNAS's space."""

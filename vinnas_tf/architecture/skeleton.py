@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vinnas_tf.architecture.space import SearchSpace
+from vinnas_tf.architecture.stem import PLAIN, Stem
 from vinnas_tf.errors import require
 
 CELL_TYPE_OF = {"N": "normal", "R": "reduction"}
@@ -38,8 +39,8 @@ class CellPlace:
         position: from 0.
         group: name of the cell group, "normal" or "reduction".
         channels: of each of its states; a reduction cell doubles them.
-        stride_first: stride of the preprocessing of its first input, 2 where the cell before the last one's output is
-            twice as large as the last one's.
+        stride_first: stride of the preprocessing of its first input, 2 where the first input is twice as large as the
+            second.
     """
 
     position: int
@@ -53,14 +54,15 @@ class CellPlace:
         return self.group == "reduction"
 
 
-def cell_places(cells: str, channels: int) -> list[CellPlace]:
-    """The cells of a skeleton such as "NNRNNRNN", whose first cells have `channels` channels a state."""
+def cell_places(cells: str, channels: int, stem: Stem = PLAIN) -> list[CellPlace]:
+    """The cells of a skeleton such as "NNRNNRNN" behind a stem, whose first cells have `channels` channels a state."""
     places: list[CellPlace] = []
+    stride_first = stem.stride_first
     for position, letter in enumerate(cells):
         group = CELL_TYPE_OF[letter]
         channels *= 2 if group == "reduction" else 1
-        stride_first = 2 if places and places[-1].reduction else 1
         places.append(CellPlace(position, group, channels, stride_first))
+        stride_first = 2 if places[-1].reduction else 1
     return places
 
 
@@ -86,11 +88,14 @@ def cell_groups(
     }
 
 
-def require_fit(cells: str, side: int) -> None:
-    """Raises SettingError where `side` pixels cannot be halved by every reduction cell."""
+def require_fit(cells: str, side: int, stem: Stem = PLAIN) -> None:
+    """Raises SettingError where `side` pixels cannot be halved by the stem and by every reduction cell."""
     reductions = cells.count("R")
+    halvings = reductions + stem.stride.bit_length() - 1
+    halve = f"cells={cells} halves images {reductions} times"
+    if stem.stride > 1:
+        halve = f"stem={stem.name} and cells={cells} halve images {halvings} times"
     require(
-        side >= 2**reductions,
-        f"cells={cells} halves images {reductions} times, which {side} pixels do not allow: "
-        "use fewer R, or larger images with image_size.",
+        side >= 2**halvings,
+        f"{halve}, which {side} pixels do not allow: use fewer R, or larger images with image_size.",
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vinnas_tf.architecture.primitives import PRIMITIVES
+from vinnas_tf.architecture.primitives import PRIMITIVES, Block, Convolution
 from vinnas_tf.errors import require
 
 
@@ -26,9 +26,13 @@ class SearchSpace:
         choice: edges that a found cell keeps into each state, and operations other than zero on each of them.
         concatenates: whether a cell's output is all its states, joined along the channels, or the last one.
         preprocesses: whether a cell's inputs are brought to its width by 1x1 convolutions.
-        pre_activation: whether ReLU comes before a convolution, batch normalisation after it, and pools are bare; else
-            convolutions and pools are followed by batch normalisation and ReLU.
+        pre_activation: whether ReLU comes before a chain of convolutions, batch normalisation after it, and pools are
+            bare; else chains and pools are followed by batch normalisation and ReLU.
         reduces: whether the letter R is a cell of mixed operations, or a fixed residual block.
+        normalizes_pools: whether pools are normalised in the search even so; the found network has them bare.
+        activates_output: whether batch normalisation and ReLU follow the last cell.
+        factorizes: whether a skip of stride 2, and the preprocessing of a first input that is twice as large as the
+            second, is DARTS's factorised reduction, or one strided 1x1 convolution.
     """
 
     name: str
@@ -40,6 +44,9 @@ class SearchSpace:
     preprocesses: bool
     pre_activation: bool
     reduces: bool
+    normalizes_pools: bool = False
+    activates_output: bool = False
+    factorizes: bool = False
 
     @property
     def cell_types(self) -> tuple[str, ...]:
@@ -50,6 +57,33 @@ class SearchSpace:
         """The (source, target) pairs of a cell of the supergraph, by target: (0, 2), (1, 2), (0, 3), ... in VINNAS."""
         nodes = range(self.inputs, self.inputs + states)
         return tuple((source, target) for target in nodes for source in range(target))
+
+    def blocks(self, primitive: str, stride: int) -> tuple[Block, ...]:
+        """The chains of convolutions of a primitive that shrinks an image by `stride`; each ends in normalisation.
+
+        A skip cannot change the size of an image: at stride 2 it is a convolution (VINNAS, as in DARTS).
+        """
+        if primitive == "skip" and stride > 1:
+            return (((self.pointwise(stride), (stride, stride)),),)
+        return PRIMITIVES[primitive].blocks(stride)
+
+    def pointwise(self, stride: int) -> Convolution:
+        """The 1x1 convolution of a strided skip and of preprocessing."""
+        return Convolution((1, 1), factorized=self.factorizes and stride > 1)
+
+    def convolutions(self, primitive: str, stride: int) -> Block:
+        """The convolutions of all blocks, one after the other, each with its strides."""
+        return tuple(link for block in self.blocks(primitive, stride) for link in block)
+
+    def normalizes(self, primitive: str, stride: int) -> bool:
+        """Whether the search normalises the output of a primitive, other than zero, at this stride."""
+        if not self.pre_activation:
+            return primitive != "skip"
+        return bool(self.blocks(primitive, stride)) or self.normalizes_pools and bool(PRIMITIVES[primitive].pool)
+
+    def learns(self, primitive: str, stride: int) -> bool:
+        """Whether a primitive has weights at this stride; a registered layer is taken to have some."""
+        return bool(self.blocks(primitive, stride)) or PRIMITIVES[primitive].layer is not None
 
     def node_name(self, node: int) -> str:
         """What a person reads for a node of a cell."""
@@ -85,15 +119,35 @@ NASBENCH201 = SearchSpace(
     preprocesses=False,
     pre_activation=True,
     reduces=False,
+    activates_output=True,
 )
-SPACES = {space.name: space for space in (VINNAS, NASBENCH201)}
+# Liu, Simonyan and Yang 2019, DARTS, section 3.1: "the ReLU-Conv-BN order", each separable convolution "always applied
+# twice". DARTS keeps two edges into a state; a genotype may have any number.
+DARTS = SearchSpace(
+    name="darts",
+    primitives=(
+        "zero", "max_pool_3x3", "avg_pool_3x3", "skip", "double_sep_conv_3x3", "double_sep_conv_5x5", "dil_conv_3x3",
+        "dil_conv_5x5",
+    ),
+    inputs=2,
+    states=None,
+    choice=Choice(edges_per_state=2, operations_per_edge=1),
+    concatenates=True,
+    preprocesses=True,
+    pre_activation=True,
+    reduces=True,
+    normalizes_pools=True,
+    factorizes=True,
+)  # fmt: skip
+SPACES = {space.name: space for space in (VINNAS, NASBENCH201, DARTS)}
 
 
 def register_space(space: SearchSpace) -> None:
     """Makes a search space known to `space=NAME` of searches, trainings and genotypes.
 
     Raises:
-        SettingError: its name is taken, it has a primitive that is not registered, or none with a convolution.
+        SettingError: its name is taken, it has a primitive that is not registered, or none with a convolution, or it
+            factorises without `pre_activation`, though a factorised reduction starts with ReLU.
 
     Example:
         >>> import dataclasses
@@ -106,4 +160,8 @@ def register_space(space: SearchSpace) -> None:
     require(not unknown, f"{', '.join(unknown)}: no such primitives; register them first with register_primitive.")
     convolves = any(PRIMITIVES[name].convolutions for name in space.primitives)
     require(convolves, f"the space {space.name} has no primitive with a convolution: give it one.")
+    require(
+        space.pre_activation or not space.factorizes,
+        f"the space {space.name} has factorizes=True, where ReLU comes first: set pre_activation=True too.",
+    )
     SPACES[space.name] = space

@@ -20,6 +20,7 @@ from vinnas_tf.config.setting import (
     OPTIMIZERS,
     SCHEDULES,
     SGD,
+    STEM_HELP,
     WEIGHT_SAMPLING,
     PathText,
     Variants,
@@ -31,6 +32,8 @@ from vinnas_tf.config.setting import (
     require_seed,
     require_share,
     require_skeleton,
+    require_stem,
+    require_stem_stride,
     restored,
     setting,
 )
@@ -57,6 +60,7 @@ __all__ = [
     "SCHEDULES",
     "SELECTION_RULES",
     "SGD",
+    "STEM_HELP",
     "SearchConfig",
     "TrainConfig",
     "Variants",
@@ -70,6 +74,8 @@ __all__ = [
     "require_seed",
     "require_share",
     "require_skeleton",
+    "require_stem",
+    "require_stem_stride",
     "restored",
     "setting",
 ]

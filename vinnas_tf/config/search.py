@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.architecture.stem import PLAIN
 from vinnas_tf.config.setting import (
     ADAM,
     CLIP_NORM_HELP,
     OPTIMIZER_HELP,
+    STEM_HELP,
     WEIGHT_DECAY_HELP,
     require_counts,
     require_epoch,
@@ -17,6 +19,7 @@ from vinnas_tf.config.setting import (
     require_seed,
     require_share,
     require_skeleton,
+    require_stem,
     setting,
 )
 from vinnas_tf.errors import require
@@ -31,13 +34,13 @@ class SearchConfig:
     method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.")
     space: str = setting(
         "vinnas",
-        "Search space: vinnas; or nasbench201, where a cell has --states=3 and an R of --cells is a residual block.",
+        "Search space: vinnas; darts; or nasbench201, where a cell has --states=3 and an R of --cells is a residual "
+        "block.",
     )
     cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
     states: int = setting(2, "States per cell (I); state i takes an edge from each input and each state before it.")
-    channels: int = setting(
-        8, "Channels of the stem and of the states before the first reduction; each R doubles them."
-    )
+    channels: int = setting(8, "Channels of the states before the first reduction; each R doubles them.")
+    stem: str = setting(PLAIN.name, STEM_HELP)
     epochs: int = setting(20, "Epochs of search.")
     weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
     batch_size: int = setting(64, "Images per weight step, and per alpha step.")
@@ -67,6 +70,7 @@ class SearchConfig:
             f"space={self.space} needs states={space.states} and an N in cells, such as NRNRN; "
             f"got {self.states} and {self.cells}.",
         )
+        require_stem(self.stem, self.channels)
         require_counts(self, "states", "channels", "epochs", "batch_size")
         require_positive(self, "weight_learning_rate", "alpha_learning_rate")
         require_optimizer(self, "weight_optimizer")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
+from vinnas_tf.architecture.stem import PLAIN, STEMS
 from vinnas_tf.errors import require
 
 Config = TypeVar("Config")
@@ -23,6 +24,10 @@ GAMMA_START_HELP = "Epoch from which the gammas rise linearly from zero to the l
 ESTIMATOR_HELP = (
     "How the noise of Gaussian weights enters a step: local_reparametrization, the published way, samples every "
     "pre-activation; weight_sampling samples each weight once a step, which is faster and gives noisier gradients."
+)
+STEM_HELP = (
+    "What stands before the cells: plain, a 3x3 convolution to the channels of a state; cifar, to three times as many; "
+    "imagenet, three of stride 2, of which the first cell reads the last two (DARTS)."
 )
 
 
@@ -78,6 +83,21 @@ def require_falling(config: Any, first: str, last: str) -> None:
     """Raises SettingError unless the rate of the name `last` lies between 0 and that of the name `first`."""
     highest, value = getattr(config, first), getattr(config, last)
     require(0 <= value <= highest, f"{last} must lie in [0, {first}] = [0, {highest:g}], got {value:g}.")
+
+
+def require_stem(stem: str, channels: int) -> None:
+    """Raises SettingError for an unknown stem, or one that the cells' channels don't fit."""
+    require(stem in STEMS, f"stem must be {' or '.join(STEMS)}, got {stem!r}.")
+    STEMS[stem].widths(channels)
+
+
+def require_stem_stride(stem_stride: int, stem: str) -> None:
+    """Raises SettingError for a stride other than 1 or 2, and for 2 with a stem that has strides of its own."""
+    require(stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {stem_stride}.")
+    require(
+        stem_stride == 1 or stem == PLAIN.name,
+        f"stem_stride={stem_stride} goes with stem={PLAIN.name} alone, got stem={stem}: leave stem_stride out.",
+    )
 
 
 def require_counts(config: Any, *names: str) -> None:

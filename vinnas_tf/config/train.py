@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from vinnas_tf.architecture.stem import PLAIN
 from vinnas_tf.config.setting import (
     ADAM,
     CLIP_NORM_HELP,
@@ -10,6 +11,7 @@ from vinnas_tf.config.setting import (
     LOCAL_REPARAMETRIZATION,
     OPTIMIZER_HELP,
     SCHEDULES,
+    STEM_HELP,
     WEIGHT_DECAY_HELP,
     PathText,
     require_counts,
@@ -22,6 +24,8 @@ from vinnas_tf.config.setting import (
     require_seed,
     require_share,
     require_skeleton,
+    require_stem,
+    require_stem_stride,
     setting,
 )
 from vinnas_tf.errors import require
@@ -36,10 +40,9 @@ class TrainConfig:
 
     genotype: PathText = setting("", "Genotype file (JSON); empty: the one that the run folder's search found.")
     cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
-    channels: int = setting(
-        16, "Channels of the stem and of the states before the first reduction; each R doubles them."
-    )
-    stem_stride: int = setting(1, "Stride of the stem, 1 or 2; 2 quarters the cost of all that follows.")
+    channels: int = setting(16, "Channels of the states before the first reduction; each R doubles them.")
+    stem: str = setting(PLAIN.name, STEM_HELP)
+    stem_stride: int = setting(1, "Stride of the plain stem, 1 or 2; 2 quarters the cost of all that follows.")
     variational: bool = setting(
         True, "Gaussian weights; without them, deterministic ones that are never pruned: a control."
     )
@@ -82,7 +85,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_skeleton(self.cells)
         require_estimator(self.estimator)
-        require(self.stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {self.stem_stride}.")
+        require_stem(self.stem, self.channels)
+        require_stem_stride(self.stem_stride, self.stem)
         require_counts(self, "channels", "epochs", "batch_size")
         require_positive(self, "learning_rate", "log_variance_rate")
         require_optimizer(self, "optimizer")

@@ -14,6 +14,7 @@ from vinnas_tf.kernels.convolution import (
     phases,
     pointwise_conv,
 )
+from vinnas_tf.kernels.factorized import factorized_conv, factorized_phases
 from vinnas_tf.kernels.noise import (
     add_noise,
     fold_in,
@@ -46,6 +47,8 @@ __all__ = [
     "conv",
     "convolves_groups",
     "depthwise_conv",
+    "factorized_conv",
+    "factorized_phases",
     "fold_in",
     "make_seed_generator",
     "max_pool",

@@ -9,6 +9,7 @@ from vinnas_tf import kernels
 from vinnas_tf.architecture.primitives import Convolution
 from vinnas_tf.architecture.space import SPACES, VINNAS
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION
+from vinnas_tf.errors import require
 from vinnas_tf.kernels.private import called_not_inlined
 from vinnas_tf.layers.arguments import one_of, whole
 from vinnas_tf.layers.convolution import Shape, VariationalConv2D
@@ -25,6 +26,7 @@ class Preprocess(keras.layers.Layer):
     Args:
         channels: output channels.
         stride: 2 where the cell before the previous one has twice the resolution, else 1.
+        factorized: at stride 2, DARTS's factorised reduction in the place of one strided convolution.
         variational: Gaussian weights.
         estimator: of the outputs in training, one of config.ESTIMATORS.
         seed: seed of the initial weights.
@@ -37,6 +39,7 @@ class Preprocess(keras.layers.Layer):
         channels: int,
         *,
         stride: int = 1,
+        factorized: bool = False,
         variational: bool = True,
         estimator: str = LOCAL_REPARAMETRIZATION,
         seed: int | None = None,
@@ -45,6 +48,10 @@ class Preprocess(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels = whole(channels, "channels")
         self.stride = whole(stride, "stride")
+        self.factorized = factorized
+        if factorized and stride > 1:
+            require(stride == 2, f"a factorised reduction has a stride of 2, got {stride}.")
+            require(channels % 2 == 0, f"a factorised reduction has an even number of channels, got {channels}.")
         self.variational = variational
         self.estimator = estimator
         self.seed = seed
@@ -81,6 +88,7 @@ class Preprocess(keras.layers.Layer):
             (log_variance, (0, 1)),
             (seed, (0,)),
             stride=self.stride,
+            factorized=self.factorized and self.stride > 1,
             estimator=self.estimator,
         )
         y.set_shape(self.compute_output_shape(x.shape))
@@ -96,6 +104,7 @@ class Preprocess(keras.layers.Layer):
             **super().get_config(),
             "channels": self.channels,
             "stride": self.stride,
+            "factorized": self.factorized,
             "variational": self.variational,
             "estimator": self.estimator,
             "seed": self.seed,
@@ -111,9 +120,10 @@ def _activate_and_convolve(
     seed: tf.Tensor | None,
     *,
     stride: int,
+    factorized: bool,
     estimator: str,
 ) -> tf.Tensor:
-    linear, read = linear_map(tf.nn.relu(x), Convolution((1, 1)), (stride, stride))
+    linear, read = linear_map(tf.nn.relu(x), Convolution((1, 1), factorized=factorized), (stride, stride))
     return apply_linear(linear, read, mean, log_variance, seed, estimator)
 
 
@@ -175,7 +185,14 @@ class MixedCell(keras.layers.Layer):
         self.preprocessings = []
         if self.space.preprocesses:
             self.preprocessings = [
-                Preprocess(channels, stride=stride_first, seed=next(seeds), name="first", **shared),
+                Preprocess(
+                    channels,
+                    stride=stride_first,
+                    factorized=self.space.factorizes,
+                    seed=next(seeds),
+                    name="first",
+                    **shared,
+                ),
                 Preprocess(channels, seed=next(seeds), name="second", **shared),
             ]
         self.edges = self.space.edges(states)

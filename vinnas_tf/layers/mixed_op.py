@@ -1,6 +1,5 @@
 """Mixed operations: all candidate primitives of an edge at once, each times its mixing weight."""
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -10,15 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf import kernels
-from vinnas_tf.architecture.primitives import PRIMITIVES, convolutions
+from vinnas_tf.architecture.primitives import PRIMITIVES
 from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
-from vinnas_tf.config import ESTIMATORS, LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING
+from vinnas_tf.config import ESTIMATORS, LOCAL_REPARAMETRIZATION
 from vinnas_tf.errors import require
 from vinnas_tf.kernels.private import called_not_inlined
 from vinnas_tf.layers.arguments import one_of, whole
+from vinnas_tf.layers.blocks import Weights, primitive_outputs
 from vinnas_tf.layers.convolution import Shape
-from vinnas_tf.layers.kernel_layout import cutting, edge_axis, kernel_shapes, links
-from vinnas_tf.layers.sampling import linear_map, sample_linear
+from vinnas_tf.layers.kernel_layout import edge_axis, kernel_shapes, links, links_of, rounds
 from vinnas_tf.variational import INITIAL_LOG_VARIANCE
 
 Weigh: TypeAlias = Callable[[tf.Tensor, tf.Tensor, kernels.Statistics | None], tf.Tensor]
@@ -78,6 +77,11 @@ class MixedOp(keras.layers.Layer):
     def build(self, input_shape: Shape, *_: Any) -> None:
         """Makes the flat `mean` (Glorot uniform by kernel) and `log_variance` (-10) for `input_shape[-1]` channels."""
         self.channels = input_shape[-1]
+        halves = self.stride > 1 and self.space.factorizes and "skip" in self.space.primitives
+        require(
+            not halves or self.channels % 2 == 0,
+            f"a factorised reduction has an even number of channels, got {self.channels}.",
+        )
         convolving = links(self.space, self.stride)
         seeds = iter(np.random.SeedSequence(self.seed).generate_state(len(convolving) * self.edges))
         kernel_values = []
@@ -132,17 +136,11 @@ class MixedOp(keras.layers.Layer):
         mixing = tf.cast(mixing, tf.float32)
         mean, log_variance = (None if variable is None else stop(variable.value) for variable in weights)
         kind = {"stride": self.stride, "space": self.space.name, "estimator": self.estimator}
-        if kernels.convolves_groups(x.dtype):
-            outputs = kernels.call_for_any_size(
-                _outputs, (x, ()), (mean, ()), (log_variance, ()), (seed, (0,)), (mixing, (1,)), **kind
-            )
-        else:
-            outputs = _outputs(x, mean, log_variance, seed, mixing, **kind)
+        shape = self.compute_output_shape(x.shape)
+        outputs = primitive_outputs(x, self._by_round(mean, log_variance, seed), mixing, shape, statistics, **kind)
         for place, of_edges in self.registered.items():
             outputs[place] = tf.concat([layer(x) for layer in of_edges], axis=-1)
-        shape = self.compute_output_shape(x.shape)
-        for output in outputs:
-            output.set_shape(shape)
+            outputs[place].set_shape(shape)
         weighing = _weighing(self.space, self.stride, self.normalize_all, self.nonnegative)
         if statistics is not None:  # They are of this node alone, which has no function to share with others.
             return _mix.python_function(mixing, *outputs, weighing=weighing, statistics=statistics)
@@ -152,14 +150,23 @@ class MixedOp(keras.layers.Layer):
         y.set_shape(shape)
         return y
 
+    def _by_round(self, mean: tf.Tensor, log_variance: tf.Tensor | None, seed: tf.Tensor | None) -> list[Weights]:
+        """The weights of each round of blocks."""
+        of_rounds = [links_of(blocks) for blocks in rounds(self.space, self.stride)]
+        if len(of_rounds) == 1:
+            return [Weights(mean, log_variance, seed)]
+        sizes = [sum(map(math.prod, kernel_shapes(each, self.channels, self.edges))) for each in of_rounds]
+        means, log_variances = (
+            [None] * len(sizes) if flat is None else tf.split(flat, sizes) for flat in (mean, log_variance)
+        )
+        seeds = [None] * len(sizes) if seed is None else kernels.split(seed, len(sizes))
+        return [Weights(*each) for each in zip(means, log_variances, seeds, strict=True)]
+
     def cut(self, flat: np.ndarray) -> list[list[np.ndarray]]:
-        """The kernels of each edge, in the order of the space's primitives, out of a flat vector such as `mean`."""
+        """The kernels of each edge out of a flat vector such as `mean`, in the order of `kernel_layout.links`."""
         kernels_of: list[list[np.ndarray]] = [[] for _ in range(self.edges)]
-        for link, shape in zip(
-            links(self.space, self.stride),
-            kernel_shapes(self.space, self.stride, self.channels, self.edges),
-            strict=True,
-        ):
+        convolutions = links(self.space, self.stride)
+        for link, shape in zip(convolutions, kernel_shapes(convolutions, self.channels, self.edges), strict=True):
             size = math.prod(shape)
             for edge, kernel in enumerate(np.split(flat[:size].reshape(shape), self.edges, edge_axis(link))):
                 kernels_of[edge].append(kernel)
@@ -186,43 +193,6 @@ class MixedOp(keras.layers.Layer):
         }
 
 
-def _side_by_side(x: tf.Tensor, edges: kernels.Size) -> tf.Tensor:
-    return tf.tile(x, tf.stack([1, 1, 1, edges]))
-
-
-# One graph function for all nodes whatever their size and the number of their edges, called rather than inlined: it is
-# traced and optimised once for either stride, and not for each of the 40 nodes of a supergraph of eight cells.
-@called_not_inlined
-def _outputs(
-    x: tf.Tensor,
-    mean: tf.Tensor,
-    log_variance: tf.Tensor | None,
-    seed: tf.Tensor | None,
-    mixing: tf.Tensor,
-    *,
-    stride: int,
-    space: str,
-    estimator: str,
-) -> list[tf.Tensor]:
-    """The output of each primitive but zero, bare of normalisation; `mixing` tells how many edges there are."""
-    if log_variance is not None and estimator == WEIGHT_SAMPLING:
-        mean, log_variance = kernels.add_noise(mean, tf.exp(log_variance), seed), None
-    names, pre_activation = SPACES[space].primitives, SPACES[space].pre_activation
-    edges, channels = kernels.sizes(mixing)[0], kernels.sizes(x)[-1]
-    cut = cutting(SPACES[space], stride, channels, edges)
-    means = cut(tf.cast(mean, x.dtype))
-    variances = None if log_variance is None else cut(tf.cast(tf.exp(log_variance), x.dtype))
-    seeds = None if seed is None else kernels.split(seed, len(means))
-    copies = _side_by_side(x, edges)
-    read = (tf.nn.relu(x), tf.nn.relu(copies)) if pre_activation else (x, copies)
-    outputs = _convolve_all(*read, names, stride, means, variances, seeds)
-    for name in names:
-        if pool := PRIMITIVES[name].pool:
-            pooled = kernels.max_pool(x, stride) if pool == "max" else kernels.avg_pool(x, stride)
-            outputs[name] = _side_by_side(pooled, edges)
-    return [outputs.get(name, copies) for name in names if name != "zero"]
-
-
 # Apart from what makes the outputs, because a normalisation has to know its channels.
 @called_not_inlined
 def _mix(
@@ -244,9 +214,9 @@ def _weighing(space: SearchSpace, stride: int, normalize_all: bool, nonnegative:
     for name in space.primitives:
         if name == "zero":
             each.append(None)
-        elif name != "skip" and not space.pre_activation:
+        elif space.normalizes(name, stride) and not space.pre_activation:
             each.append(kernels.normalize_relu if nonnegative else _normalize_relu_multiply)
-        elif normalize_all or space.pre_activation and convolutions(name, stride):
+        elif normalize_all or space.normalizes(name, stride):
             each.append(kernels.normalize)
         else:
             each.append(_multiply)
@@ -259,41 +229,3 @@ def _normalize_relu_multiply(y: tf.Tensor, weight: tf.Tensor, statistics: kernel
 
 def _multiply(y: tf.Tensor, weight: tf.Tensor, _: kernels.Statistics | None) -> tf.Tensor:
     return tf.cast(weight, y.dtype) * y
-
-
-def _convolve_all(
-    x: tf.Tensor,
-    copies: tf.Tensor,
-    names: tuple[str, ...],
-    stride: int,
-    means: list[tf.Tensor],
-    variances: list[tf.Tensor] | None,
-    seeds: list[tf.Tensor] | None,
-) -> dict[str, tf.Tensor]:
-    """The chains of convolutions of those primitives that have one; kernels and seeds as `kernel_shapes` orders them.
-
-    The first convolutions of all go together, because those that read the same tensor share its square; those of one
-    dilation read the same phases. A depthwise convolution reads `copies` of `x`, one for each edge; a full one makes
-    the outputs of all edges out of `x`.
-    """
-    chains = {name: chain for name in names if (chain := convolutions(name, stride))}
-    links = [(name, depth) for name, chain in chains.items() for depth in range(len(chain))]
-    outputs = {name: copies if chain[0][0].depthwise else x for name, chain in chains.items()}
-    once = functools.cache(lambda x, period: kernels.phases(x.deref(), period))
-
-    def phases(x: tf.Tensor, period: int) -> tuple[tf.Tensor, kernels.Map]:
-        return once(x.ref(), period)
-
-    for depth in range(max(map(len, chains.values()))):
-        here = [name for name, chain in chains.items() if depth < len(chain)]
-        places = [links.index((name, depth)) for name in here]
-        maps = [linear_map(outputs[name], *chains[name][depth], phases) for name in here]
-        sampled = sample_linear(
-            [linear for linear, _ in maps],
-            [read for _, read in maps],
-            [means[place] for place in places],
-            variances and [variances[place] for place in places],
-            seeds and [seeds[place] for place in places],
-        )
-        outputs.update(zip(here, sampled, strict=True))
-    return outputs

@@ -21,14 +21,21 @@ Phases = Callable[[tf.Tensor, int], tuple[tf.Tensor, kernels.Map]]
 
 
 def linear_map(
-    x: tf.Tensor, convolution: Convolution, strides: tuple[int, int], phases: Phases = kernels.phases
+    x: tf.Tensor,
+    convolution: Convolution,
+    strides: tuple[int, int],
+    phases: Phases = kernels.phases,
+    edges: kernels.Size = 1,
 ) -> tuple[Linear, tf.Tensor]:
     """What a convolution with "same" padding reads of `x` [n, h, w, c], and its map of that and its kernel.
 
     The map returns [n, h', w', c']. A convolution that skips pixels gets only those that it reads, and a dilated one
     the phases of the image, so that both maps of the local reparametrisation, and their gradients, find them prepared;
-    any other one reads `x` itself. `phases` stands for `kernels.phases`.
+    any other one reads `x` itself. `phases` stands for `kernels.phases`. `edges` tells how many share the output
+    channels, where each has halves of its own.
     """
+    if convolution.factorized:
+        return lambda x, kernel: kernels.factorized_conv(x, kernel, edges), kernels.factorized_phases(x)
     size, dilation, padding = convolution.kernel_size, convolution.dilation, "SAME"
     stride = strides[0]
     join: kernels.Map = tf.convert_to_tensor

@@ -6,15 +6,15 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.architecture.primitives import Convolution
 from vinnas_tf.architecture.skeleton import CELL_TYPE_OF, cell_places, require_fit
 from vinnas_tf.architecture.space import SPACES
-from vinnas_tf.config import LOCAL_REPARAMETRIZATION, require_skeleton
+from vinnas_tf.architecture.stem import PLAIN, STEMS
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION, require_skeleton, require_stem, require_stem_stride
 from vinnas_tf.errors import require
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.layers.convolution import VariationalDense
 from vinnas_tf.layers.drop_path import DropPath
-from vinnas_tf.network.parts import AUXILIARY_SIDE, NetworkParts, auxiliary_logits
+from vinnas_tf.network.parts import NetworkParts, auxiliary_logits
 
 
 def build_network(
@@ -24,6 +24,7 @@ def build_network(
     channels: int,
     image_shape: tuple[int, ...],
     classes: int,
+    stem: str = PLAIN.name,
     stem_stride: int = 1,
     drop_path: float = 0.0,
     auxiliary: bool = False,
@@ -33,17 +34,18 @@ def build_network(
 ) -> keras.Model:
     """The evaluation network (VINNAS, section V-A, b; skeleton as in the search): images [n, h, w, c] to logits.
 
-    Stem (3x3 convolution, batch normalisation), cells, global average pooling, linear classifier. Each reduction cell
+    Stem (3x3 convolutions, batch normalisation), cells, global average pooling, linear classifier. Each reduction cell
     doubles the channels. Layers are named by their place: `cell_0_1to2_sep_conv_3x3_conv_0` is the first convolution on
     the edge from node 1 to node 2 of the first cell.
 
     Args:
         genotype: the found cells.
         cells: skeleton, one letter a cell: N(ormal) or R(eduction).
-        channels: channels of the stem and of the states before the first reduction.
+        channels: channels of the states before the first reduction.
         image_shape: [height, width, channels] of the images.
         classes: number of classes.
-        stem_stride: of the stem's convolution; 2 quarters the cost of everything behind it.
+        stem: what stands before the cells: plain, cifar or imagenet (`architecture.stem`).
+        stem_stride: of the plain stem's convolution; 2 quarters the cost of everything behind it.
         drop_path: probability with which an operation that is not the identity is dropped for an example in training.
         auxiliary: adds a second output for training only, the logits of a tower behind the last reduction cell. As it
             is never shipped, its weights are deterministic. `evaluation_network` leaves it out.
@@ -52,7 +54,7 @@ def build_network(
         seed: of the initial weights, the weights' noise and drop path.
 
     Raises:
-        SettingError: the genotype lacks a cell group of the skeleton, or the skeleton does not fit the images.
+        SettingError: the genotype lacks a cell group of the skeleton, or stem and skeleton do not fit the images.
 
     Example:
         >>> from vinnas_tf.architecture.genotype import Edge
@@ -62,28 +64,27 @@ def build_network(
         (None, 3)
     """
     prepare_cpu()
-    _check(genotype, cells, channels, image_shape, stem_stride, drop_path, auxiliary)
+    _check(genotype, cells, channels, image_shape, stem, stem_stride, drop_path, auxiliary)
     space = SPACES[genotype.space]
     parts = NetworkParts(space, variational=variational, estimator=estimator, drop_path=drop_path, seed=seed)
     images = keras.Input(image_shape, name="images")
-    stem = parts.convolution(images, Convolution((3, 3)), (stem_stride, stem_stride), channels, "stem_conv")
-    first = second = parts.normalized(stem, "stem")
+    first, second = parts.stem(images, STEMS[stem], channels, stem_stride)
     auxiliary_position = cells.rfind("R") if auxiliary else None
-    for place in cell_places(cells, channels):
+    for place in cell_places(cells, channels, STEMS[stem]):
         name = f"cell_{place.position}"
         if place.group in space.cell_types:
             inputs = [first, second][-space.inputs :]
             if space.preprocesses:
                 sides = zip(inputs, (place.stride_first, 1), (f"{name}_first", f"{name}_second"), strict=True)
-                inputs = [parts.preactivated(x, (1, 1), stride, place.channels, side) for x, stride, side in sides]
+                inputs = [parts.preprocessed(x, stride, place.channels, side) for x, stride, side in sides]
             edges = genotype.connected_edges(place.group)
             output = parts.cell(inputs, genotype.states, edges, place.reduction, name)
         else:
             output = parts.residual_block(second, place.channels, name)
         first, second = second, output
         if place.position == auxiliary_position:
-            tower = auxiliary_logits(second, classes)
-    if space.pre_activation:
+            tower = auxiliary_logits(second, classes, STEMS[stem].tower_stride)
+    if space.activates_output:
         second = parts.activated(parts.normalized(second, "last"), "last")
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(second)
     logits = VariationalDense(classes, use_bias=True, **parts.gaussian("classifier"))(pooled)
@@ -141,13 +142,15 @@ def _check(
     cells: str,
     channels: int,
     image_shape: tuple[int, ...],
+    stem: str,
     stem_stride: int,
     drop_path: float,
     auxiliary: bool,
 ) -> None:
     require_skeleton(cells)
     require(channels >= 1, f"channels must be at least 1, got {channels}.")
-    require(stem_stride in (1, 2), f"stem_stride must be 1 or 2, got {stem_stride}.")
+    require_stem(stem, channels)
+    require_stem_stride(stem_stride, stem)
     require(0 <= drop_path < 1, f"drop_path must lie in [0, 1), got {drop_path}.")
     searched = SPACES[genotype.space].cell_types
     for letter, group in CELL_TYPE_OF.items():
@@ -163,15 +166,16 @@ def _check(
             f"nothing leads from input to output of the genotype's {group} cell: search another.",
         )
     side = -(-min(image_shape[:2]) // stem_stride)
-    require_fit(cells, side)
+    require_fit(cells, side, STEMS[stem])
     if auxiliary:
         require(
             "R" in cells,
             f"the auxiliary tower stands behind a reduction cell and cells={cells} has none: use auxiliary_weight=0.",
         )
-        reduced = -(-side // 2 ** cells.count("R"))
+        reduced = -(-side // (STEMS[stem].stride * 2 ** cells.count("R")))
+        needed = STEMS[stem].tower_stride + 1
         require(
-            reduced >= AUXILIARY_SIDE,
-            f"the auxiliary tower needs {AUXILIARY_SIDE} pixels a side behind the last reduction, got {reduced}: "
+            reduced >= needed,
+            f"the auxiliary tower needs {needed} pixels a side behind the last reduction, got {reduced}: "
             "use auxiliary_weight=0, or fewer R.",
         )

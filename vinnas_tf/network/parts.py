@@ -1,5 +1,6 @@
 """The parts that a found network is made of, as calls on Keras tensors."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,14 +8,14 @@ import keras
 import numpy as np
 
 from vinnas_tf.architecture.genotype import Edge
-from vinnas_tf.architecture.primitives import PRIMITIVES, Convolution, convolutions
+from vinnas_tf.architecture.primitives import PRIMITIVES, Block, Convolution
 from vinnas_tf.architecture.space import SearchSpace
+from vinnas_tf.architecture.stem import Stem
 from vinnas_tf.layers.batch_normalization import BatchNormalization
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDepthwiseConv2D
 from vinnas_tf.layers.drop_path import DropPath
 
-# The auxiliary tower of DARTS: images of 8 x 8 are pooled to 2 x 2, then 128 and 768 features.
-AUXILIARY_SIDE = 4
+# The auxiliary tower of DARTS: images are pooled to 2 x 2, then 128 and 768 features.
 _AUXILIARY_FEATURES = (128, 768)
 
 _POOLS = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
@@ -65,6 +66,17 @@ class NetworkParts:
         """ReLU."""
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
+    def stem(self, images: keras.KerasTensor, stem: Stem, channels: int, stride: int) -> list[keras.KerasTensor]:
+        """The first cell's two inputs; `stride` is beside those that the stem has."""
+        x, outputs = images, []
+        for convolution, width, name in zip(stem.convolutions, stem.widths(channels), stem.names, strict=True):
+            if convolution.activated:
+                x = self.activated(x, name)
+            strides = (stride * convolution.stride,) * 2
+            x = self.normalized(self.convolution(x, Convolution((3, 3)), strides, width, f"{name}_conv"), name)
+            outputs.append(x)
+        return [outputs[stem.first], outputs[-1]]
+
     def preactivated(
         self, x: keras.KerasTensor, kernel_size: tuple[int, int], stride: int, channels: int, name: str
     ) -> keras.KerasTensor:
@@ -82,26 +94,62 @@ class NetworkParts:
         shortcut = self.convolution(pooled, Convolution((1, 1)), (1, 1), channels, f"{name}_shortcut_conv")
         return keras.layers.Add(name=f"{name}_output")([y, shortcut])
 
+    def preprocessed(self, x: keras.KerasTensor, stride: int, channels: int, name: str) -> keras.KerasTensor:
+        """A cell's input at the cell's width, and at its size."""
+        if self.space.pointwise(stride).factorized:
+            return self.factorized(x, channels, name)
+        return self.preactivated(x, (1, 1), stride, channels, name)
+
+    def factorized(self, x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
+        """ReLU, and DARTS's factorised reduction: two strided 1x1 convolutions, one of the image moved by a pixel.
+
+        Each half is normalised before they are joined, which is the same as behind it and lets stripping fold it.
+        """
+        x = self.activated(x, name)
+        moved = keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}_moved")(x)
+        odd = tuple((0, side % 2) for side in x.shape[1:3])
+        if any(map(any, odd)):
+            moved = keras.layers.ZeroPadding2D(odd, name=f"{name}_padding")(moved)
+        halves = []
+        for place, image in enumerate((x, moved)):
+            half = self.convolution(image, Convolution((1, 1)), (2, 2), channels // 2, f"{name}_conv_{place}")
+            halves.append(self.normalized(half, f"{name}_{place}"))
+        return keras.layers.Concatenate(name=f"{name}_halves")(halves)
+
     def operation(self, x: keras.KerasTensor, primitive: str, stride: int, name: str) -> keras.KerasTensor:
         """One primitive; drop path follows it unless it is the identity."""
-        chain = convolutions(primitive, stride)
+        blocks = self.space.blocks(primitive, stride)
         pool, layer = PRIMITIVES[primitive].pool, PRIMITIVES[primitive].layer
-        if not chain and not pool and not layer:
+        if not blocks and not pool and not layer:
             return x
-        before = self.space.pre_activation
-        if chain and before:
-            x = self.activated(x, name)
-        for position, (convolution, strides) in enumerate(chain):
-            x = self.convolution(x, convolution, strides, x.shape[-1], f"{name}_conv_{position}")
+        if blocks and blocks[0][0][0].factorized:
+            x = self.factorized(x, x.shape[-1], name)
+        else:
+            x = self.chained(x, blocks, name, normalized=primitive != "skip" or self.space.pre_activation)
         if layer:
             x = layer(x.shape[-1], stride, name=f"{name}_layer")(x)
         if pool:
             x = _POOLS[pool](3, strides=stride, padding="same", name=f"{name}_pool")(x)
-        if primitive != "skip" and (chain or not before):
-            x = self.normalized(x, name)
-            x = x if before else self.activated(x, name)
+        if not blocks and not self.space.pre_activation:
+            x = self.activated(self.normalized(x, name), name)
         if self.drop_path:
             x = DropPath(self.drop_path, seed=self.seed(), name=f"{name}_drop_path")(x)
+        return x
+
+    def chained(
+        self, x: keras.KerasTensor, blocks: Sequence[Block], name: str, *, normalized: bool
+    ) -> keras.KerasTensor:
+        """Blocks of convolutions, each normalised or not, with ReLU where the space has it."""
+        names = (f"{name}_conv_{position}" for position in itertools.count())
+        for place, block in enumerate(blocks):
+            part = f"{name}_{place}" if len(blocks) > 1 else name
+            if self.space.pre_activation:
+                x = self.activated(x, part)
+            for convolution, strides in block:
+                x = self.convolution(x, convolution, strides, x.shape[-1], next(names))
+            if normalized:
+                x = self.normalized(x, part)
+                x = x if self.space.pre_activation else self.activated(x, part)
         return x
 
     def cell(
@@ -127,12 +175,18 @@ class NetworkParts:
         return keras.layers.Concatenate(name=f"{name}_output")(outputs)
 
 
-def auxiliary_logits(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
-    """DARTS's auxiliary head; its 2x2 convolution of a 2x2 image is written as what it is, a linear layer."""
+def auxiliary_logits(x: keras.KerasTensor, classes: int, stride: int) -> keras.KerasTensor:
+    """DARTS's auxiliary head; its 2x2 convolution of a 2x2 image is written as what it is, a linear layer.
+
+    Args:
+        x: images of more than `stride` pixels a side.
+        classes: number of classes.
+        stride: of the pool, whose window is what leaves 2 x 2 pixels.
+    """
     narrow, wide = _AUXILIARY_FEATURES
     x = keras.layers.ReLU(name="auxiliary_relu_0")(x)
-    window = (x.shape[1] - 3, x.shape[2] - 3)  # With stride 3 the pooled image is 2 x 2; 5 x 5 as in DARTS for 8 x 8.
-    x = keras.layers.AveragePooling2D(window, strides=3, name="auxiliary_pool")(x)
+    window = (x.shape[1] - stride, x.shape[2] - stride)
+    x = keras.layers.AveragePooling2D(window, strides=stride, name="auxiliary_pool")(x)
     x = keras.layers.Conv2D(narrow, 1, use_bias=False, name="auxiliary_conv")(x)
     x = keras.layers.ReLU(name="auxiliary_relu_1")(keras.layers.BatchNormalization(name="auxiliary_bn_1")(x))
     x = keras.layers.Flatten(name="auxiliary_flatten")(x)

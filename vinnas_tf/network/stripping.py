@@ -32,10 +32,17 @@ _TRANSPARENT = (
     keras.layers.MaxPooling2D,
     keras.layers.AveragePooling2D,
     keras.layers.GlobalAveragePooling2D,
+    keras.layers.Cropping2D,
     DropPath,
 )
 # Each channel of the output is made from one channel of the input.
-_ONE_TO_ONE = (VariationalDepthwiseConv2D, keras.layers.ReLU, keras.layers.BatchNormalization, *_TRANSPARENT)
+_ONE_TO_ONE = (
+    VariationalDepthwiseConv2D,
+    keras.layers.ReLU,
+    keras.layers.BatchNormalization,
+    keras.layers.ZeroPadding2D,
+    *_TRANSPARENT,
+)
 _KNOWN = (keras.layers.InputLayer, keras.layers.Add, keras.layers.Concatenate, *_MIXING, *_ONE_TO_ONE)
 # From this share on, computing the other channels takes less time than picking the ones that count out of the image.
 _WORTH_READING_ALL = 0.5
@@ -164,6 +171,8 @@ def _constants(node: _Node) -> np.ndarray:
         return x * node.scale + node.bias
     if isinstance(layer, keras.layers.ReLU):
         return np.maximum(x, 0)
+    if isinstance(layer, keras.layers.ZeroPadding2D):
+        return np.where(x == 0, x, np.nan)
     if isinstance(layer, _TRANSPARENT):
         return x
     return np.full(layer.output.shape[-1], np.nan)
@@ -231,8 +240,8 @@ def _make(node: _Node) -> tuple[keras.KerasTensor, np.ndarray]:
         return _make_mixing(node, source, demand), nothing
     if isinstance(layer, VariationalDepthwiseConv2D):
         return _make_depthwise(node, _take_exactly(source, demand)), nothing
-    if isinstance(layer, keras.layers.ReLU):
-        return keras.layers.ReLU(name=layer.name)(_take_exactly(source, demand)), nothing
+    if isinstance(layer, keras.layers.ReLU | keras.layers.ZeroPadding2D):  # What was left out cannot pass through.
+        return type(layer).from_config(layer.get_config())(_take_exactly(source, demand)), nothing
     tensor, offset = _take(source, demand)
     if isinstance(layer, keras.layers.BatchNormalization):
         gamma, beta, mean, variance = (weight[demand] for weight in layer.get_weights())

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.architecture.primitives import convolutions
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.layers.mixed_op import MixedOp
 from vinnas_tf.search.supergraph import Supergraph
@@ -14,8 +13,8 @@ from vinnas_tf.search.supergraph import Supergraph
 # Guesses, not fitted: what a step costs beyond its mixed ops, and a forward pass without noise, relative to those.
 _OVERHEAD = 1.15
 _EVALUATION = 0.25
-# A count, not a measurement: tensors of its output's size that the backward pass needs of a convolution, and of the
-# normalisation of a primitive.
+# A count, not a measurement: tensors of its output's size that the backward pass needs of a convolution, and of a
+# normalisation.
 _TENSORS_PER_CONVOLUTION, _TENSORS_PER_NORMALIZATION = 2, 2
 # Measured (docs/results/speed.md, "The forecast"): importing, tracing, compiling, and what the process holds besides.
 _START_UP_SECONDS = 17.0
@@ -64,8 +63,10 @@ def estimate(supergraph: Supergraph, config: SearchConfig, steps: int, epochs: i
 def _tensors(operation: MixedOp) -> int:
     """Tensors of its output's size that the backward pass of an edge needs."""
     names = [name for name in operation.space.primitives if name not in ("skip", "zero")]
-    chained = sum(len(convolutions(name, operation.stride)) for name in names)
-    return _TENSORS_PER_CONVOLUTION * chained + _TENSORS_PER_NORMALIZATION * len(names)
+    blocks = [operation.space.blocks(name, operation.stride) for name in names]
+    chained = sum(len(block) for each in blocks for block in each)
+    normalized = sum(max(len(each), 1) for each in blocks)
+    return _TENSORS_PER_CONVOLUTION * chained + _TENSORS_PER_NORMALIZATION * normalized
 
 
 def _time(operation: MixedOp, shape: tuple[int, ...]) -> float:

@@ -10,10 +10,12 @@ from vinnas_tf import kernels
 from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.skeleton import CellPlace, cell_groups, cell_places, require_fit
 from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.architecture.stem import STEMS
 from vinnas_tf.kernels.private import layers_within
 from vinnas_tf.layers.cell import MixedCell
-from vinnas_tf.layers.convolution import Shape, VariationalConv2D, VariationalDense
+from vinnas_tf.layers.convolution import Shape, VariationalDense
 from vinnas_tf.layers.residual_block import ResidualBlock
+from vinnas_tf.layers.stem import SearchStem
 from vinnas_tf.methods.base import Draw, Method
 
 
@@ -38,7 +40,7 @@ class Supergraph(keras.layers.Layer):
         self.config = config = method.config
         self.space = SPACES[config.space]
         gaussian: dict[str, Any] = {"variational": method.variational_weights, "estimator": method.estimator}
-        places = cell_places(config.cells, config.channels)
+        places = cell_places(config.cells, config.channels, STEMS[config.stem])
         self.groups = cell_groups(config.cells, self.space, config.states, method.primitives)
         self.group_of = [place.group for place in places]
         seed = config.seed * (len(config.cells) + 1)
@@ -58,16 +60,16 @@ class Supergraph(keras.layers.Layer):
                 **shared,
             )
 
-        self.stem = VariationalConv2D(config.channels, (3, 3), seed=1000 * seed, name="stem", **gaussian)
+        self.stem = SearchStem(config.channels, stem=config.stem, seed=1000 * seed, name="stem", **gaussian)
         self.cells = [make_cell(place) for place in places]
         self.classifier = VariationalDense(classes, use_bias=True, seed=1000 * seed + 1, name="classifier", **gaussian)
         self.architecture = dict(method.parameters(self.groups, self.add_weight))
 
     def build(self, input_shape: Shape, *_: Any) -> None:
         """Builds all cells for images of `input_shape`; raises SettingError where the skeleton does not fit them."""
-        require_fit(self.config.cells, min(input_shape[1:3]))
+        require_fit(self.config.cells, min(input_shape[1:3]), STEMS[self.config.stem])
         self.stem.build(input_shape)
-        shapes = [self.stem.compute_output_shape(input_shape)] * 2
+        shapes = [*self.stem.compute_output_shape(input_shape)]
         for cell in self.cells:
             of_inputs = shapes[-2:] if isinstance(cell, MixedCell) else shapes[-1:]
             cell.build(*of_inputs)
@@ -92,7 +94,7 @@ class Supergraph(keras.layers.Layer):
         seed, training = draw.seed, draw.seed is not None
         parts = len(self.cells) + 2
         seed_stem, *seeds, seed_classifier = [None] * parts if seed is None else kernels.split(seed, parts)
-        first = second = kernels.normalize(self.stem(images, training=training, seed=seed_stem), statistics=statistics)
+        first, second = self.stem(images, training=training, seed=seed_stem, statistics=statistics)
         for group, cell, cell_seed in zip(self.group_of, self.cells, seeds, strict=True):
             if isinstance(cell, MixedCell):
                 output = cell(
@@ -106,7 +108,7 @@ class Supergraph(keras.layers.Layer):
             else:
                 output = cell(second, training=training, seed=cell_seed, statistics=statistics)
             first, second = second, output
-        if self.space.pre_activation:
+        if self.space.activates_output:
             second = kernels.normalize_relu(second, statistics=statistics)
         pooled = tf.reduce_mean(second, axis=[1, 2])
         return self.classifier(pooled, training=training, seed=seed_classifier)

@@ -31,7 +31,7 @@ from vinnas_tf.train.progress import LOGGED, PRINTED, Progress
 from vinnas_tf.train.result import TrainResult
 
 # What shapes a network, and so is given to `build_network`.
-_OF_THE_NETWORK = ("genotype", "cells", "channels", "stem_stride", "estimator")
+_OF_THE_NETWORK = ("genotype", "cells", "channels", "stem", "stem_stride", "estimator")
 
 
 class Training:
@@ -144,6 +144,7 @@ def make_network(config: TrainConfig, genotype: Genotype, image_shape: tuple[int
         channels=config.channels,
         image_shape=image_shape,
         classes=classes,
+        stem=config.stem,
         stem_stride=config.stem_stride,
         drop_path=config.drop_path,
         auxiliary=config.auxiliary_weight > 0,
