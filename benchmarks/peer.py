@@ -270,7 +270,7 @@ def to_peer(
         state[f"alpha_{quantity}.{group}"] = value(variable)
     names = [name for name, module in network.named_modules() if isinstance(module, Variational)]
     for part in ("mean", "log_variance"):
-        kernels = [_outputs_first(value(getattr(supergraph.stem, part)))]
+        kernels = [_outputs_first(value(getattr(supergraph.stem.convolutions[0], part)))]
         for cell in supergraph.cells:
             for preprocess in cell.preprocessings:
                 kernels.append(_outputs_first(value(getattr(preprocess.convolution, part))))

@@ -22,26 +22,27 @@ FUSED = "FusedBatchNormV3"
 
 
 def step() -> tuple[dict[str, np.ndarray], set[str]]:
-    """Loss and gradients of a small supergraph with cells of both spaces; the kinds of operations in its graph."""
+    """Loss and gradients of a small supergraph with cells of all spaces; the kinds of operations in its graph."""
     generator = np.random.default_rng(0)
     images = tf.constant(generator.normal(size=(6, 9, 8, 3)), tf.float32)
     labels = tf.constant(generator.integers(3, size=6), tf.int32)
     first = MixedCell(2, 4, reduction=True, seed=1)
     second = MixedCell(3, 8, space="nasbench201", seed=2)
+    third = MixedCell(1, 4, space="darts", reduction=True, stride_first=2, seed=5)
     block, normalization = ResidualBlock(4, seed=3), BatchNormalization()
     classifier = VariationalDense(3, seed=4)
-    mixing = [tf.constant(generator.dirichlet(np.ones(k), size=n), tf.float32) for n, k in ((5, 10), (6, 5))]
-    seeds = kernels.split(tf.constant([1, 2]), 4)
+    mixing = [tf.constant(generator.dirichlet(np.ones(k), size=n), tf.float32) for n, k in ((5, 10), (6, 5), (2, 8))]
+    seeds = kernels.split(tf.constant([1, 2]), 5)
 
     def loss() -> tf.Tensor:
         x = first(images, images, mixing[0], seed=seeds[0])
-        x = second(x, x, mixing[1], seed=seeds[1])
+        x = third(images, second(x, x, mixing[1], seed=seeds[1]), mixing[2], seed=seeds[4])
         x = normalization(block(x, training=True, seed=seeds[2]), training=True)
         logits = classifier(tf.reduce_mean(x, [1, 2]), training=True, seed=seeds[3])
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
     loss()  # Makes the variables.
-    variables = [v.value for part in (first, second, block, classifier) for v in part.trainable_variables]
+    variables = [v.value for part in (first, second, third, block, classifier) for v in part.trainable_variables]
 
     @tf.function(autograph=False)
     def gradients() -> list[tf.Tensor]:

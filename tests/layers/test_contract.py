@@ -16,6 +16,7 @@ from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, Va
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.layers.mixed_op import MixedOp
 from vinnas_tf.layers.residual_block import ResidualBlock
+from vinnas_tf.layers.stem import SearchStem
 
 # Layer, shapes of its inputs without the batch. Odd sizes and strides are where padding goes wrong.
 LAYERS: dict[str, tuple[Callable[..., keras.Layer], list[tuple[int, ...]]]] = {
@@ -34,6 +35,12 @@ LAYERS: dict[str, tuple[Callable[..., keras.Layer], list[tuple[int, ...]]]] = {
     "mixed_op_nasbench201": (
         lambda **kw: MixedOp(space="nasbench201", normalize_all=True, seed=1, **kw),
         [(9, 8, 4), (1, 5)],
+    ),
+    "preprocess_factorized": (lambda **kw: Preprocess(4, stride=2, factorized=True, seed=1, **kw), [(9, 8, 3)]),
+    "mixed_op_darts": (lambda **kw: MixedOp(edges=2, space="darts", seed=1, **kw), [(9, 8, 4), (2, 8)]),
+    "mixed_op_darts_strided": (
+        lambda **kw: MixedOp(edges=2, stride=2, space="darts", seed=1, **kw),
+        [(9, 8, 4), (2, 8)],
     ),
     "residual_block": (lambda **kw: ResidualBlock(6, seed=1, **kw), [(9, 8, 4)]),
     "mixed_cell": (
@@ -77,6 +84,11 @@ KERAS: dict[
     "dense_of_a_sequence": (VariationalDense, {"units": 4}, (2, 5, 6), (2, 5, 4), (2, 0, 1)),
     "batch_normalization": (BatchNormalization, {"momentum": 0.9}, (2, 7, 6, 3), (2, 7, 6, 3), (2, 2, 0)),
     "drop_path": (DropPath, {"rate": 0.3, "seed": 1}, (2, 7, 6, 3), (2, 7, 6, 3), (0, 1, 1)),
+    "preprocess_factorized": (
+        Preprocess,
+        {"channels": 4, "stride": 2, "factorized": True},
+        *((2, 7, 6, 3), (2, 4, 3, 4), (2, 0, 1)),
+    ),
     "preprocess": (Preprocess, {"channels": 4, "stride": 2}, (2, 7, 6, 3), (2, 4, 3, 4), (2, 0, 1)),
     "residual_block": (ResidualBlock, {"channels": 4}, (2, 7, 6, 3), (2, 4, 3, 4), (6, 0, 3)),
 }
@@ -183,9 +195,16 @@ def test_mixed_precision_keeps_float32_weights_and_stays_close(name: str, precis
         (lambda: ResidualBlock(cast(Any, "4")), "channels must be a whole number of at least 1, got '4'."),
         (lambda: MixedOp(stride=3), "stride must be 1 or 2, got 3."),
         (lambda: MixedOp(edges=0), "edges must be a whole number of at least 1, got 0."),
-        (lambda: MixedOp(space="darts"), "space must be vinnas or nasbench201, got 'darts'."),
+        (lambda: MixedOp(space="enas"), "space must be vinnas or nasbench201 or darts, got 'enas'."),
         (lambda: MixedCell(0, 4), "states must be a whole number of at least 1, got 0."),
-        (lambda: MixedCell(1, 4, space=None), "space must be vinnas or nasbench201, got None."),
+        (lambda: MixedCell(1, 4, space=None), "space must be vinnas or nasbench201 or darts, got None."),
+        (
+            lambda: Preprocess(3, stride=2, factorized=True),
+            "a factorised reduction has an even number of channels, got 3.",
+        ),
+        (lambda: Preprocess(4, stride=3, factorized=True), "a factorised reduction has a stride of 2, got 3."),
+        (lambda: SearchStem(3, stem="imagenet"), "stem=imagenet needs channels to be a multiple of 2, got 3."),
+        (lambda: SearchStem(4, stem="mnist"), "stem must be plain or cifar or imagenet, got 'mnist'."),
     ],
 )
 def test_impossible_arguments_are_refused_in_one_line(make: Callable[[], keras.Layer], message: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from vinnas_tf import kernels
-from vinnas_tf.architecture.primitives import PRIMITIVES, Convolution, convolutions
+from vinnas_tf.architecture.primitives import Convolution
+from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import WEIGHT_SAMPLING
 from vinnas_tf.kernels.noise import VARIANCE_FLOOR
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
@@ -60,6 +61,14 @@ def test_without_variance_it_is_the_plain_convolution(name: str) -> None:
 
 def plain_convolution(x: tf.Tensor, kernel: tf.Tensor, convolution: Convolution, strides: tuple[int, int]) -> tf.Tensor:
     """The convolution in TensorFlow's own operations; a strided dilated one by a kernel with holes."""
+    if convolution.factorized:
+        # A kernel of 2 x 2 whose first pixel makes one half of the channels, and whose last one the other.
+        near, moved = tf.split(kernel, 2, axis=-1)
+        empty = tf.zeros_like(kernel)
+        first = tf.concat([near, tf.zeros_like(moved)], axis=-1)
+        second = tf.concat([tf.zeros_like(near), moved], axis=-1)
+        kernel = tf.concat([tf.concat([first, empty], 1), tf.concat([empty, second], 1)], 0)
+        return tf.nn.conv2d(x, kernel, strides, "SAME")
     if not convolution.depthwise:
         return tf.nn.conv2d(x, kernel, strides, "SAME")
     if (gap := convolution.dilation) > 1:
@@ -77,13 +86,22 @@ def plain_convolution(x: tf.Tensor, kernel: tf.Tensor, convolution: Convolution,
 @pytest.mark.parametrize("side", [8, 9])
 @pytest.mark.parametrize(
     ("convolution", "strides"),
-    sorted({link for name in PRIMITIVES for stride in (1, 2) for link in convolutions(name, stride)}, key=str),
+    sorted(
+        {
+            link
+            for space in SPACES.values()
+            for name in space.primitives
+            for stride in (1, 2)
+            for link in space.convolutions(name, stride)
+        },
+        key=str,
+    ),
     ids=str,
 )
 def test_local_reparametrisation_has_the_gradients_of_its_formula(
     convolution: Convolution, strides: tuple[int, int], side: int
 ) -> None:
-    """Every convolution of both spaces, in input, means and variances, at variances that matter."""
+    """Every convolution of all spaces, in input, means and variances, at variances that matter."""
     generator = np.random.default_rng(1)
     x = tf.constant(images(side=side))
     mean = tf.constant(generator.normal(size=convolution.kernel_shape(4)).astype("float32"))

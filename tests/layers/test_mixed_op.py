@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from vinnas_tf import kernels
-from vinnas_tf.architecture.primitives import convolutions
 from vinnas_tf.architecture.space import SPACES, VINNAS
 from vinnas_tf.config import WEIGHT_SAMPLING
-from vinnas_tf.layers import mixed_op
-from vinnas_tf.layers.kernel_layout import kernel_shapes
+from vinnas_tf.errors import UserError
+from vinnas_tf.layers import blocks
+from vinnas_tf.layers.kernel_layout import kernel_shapes, links
 from vinnas_tf.layers.mixed_op import MixedOp
 
 CHANNELS = 4
@@ -24,17 +24,28 @@ def standardize(x: np.ndarray) -> np.ndarray:
 
 
 def kernel_values(layer: MixedOp) -> dict[str, list[np.ndarray]]:
-    """The layer's kernels by primitive, cut out of the flat vector by hand."""
+    """The layer's kernels by primitive, cut out of the flat vector by hand: second separable convolutions lie last."""
     flat, start = layer.mean.numpy(), 0
-    found: dict[str, list[np.ndarray]] = {}
-    for name in VINNAS.primitives:
-        found[name] = []
-        for convolution, _ in convolutions(name, layer.stride):
+    found: dict[str, list[np.ndarray]] = {name: [] for name in layer.space.primitives}
+    again = [name for name in layer.space.primitives if name.startswith("double")]
+    for name in [*layer.space.primitives, *again]:
+        chain = layer.space.convolutions(name, layer.stride)
+        part = len(chain) // 2 if name in again else len(chain)
+        for convolution, _ in chain[:part]:
             shape = convolution.kernel_shape(CHANNELS)
             found[name].append(flat[start : start + np.prod(shape)].reshape(shape))
             start += int(np.prod(shape))
     assert start == flat.size
     return found
+
+
+def separable(x: np.ndarray, kernels: list[np.ndarray], stride: int, dilation: int = 1) -> np.ndarray:
+    """A depthwise and a pointwise convolution; a dilated kernel has zeros between its taps, no use of any option."""
+    size = dilation * (kernels[0].shape[0] - 1) + 1
+    spread = np.zeros((size, size, CHANNELS, 1), "float32")
+    spread[::dilation, ::dilation] = kernels[0]
+    y = tf.nn.depthwise_conv2d(x, spread, [1, stride, stride, 1], "SAME")
+    return tf.nn.conv2d(y, kernels[1], 1, "SAME").numpy()
 
 
 def reference(name: str, x: np.ndarray, kernels: list[np.ndarray], stride: int) -> np.ndarray:
@@ -48,29 +59,83 @@ def reference(name: str, x: np.ndarray, kernels: list[np.ndarray], stride: int) 
     elif name.startswith("avg_pool"):
         y = tf.nn.avg_pool2d(x, 3, stride, "SAME")
     elif name.startswith("sep_conv"):
-        y = tf.nn.depthwise_conv2d(x, kernels[0], [1, stride, stride, 1], "SAME")
-        y = tf.nn.conv2d(y, kernels[1], 1, "SAME")
+        y = separable(x, kernels, stride)
     elif name.startswith("dil_conv"):
-        # The kernel with zeros between its taps: no use of any dilation option.
-        size = kernels[0].shape[0]
-        spread = np.zeros((2 * size - 1, 2 * size - 1, CHANNELS, 1), "float32")
-        spread[::2, ::2] = kernels[0]
-        y = tf.nn.depthwise_conv2d(x, spread, [1, stride, stride, 1], "SAME")
-        y = tf.nn.conv2d(y, kernels[1], 1, "SAME")
+        y = separable(x, kernels, stride, dilation=2)
     else:
         y = tf.nn.conv2d(x, kernels[0], [stride, 1], "SAME")
         y = tf.nn.conv2d(y, kernels[1], [1, stride], "SAME")
     return np.maximum(standardize(np.asarray(y)), 0)
 
 
+def reference_in_darts(name: str, x: np.ndarray, kernels: list[np.ndarray], stride: int) -> np.ndarray:
+    """A primitive of DARTS's space (Liu et al. 2019, section 3.1): ReLU first, normalisation last, pools normalised."""
+    active = np.maximum(x, 0)
+    if name == "zero" or name == "skip" and stride == 1:
+        return reference(name, x, kernels, stride)
+    if name == "skip":
+        odd = x.shape[1] % 2  # The image moved by a pixel lacks a last row and column, which are zero.
+        moved = np.pad(active[:, 1:, 1:], [(0, 0), (0, odd), (0, odd), (0, 0)])
+        near, far = np.split(kernels[0][0, 0], 2, axis=-1)
+        return standardize(np.concatenate([active[:, ::2, ::2] @ near, moved[:, ::2, ::2] @ far], axis=-1))
+    if name.endswith("pool_3x3"):
+        pool = tf.nn.max_pool2d if name.startswith("max") else tf.nn.avg_pool2d
+        return standardize(pool(x, 3, stride, "SAME").numpy())
+    if name.startswith("dil_conv"):
+        return standardize(separable(active, kernels, stride, dilation=2))
+    between = np.maximum(standardize(separable(active, kernels[:2], stride)), 0)
+    return standardize(separable(between, kernels[2:], 1))
+
+
+REFERENCES = {"vinnas": reference, "darts": reference_in_darts}
+
+
 @pytest.mark.parametrize(("stride", "side"), [(1, 9), (2, 8), (2, 9)])
-@pytest.mark.parametrize("name", VINNAS.primitives)
-def test_each_primitive_is_what_its_name_says(name: str, stride: int, side: int) -> None:
-    layer = MixedOp(stride=stride, seed=1)
+@pytest.mark.parametrize(
+    ("space", "name"), [(space, name) for space in REFERENCES for name in SPACES[space].primitives]
+)
+def test_each_primitive_is_what_its_name_says(space: str, name: str, stride: int, side: int) -> None:
+    layer = MixedOp(space=space, stride=stride, seed=1)
     x = batch(side)
-    mixing = np.eye(10, dtype="float32")[[VINNAS.primitives.index(name)]]
-    expected = reference(name, x, (layer(x, mixing), kernel_values(layer)[name])[1], stride)
-    np.testing.assert_allclose(layer(x, mixing), expected, rtol=1e-3, atol=2e-4)
+    primitives = SPACES[space].primitives
+    mixing = np.eye(len(primitives), dtype="float32")[[primitives.index(name)]]
+    expected = REFERENCES[space](name, x, (layer(x, mixing), kernel_values(layer)[name])[1], stride)
+    np.testing.assert_allclose(layer(x, mixing), expected, rtol=1e-3, atol=5e-4 if space == "darts" else 2e-4)
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "darts"])
+def test_a_negative_mixing_weight_turns_what_is_normalised_and_not_activated(space: str) -> None:
+    """Where ReLU comes first, the promise of `nonnegative` weights saves nothing, and breaking it changes nothing."""
+    layer = MixedOp(space=space, nonnegative=True, seed=1)
+    x, count = batch(), len(SPACES[space].primitives)
+    mixing = np.random.default_rng(1).normal(size=(1, count)).astype("float32")
+    np.testing.assert_allclose(layer(x, -mixing), -layer(x, mixing).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_noise_of_a_second_block_follows_the_seed_and_reaches_its_own_weights() -> None:
+    layer = MixedOp(space="darts", edges=2, seed=1)
+    x, mixing = batch(), np.full((2, 8), 0.125, "float32")
+    seeds = [tf.constant([1, 2]), tf.constant([1, 3])]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x, mixing, seed=seeds[0]) ** 3)
+    gradient = tape.gradient(loss, [layer.mean.value, layer.log_variance.value])
+    assert all((np.asarray(values) != 0).all() for values in gradient)
+    np.testing.assert_array_equal(layer(x, mixing, seed=seeds[0]), layer(x, mixing, seed=seeds[0]))
+    assert np.abs(layer(x, mixing, seed=seeds[0]) - layer(x, mixing, seed=seeds[1])).max() > 1e-3
+    # Only the second blocks are noisy: still every draw differs.
+    second = sum(2 * (size * CHANNELS + CHANNELS**2) for size in (9, 25))
+    log_variance = np.full(layer.log_variance.shape, -60.0, "float32")
+    log_variance[-second:] = -4.0
+    layer.log_variance.assign(log_variance)
+    only = np.eye(8, dtype="float32")[[SPACES["darts"].primitives.index("double_sep_conv_3x3")] * 2]
+    assert np.abs(layer(x, only, seed=seeds[0]) - layer(x, only, seed=seeds[1])).max() > 0.1
+    others = np.eye(8, dtype="float32")[[SPACES["darts"].primitives.index("dil_conv_3x3")] * 2]
+    np.testing.assert_allclose(layer(x, others, seed=seeds[0]), layer(x, others), atol=0.02)
+
+
+def test_a_factorised_skip_of_an_odd_number_of_channels_is_refused() -> None:
+    with pytest.raises(UserError, match="a factorised reduction has an even number of channels, got 3"):
+        MixedOp(space="darts", stride=2).build((None, 8, 8, 3))
 
 
 def test_a_mixture_is_the_weighted_sum() -> None:
@@ -137,7 +202,7 @@ def test_frozen_weights_get_no_gradient_and_strengths_the_same_one() -> None:
 def side_by_side(flat: list[np.ndarray], space: str, stride: int) -> np.ndarray:
     """One flat vector out of those of edges: depthwise kernels lie along inputs, full ones along outputs."""
     start, pieces = 0, []
-    for convolution in [c for name in SPACES[space].primitives for c, _ in convolutions(name, stride)]:
+    for convolution in links(SPACES[space], stride):
         shape = convolution.kernel_shape(CHANNELS)
         own = [np.asarray(edge)[start : start + np.prod(shape)].reshape(shape) for edge in flat]
         pieces.append(np.concatenate(own, axis=2 if convolution.depthwise else 3).ravel())
@@ -146,14 +211,18 @@ def side_by_side(flat: list[np.ndarray], space: str, stride: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("grouped_gradients", [True, False])
-@pytest.mark.parametrize(("space", "stride"), [("vinnas", 1), ("vinnas", 2), ("nasbench201", 1)])
+@pytest.mark.parametrize(
+    ("space", "stride"), [("vinnas", 1), ("vinnas", 2), ("nasbench201", 1), ("darts", 1), ("darts", 2)]
+)
 def test_edges_side_by_side_are_the_edges_one_by_one(
     space: str, stride: int, grouped_gradients: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not grouped_gradients:  # As where TensorFlow has none: a graph then has to know all sizes.
         for module in ("vinnas_tf.kernels", "vinnas_tf.kernels.convolution"):
             monkeypatch.setattr(f"{module}.convolves_groups", lambda _: False)
-        monkeypatch.setattr(mixed_op, "_outputs", tf.function(mixed_op._outputs.python_function, autograph=False))
+        for name in ("_outputs", "_next_outputs"):
+            function = tf.function(getattr(blocks, name).python_function, autograph=False)
+            monkeypatch.setattr(blocks, name, function)
     edges, count = 3, len(SPACES[space].primitives)
     together = MixedOp(edges=edges, stride=stride, space=space, variational=False)
     single = [MixedOp(stride=stride, space=space, variational=False, seed=edge) for edge in range(edges)]
@@ -259,5 +328,5 @@ def test_kernel_count_of_an_edge() -> None:
     # Six depthwise-and-pointwise kernels less one, and a pair of 1-D ones; the strided skip adds a 1x1.
     sizes = [9, 25, 49, 9, 25]
     by_hand = sum(s * CHANNELS + CHANNELS**2 for s in sizes) + 2 * 7 * CHANNELS**2
-    assert sum(int(np.prod(s)) for s in kernel_shapes(VINNAS, 1, CHANNELS)) == by_hand
-    assert sum(int(np.prod(s)) for s in kernel_shapes(VINNAS, 2, CHANNELS)) == by_hand + CHANNELS**2
+    assert sum(int(np.prod(s)) for s in kernel_shapes(links(VINNAS, 1), CHANNELS)) == by_hand
+    assert sum(int(np.prod(s)) for s in kernel_shapes(links(VINNAS, 2), CHANNELS)) == by_hand + CHANNELS**2

@@ -183,7 +183,7 @@ def test_a_cell_of_nasbench201_is_that_of_its_supergraph() -> None:
     supergraph = Supergraph(make_method(config), 10)
     supergraph.build((None, 8, 8, 3))
     network = build_network(genotype, cells="NRN", channels=4, image_shape=(8, 8, 3), classes=10, variational=False)
-    network.get_layer("stem_conv").mean.assign(supergraph.stem.mean)
+    network.get_layer("stem_conv").mean.assign(supergraph.stem.convolutions[0].mean)
     network.get_layer("classifier").set_weights(supergraph.classifier.get_weights())
     for part in ("first", "second", "shortcut"):
         network.get_layer(f"cell_1_{part}_conv").mean.assign(getattr(supergraph.cells[1], part).mean)

@@ -46,7 +46,7 @@ def test_the_statistics_of_the_stem_are_those_of_its_outputs_in_numpy() -> None:
     measured = pixels[np.arange(128) * 130 // 128]
     padded = np.pad((measured / 255 - [0.4, 0.6]) / [0.2, 0.3], [(0, 0), (1, 1), (1, 1), (0, 0)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
-    outputs = np.einsum("nhwcij,ijco->nhwo", windows, model.supergraph.stem.mean.numpy())
+    outputs = np.einsum("nhwcij,ijco->nhwo", windows, model.supergraph.stem.convolutions[0].mean.numpy())
     mean, variance = model.statistics.numpy()[:, :4]
     np.testing.assert_allclose(mean, outputs.mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(variance, outputs.var((0, 1, 2)), rtol=1e-4)
