@@ -1,4 +1,4 @@
-"""The optimizers of weights, Gaussian or not, and of architecture parameters; and the rate that they follow."""
+"""The optimizers of weights, Gaussian or not, and of architecture parameters."""
 
 from collections.abc import Sequence
 from typing import Any
