@@ -219,6 +219,8 @@ def test_what_is_registered_twice_or_cannot_work_is_refused():
         vinnas_tf.register_space(dataclasses.replace(VINNAS, name="odd", primitives=("warp", "zero")))
     with pytest.raises(vinnas_tf.UserError, match="no primitive with a convolution"):
         vinnas_tf.register_space(dataclasses.replace(VINNAS, name="odd", primitives=("skip", "zero")))
+    with pytest.raises(vinnas_tf.UserError, match="odd has factorizes=True, where ReLU comes first: set pre_activ"):
+        vinnas_tf.register_space(dataclasses.replace(VINNAS, name="odd", factorizes=True))
 
 
 def test_a_data_source():

@@ -48,6 +48,8 @@ from vinnas_tf.methods.vinnas_joint import VinnasJointSettings
         (SearchConfig, "seed", 2**31, 2**31 - 1),
         (TrainConfig, "cells", "NXR", "NRN"),
         (TrainConfig, "stem_stride", 3, 2),
+        (TrainConfig, "stem", "none", "imagenet"),
+        (SearchConfig, "stem", "none", "cifar"),
         (TrainConfig, "channels", 0, 1),
         (TrainConfig, "epochs", 0, 26),
         (TrainConfig, "batch_size", 1, 2),

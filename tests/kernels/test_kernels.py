@@ -134,6 +134,26 @@ def test_conv_equals_conv2d(kernel_size, stride):
     )
 
 
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (6, 5)])
+@pytest.mark.usefixtures("forms")
+def test_a_factorised_reduction_reads_one_image_and_one_moved_by_a_pixel(size, groups):
+    def plain(x, kernel):
+        rows, columns = (-(-side // 2) for side in size)
+        near = x[:, ::2, ::2]
+        far = tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]])[:, 1::2, 1::2][:, :rows, :columns]
+        halves = tf.split(kernel[0, 0], 2 * groups, axis=-1)
+        return tf.concat([(far if place % 2 else near) @ half for place, half in enumerate(halves)], -1)
+
+    assert_equal_in_value_and_gradients(
+        lambda x, kernel: kernels.factorized_conv(kernels.factorized_phases(x), kernel, groups),
+        plain,
+        random_images(2, *size, 3),
+        kernel=random_images(1, 1, 3, 4 * groups, seed=1),
+        known_channels=True,
+    )
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])  # oneDNN has the gradients of groups in the first.
 @pytest.mark.parametrize(("kernel_size", "stride"), [((1, 1), 1), ((1, 7), 1), ((1, 7), (1, 2)), ((3, 3), 1)])
 def test_groups_are_convolved_each_on_its_own(kernel_size, stride, dtype):

@@ -62,12 +62,31 @@ CELLS_OF_NASBENCH201 = {
         3, {"normal": (Edge(1, 0, "conv_3x3"), Edge(3, 0, "conv_1x1"), Edge(3, 2, "conv_3x3"))}, "nasbench201"
     ),
 }
-NETWORKS = {
-    **{name: (genotype, "RN") for name, genotype in GENOTYPES.items()},
-    "one state, reduced twice": (GENOTYPES["one state"], "RR"),
-    **{f"nasbench201, {name}": (genotype, "NRN") for name, genotype in CELLS_OF_NASBENCH201.items()},
-}
+# Three operations on an edge, four edges into a state.
+CELLS_OF_DARTS = Genotype(
+    4,
+    {
+        "normal": (
+            *(Edge(2, 0, "double_sep_conv_3x3"), Edge(2, 0, "max_pool_3x3"), Edge(2, 0, "skip")),
+            *(Edge(2, 1, "double_sep_conv_5x5"), Edge(3, 0, "dil_conv_3x3"), Edge(4, 2, "avg_pool_3x3")),
+            *(Edge(5, 0, "skip"), Edge(5, 1, "avg_pool_3x3"), Edge(5, 2, "dil_conv_5x5"), Edge(5, 4, "skip")),
+        ),
+        "reduction": (
+            *(Edge(2, 0, "skip"), Edge(2, 0, "max_pool_3x3"), Edge(2, 0, "double_sep_conv_5x5")),
+            *(Edge(2, 1, "skip"), Edge(3, 1, "dil_conv_3x3"), Edge(4, 1, "double_sep_conv_3x3")),
+            *(Edge(5, 0, "avg_pool_3x3"), Edge(5, 1, "skip"), Edge(5, 2, "skip"), Edge(5, 3, "double_sep_conv_3x3")),
+        ),
+    },
+    "darts",
+)
 SHAPE = (11, 8, 3)
+NETWORKS: dict[str, tuple[Genotype, str, dict[str, Any]]] = {
+    **{name: (genotype, "RN", {}) for name, genotype in GENOTYPES.items()},
+    "one state, reduced twice": (GENOTYPES["one state"], "RR", {}),
+    **{f"nasbench201, {name}": (genotype, "NRN", {}) for name, genotype in CELLS_OF_NASBENCH201.items()},
+    "darts": (CELLS_OF_DARTS, "RN", {"stem": "cifar"}),
+    "darts, stem of three convolutions": (CELLS_OF_DARTS, "NRN", {"stem": "imagenet", "image_shape": (27, 32, 3)}),
+}
 
 
 def build(genotype: Genotype, cells: str, channels: int = 8, **arguments: Any) -> keras.Model:
@@ -85,7 +104,7 @@ def settle(model: keras.Model, seed: int = 0) -> None:
     normalised = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in normalised:
         layer.momentum = 0.0
-    model(images(), training=True)
+    model(images(model.input_shape[1:]), training=True)
     generator = np.random.default_rng(seed)
     for layer in normalised:
         gamma, beta, mean, variance = layer.get_weights()
@@ -117,15 +136,15 @@ def sparsify(model: keras.Model, sparsity: float, seed: int) -> None:
         layer.mean.assign(mean)
 
 
-def images() -> np.ndarray:
+def images(shape: tuple[int, ...] = SHAPE) -> np.ndarray:
     """Noise whose strength and mean differ from image to image."""
     generator = np.random.default_rng(1)
-    noise, strength, shift = (generator.normal(size=(6, *shape)) for shape in (SHAPE, (1, 1, 3), (1, 1, 3)))
+    noise, strength, shift = (generator.normal(size=(6, *of)) for of in (shape, (1, 1, 3), (1, 1, 3)))
     return (noise * np.exp(strength) + shift).astype("float32")
 
 
 def assert_equal_logits(stripped: keras.Model, model: keras.Model) -> None:
-    x = images()
+    x = images(model.input_shape[1:])
     expected = model(x).numpy()
     # Logits of 100 are no more exact than this in float32.
     np.testing.assert_allclose(stripped(x), expected, rtol=0, atol=1e-5 * max(1.0, np.abs(expected).max()))
@@ -134,7 +153,8 @@ def assert_equal_logits(stripped: keras.Model, model: keras.Model) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_logits_stay(name: str) -> None:
-    model = build(*NETWORKS[name])
+    genotype, cells, arguments = NETWORKS[name]
+    model = build(genotype, cells, **arguments)
     weights = model.get_weights()
     for seed, sparsity in enumerate([0.3, 0.7]):
         model.set_weights(weights)
@@ -175,6 +195,30 @@ def test_a_dense_network_keeps_everything_but_batch_normalisation() -> None:
     assert left.kernel_dense == trained.kernel_dense
     # One bias for a scale and a shift: stem of 8 channels, four preprocessings and two operations of 16.
     assert trained.other_dense - left.other_dense == 8 + 6 * 16
+
+
+def test_a_dense_network_of_darts_keeps_no_batch_normalisation_and_all_its_kernels() -> None:
+    """Also between the two halves of a separable convolution, and in both halves of a factorised reduction."""
+    model = build(CELLS_OF_DARTS, "RN", stem="cifar", variational=True, drop_path=0.3)
+    settle(model)
+    stripped = strip(model)
+    assert_equal_logits(stripped, evaluation_network(model))
+    assert not [layer.name for layer in stripped.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    trained, left = total(count_parameters(model)), total(count_parameters(stripped))
+    assert left.kernel_dense == trained.kernel_dense
+
+
+def test_a_factorised_reduction_that_only_zeros_reach_is_gone_and_its_constants_stay() -> None:
+    model = build(CELLS_OF_DARTS, "RN", stem="cifar")
+    for half in (0, 1):
+        zero(model, f"cell_0_0to2_skip_conv_{half}")
+    zero(model, "cell_1_first_conv_0")  # Half of an input, which the other operations of the cell go on reading.
+    settle(model)
+    stripped = strip(model)
+    assert layer_names(model, "cell_0_0to2_skip")
+    assert not layer_names(stripped, "cell_0_0to2_skip")
+    assert layer_names(stripped, "cell_1_first_conv_1")
+    assert_equal_logits(stripped, model)
 
 
 def test_an_operation_that_only_zeros_reach_is_gone_and_its_constant_stays() -> None:

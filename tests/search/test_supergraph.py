@@ -50,6 +50,29 @@ def count_nasbench201(config: SearchConfig, channels: int, classes: int) -> int:
     return 2 * (kernels + width * classes) + classes + 2 * 6 * 5
 
 
+def count_darts(config: SearchConfig, channels: int, classes: int) -> int:
+    """The same from DARTS's description (Liu et al. 2019): an edge has 3x3 and 5x5 separable convolutions, each twice,
+    and dilated ones once; a skip or an input that is halved is a 1x1 convolution in two halves.
+    """
+    width, halves = config.channels, config.channels // 2
+    stems = {
+        "plain": ([(channels, width)], width),
+        "cifar": ([(channels, 3 * width)], 3 * width),
+        "imagenet": ([(channels, halves), (halves, width), (width, width)], width),
+    }
+    of_stem, first = stems[config.stem]
+    kernels, second = sum(9 * inputs * outputs for inputs, outputs in of_stem), first
+    learnt = 0 if config.stem == "plain" else 2 * sum(outputs for _, outputs in of_stem)
+    edges = sum(2 + i for i in range(config.states))
+    for letter in config.cells:
+        width *= 2 if letter == "R" else 1
+        kernels += (first + second) * width
+        separable = sum(times * (size * width + width * width) for size, times in ((9, 2), (25, 2), (9, 1), (25, 1)))
+        kernels += edges * separable + (2 * config.states * width * width if letter == "R" else 0)
+        first, second = second, config.states * width
+    return kernels + learnt + second * classes + classes
+
+
 def count(config: SearchConfig, channels: int, classes: int) -> int:
     """Counts by formula from the paper's description: every kernel twice (mean, log-variance), biases once."""
     if config.space == "nasbench201":
@@ -80,6 +103,21 @@ def test_parameter_counts_of_presets(preset: str) -> None:
     side, channels, classes = IMAGES[settings[DataConfig].dataset]
     supergraph = build(config, side, channels, classes, settings.variant)
     assert supergraph.count_params() == count(config, channels, classes) == PINNED[preset]
+
+
+@pytest.mark.parametrize("stem", ["plain", "cifar", "imagenet"])
+def test_parameter_count_of_the_space_of_darts(stem: str) -> None:
+    config = SearchConfig(space="darts", method="darts", cells="RNN", states=2, channels=4, stem=stem)
+    supergraph = build(config, 32, 3, 10)
+    assert supergraph.count_params() == count_darts(config, 3, 10) + 2 * 5 * 8
+
+
+def test_the_supergraph_of_darts_has_its_published_count() -> None:
+    """1.930618 million, without the alphas, is what its program prints; scale and shift of the stem are in it."""
+    config = SearchConfig(space="darts", method="darts", cells="NNRNNRNN", states=4, channels=16, stem="cifar")
+    assert count_darts(config, 3, 10) == 1_930_618
+    supergraph = build(config, 32, 3, 10)
+    assert sum(variable.value.shape.num_elements() for variable in supergraph.weight_variables) == 1_930_618
 
 
 def test_every_preset_is_pinned() -> None:
@@ -126,6 +164,16 @@ def test_odd_sizes_pass_through_reductions(side: int) -> None:
     assert np.isfinite(logits).all()
 
 
+@pytest.mark.parametrize("side", [33, 36, 39])
+def test_odd_sizes_pass_through_strides_and_factorised_reductions(side: int) -> None:
+    config = SearchConfig(space="darts", cells="RN", states=2, channels=4, stem="imagenet")
+    supergraph = build(config, side, 3, 5)
+    even = Draw({name: np.full(group.shape, 0.1, "float32") for name, group in supergraph.groups.items()}, None)
+    logits = supergraph(np.random.default_rng(0).normal(size=(2, side, side, 3)).astype("float32"), even)
+    assert logits.shape == (2, 5)
+    assert np.isfinite(logits).all()
+
+
 def test_nasbench201_computes_what_its_paper_draws() -> None:
     """A one-cell supergraph with one-hot mixing weights against plain TensorFlow, weights read off by name."""
     config = SearchConfig(space="nasbench201", method="darts", cells="NRN", states=3, channels=4, seed=1)
@@ -157,7 +205,7 @@ def test_nasbench201_computes_what_its_paper_draws() -> None:
         return nodes[3]
 
     first, block, last = supergraph.cells
-    x = cell(normalized(conv(images, supergraph.stem.mean.value)), first)
+    x = cell(normalized(conv(images, supergraph.stem.convolutions[0].mean.value)), first)
     y = normalized(conv(tf.nn.relu(x), block.first.mean.value, 2))
     y = normalized(conv(tf.nn.relu(y), block.second.mean.value))
     x = cell(y + conv(tf.nn.avg_pool2d(x, 2, 2, "VALID"), block.shortcut.mean.value), last)
@@ -198,3 +246,5 @@ def test_by_statistics_of_the_population_an_image_is_taken_for_what_it_is_taken_
 def test_more_reductions_than_pixels_are_refused() -> None:
     with pytest.raises(UserError, match="cells=RRRR halves images 4 times, which 8 pixels do not allow"):
         build(SearchConfig(cells="RRRR"), 8, 1, 10)
+    with pytest.raises(UserError, match="stem=imagenet and cells=R halve images 4 times, which 8 pixels do not allow"):
+        build(SearchConfig(cells="R", stem="imagenet"), 8, 1, 10)
