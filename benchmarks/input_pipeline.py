@@ -21,7 +21,7 @@ from vinnas_tf.config import AUGMENTATIONS
 def pipeline_images_per_second(batch_size: int, image_size: int, steps: int, epochs: int) -> list[float]:
     """Speed of `training_batches` with all augmentations in each epoch after the first, on uint8 images in memory."""
     from vinnas_tf.data.batches import Normalization, training_batches
-    from vinnas_tf.data.images import ImageSet
+    from vinnas_tf.data.image_set import ImageSet
     from vinnas_tf.kernels.device import prepare_cpu
 
     prepare_cpu()

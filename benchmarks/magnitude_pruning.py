@@ -171,7 +171,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
     classes = len(dataset.class_names)
     weights = tf.constant(images.class_weights(config, classes), tf.float32)
     plain = dataclasses.replace(config, variational=False)
-    network = make_network(plain, genotype, dataset.train.images.shape[1:], classes)
+    network = make_network(plain, genotype, dataset.train.image_shape, classes)
     steps = len(images.learnt_from) // config.batch_size
     all_epochs = config.epochs + config.fine_tuning_epochs
     tf_keras, tfmot = legacy_keras()

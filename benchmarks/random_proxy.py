@@ -78,7 +78,7 @@ def best_of_random(
             gamma_weights=0.0,
             seed=seed,
         )
-        network = make_network(training, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
+        network = make_network(training, genotype, dataset.train.image_shape, len(dataset.class_names))
         model = make_model(network, training, len(weight_half))
         shared: dict[str, Any] = {"batch_size": config.batch_size, "normalization": normalization}
         batches = training_batches(weight_half, augment=data.augment, seed=seed, first_epoch=0, epochs=epochs, **shared)

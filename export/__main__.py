@@ -22,7 +22,8 @@ import numpy as np
 from vinnas_tf.config import DataConfig, ExportConfig, RunConfig
 from vinnas_tf.console import counted, warn_of_learnt
 from vinnas_tf.data import record as image_record
-from vinnas_tf.data.images import fingerprint, load_test, load_train
+from vinnas_tf.data.image_set import fingerprint
+from vinnas_tf.data.images import load_test, load_train
 from vinnas_tf.errors import UserError, require
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.formats import count_steps
@@ -54,7 +55,7 @@ def export(training: FinishedTraining, config: ExportConfig, run: RunDir) -> dic
     """
     data = dataclasses.replace(training.data, dataset=config.dataset) if config.dataset else training.data
     images = representative(training, data)
-    test = load_test(data)
+    test = load_test(data, counted)
     if fingerprint([test]) != training.test_fingerprint:
         print("warning: the test images are not those of the training, whose figures they can't be held against.")
     records = [run.path / stage / image_record.NAME for stage in ("search", "train")]

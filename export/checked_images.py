@@ -10,7 +10,8 @@ from vinnas_tf.config import DataConfig, VerifyConfig
 from vinnas_tf.console import counted
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.folder import open_pictures
-from vinnas_tf.data.images import ImageSet, fingerprint, load_part, load_test, load_train, open_source
+from vinnas_tf.data.image_set import ImageSet, fingerprint
+from vinnas_tf.data.images import load_part, load_test, load_train, open_source
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.interface import Interface
@@ -70,8 +71,12 @@ def images_to_check(
         FileError,
     )
     settings = described["run"]["settings"]
+    assert interface.preparation is not None  # A manifest has one.
     data = DataConfig(
-        dataset=dataset, data_dir=config.data_dir or settings["data_dir"], image_size=settings["image_size"]
+        dataset=dataset,
+        data_dir=config.data_dir or settings["data_dir"],
+        image_size=settings["image_size"],
+        framing=interface.preparation.framing,
     )
     source = open_source(data)
     require(
@@ -80,7 +85,7 @@ def images_to_check(
         f"{', '.join(interface.class_names)}.",
         FileError,
     )
-    test = load_part(data, source.preparation, source.part("test"))
+    test = load_part(data, source.preparation, source.part("test"), counted)
     same = described["test"].get("fingerprint") in (None, fingerprint([test]))
     return test, [] if same else ["These are not the test images of the export: their fingerprint differs."]
 
@@ -96,10 +101,13 @@ def _without_manifest(
         f"{config.dataset} has the classes {', '.join(source.class_names)}, and the file has {', '.join(class_names)}.",
         FileError,
     )
-    remarks = ["No manifest lies beside the file: it can't be told whether it learnt from these images."]
+    remarks = [
+        "No manifest lies beside the file: it can't be told whether it learnt from these images. Whole pictures are "
+        "stretched to its input."
+    ]
     if not class_names:
         remarks.append("No labels do either: classes are taken in the order of their names.")
-    return load_part(data, source.preparation, source.part("test")), remarks
+    return load_part(data, source.preparation, source.part("test"), counted), remarks
 
 
 def _of_folder(
@@ -108,12 +116,12 @@ def _of_folder(
     """All pictures of a folder that the network did not learn from, their classes matched by name."""
     folder = user_path(dataset.removeprefix("folder:"))
     part = open_pictures(folder, class_names, counted)
-    images = load_part(DataConfig(dataset=dataset), preparation, part)
+    images = load_part(DataConfig(dataset=dataset), preparation, part, counted)
     if "run" not in described:
         return images, [_UNKNOWN]
     record = path.parent.parent.parent / "train" / image_record.NAME
     if not record.is_file():
-        return _of_folder_without_record(images, dataset, described)
+        return _of_folder_without_record(images, dataset, preparation.framing, described)
     known = np.isin(images.digests, image_record.learnt(record))
     chosen = images.take(np.flatnonzero(~known))
     require(
@@ -130,10 +138,13 @@ def _of_folder(
     ]
 
 
-def _of_folder_without_record(images: ImageSet, dataset: str, described: dict[str, Any]) -> tuple[ImageSet, list[str]]:
+def _of_folder_without_record(
+    images: ImageSet, dataset: str, framing: str, described: dict[str, Any]
+) -> tuple[ImageSet, list[str]]:
     """The test part of the training's own folder; of another folder all pictures."""
     settings = described["run"]["settings"]
-    own = DataConfig(dataset=dataset, image_size=settings["image_size"], data_fraction=settings["data_fraction"])
+    shares = {name: settings[name] for name in ("image_size", "data_fraction")}
+    own = DataConfig(dataset=dataset, framing=framing, **shares)
     if set(np.unique(images.labels)) == set(range(len(described["class_names"]))):
         loaded = load_train(own, settings["seed"])
         if loaded.fingerprint == described["run"]["data_fingerprint"]:

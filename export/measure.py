@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vinnas_tf.data.picture import at_once
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.runtime import Runner, load
 from vinnas_tf.flags import run_cli
@@ -20,7 +21,7 @@ from vinnas_tf.run.child import run_to_end
 
 THREADS = (1, 2)
 
-_BATCH = 256  # Images a call of a SavedModel, when all test images are run.
+_BATCH = 256  # Images a call of a SavedModel at most, when all test images are run.
 _WARM_UP = 10
 _ROUNDS = 100
 
@@ -77,7 +78,8 @@ def main(argv: list[str]) -> None:
     images = np.load(f"{folder}/images.npy")
     if task == "predict":
         runner = _load_for(images, rest[0], max(THREADS))
-        batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
+        size = at_once(_BATCH, images.shape[1:])
+        batches = (images[start : start + size] for start in range(0, len(images), size))
         np.save(f"{folder}/probabilities.npy", np.concatenate([runner.run(batch) for batch in batches]))
         return
     *paths, threads = rest

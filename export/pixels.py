@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from vinnas_tf.config import MIDDLE, STRETCH
 from vinnas_tf.data.picture import GROUNDS, WHITE, Preparation
 
 
 def preparation(image: dict[str, Any]) -> Preparation:
     """The manifest's entry `image` as a Preparation."""
     height, width, channels = image["shape"]
-    return Preparation(height, width, channels, image.get("white", WHITE), image.get("ground", GROUNDS[0]))
+    white, ground, framing = (
+        image.get(name, default) for name, default in (("white", WHITE), ("ground", GROUNDS[0]), ("framing", STRETCH))
+    )
+    return Preparation(height, width, channels, white, ground, framing)
 
 
 def describe(prepared: Preparation) -> dict[str, Any]:
@@ -18,18 +22,31 @@ def describe(prepared: Preparation) -> dict[str, Any]:
         f"Image.alpha_composite(Image.new('RGBA', p.size, '{prepared.ground}'), p.convert('RGBA')) where p has "
         "transparency"
     )
+    frame, sides = prepared.frame_shape, f"({prepared.width}, {prepared.height})"
+    (rows, columns), filtered = prepared.margin, "Image.Resampling.BILINEAR"
+    if prepared.framing == MIDDLE:
+        edges = (columns, rows, columns + prepared.width, rows + prepared.height)
+        brought = [f"p = ImageOps.fit(p, ({frame[1]}, {frame[0]}), {filtered})", f"p = p.crop({edges})"]
+        aspect = (
+            f"kept: the largest middle part of that aspect is scaled to {frame[1]} x {frame[0]} (width x height), and "
+            f"of that the middle {prepared.width} x {prepared.height} are cut out"
+        )
+    else:
+        brought = [f"p = p.resize({sides}, {filtered})"]
+        aspect = "not kept: the whole picture is stretched to the input's width and height; nothing is cropped"
     steps = [
         "p = ImageOps.exif_transpose(Image.open(file)), of an animation the first frame",
         f"p = {ground}",
         f"p = p.convert('{mode}')",
-        f"p = p.resize(({prepared.width}, {prepared.height}), Image.Resampling.BILINEAR)",
+        *brought,
         "pixels = numpy.asarray(p), uint8 in 0..255",
     ]
     return {
         "shape": list(prepared.shape),
         "range": [0, 255],
         "channel_order": "R, G, B" if prepared.channels == 3 else "grey (ITU-R 601 luma)",
-        "aspect": "not kept: the whole picture is stretched to the input's width and height; nothing is cropped",
+        "framing": prepared.framing,
+        "aspect": aspect,
         "filter": "bilinear, antialiased where it shrinks, on 8-bit pixels, before any normalisation",
         "white": prepared.white,
         "ground": prepared.ground,

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.picture import at_once
 from vinnas_tf.errors import FileError, UserError, require
 from vinnas_tf.export import flatbuffer
 from vinnas_tf.export.measure import predict
@@ -46,10 +47,11 @@ _UNDECIDED = 0.01  # Difference of an image's two largest probabilities below wh
 _RAW, _STEPS = ((1.0,), (0,)), ((1 / 256,), (0,))  # Scale and zero point of 8-bit inputs and outputs.
 
 
-def reference_probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Softmax of the network's logits, float32 [n, classes], for uint8 images [n, h, w, c]."""
-    logits = network.predict(images.astype(np.float32), batch_size=_BATCH, verbose=0)
-    return np.asarray(keras.ops.softmax(logits))
+def reference_probabilities(network: keras.Model, images: ImageSet) -> np.ndarray:
+    """Softmax of the network's logits, float32 [n, classes]."""
+    size = at_once(_BATCH, images.image_shape)
+    logits = [network.predict(block.astype(np.float32), batch_size=size, verbose=0) for block in images.blocks()]
+    return np.asarray(keras.ops.softmax(np.concatenate(logits)))
 
 
 def precision(path: Path) -> str:
@@ -99,7 +101,7 @@ def prove(path: Path, test: ImageSet, reference: np.ndarray | None) -> dict[str,
     """
     kind = precision(path)
     bar = BARS[kind]
-    probabilities = predict(path, test.images)
+    probabilities = np.concatenate([predict(path, block) for block in test.blocks()])
     classes = test.labels.max() + 1 if reference is None else reference.shape[1]
     require(
         probabilities.shape[1] == classes or (reference is None and probabilities.shape[1] > classes),

@@ -15,7 +15,7 @@ import tensorflow as tf
 from vinnas_tf.config import ExportConfig
 from vinnas_tf.data.arrays import image_set, require_fit
 from vinnas_tf.data.folder_layout import require_class_name
-from vinnas_tf.data.images import ImageSet, fingerprint
+from vinnas_tf.data.image_set import ImageSet, fingerprint
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, SettingError, UserError, require
 from vinnas_tf.export import manifest, table
@@ -169,7 +169,7 @@ def write_files(
     Raises:
         FileError: the folder can't be written.
     """
-    reference = reference_probabilities(source.network, test.images)
+    reference = reference_probabilities(source.network, test)
     building, scratch = folder / ".building", folder / ".scratch"
     for place in (building, scratch):
         shutil.rmtree(place, ignore_errors=True)
@@ -193,7 +193,7 @@ def write_files(
                 working[written.name] = written.path
             step(f"{written.name} written and proven")
         timed = {**working, **beside}
-        latencies = dict(zip(timed, time_calls(list(timed.values()), test.images[0]), strict=True))
+        latencies = dict(zip(timed, time_calls(list(timed.values()), test.read(np.arange(1))[0]), strict=True))
         step(f"{name} timed")
         baselines |= {other: {**size(path), "latency": latencies[other]} for other, path in beside.items()}
         for file in working:
@@ -257,7 +257,7 @@ def _is_shape(shape: Any, rank: int) -> bool:
 
 def _require_logits(network: keras.Model, test: ImageSet) -> None:
     """Raises SettingError where a network's last layer is a softmax, to which the files would add another."""
-    answers = np.asarray(network(test.images[:_ANSWERS].astype(np.float32), training=False))
+    answers = np.asarray(network(test.read(np.arange(min(_ANSWERS, len(test)))).astype(np.float32), training=False))
     require(
         bool(answers.min() < 0) or not np.allclose(answers.sum(axis=-1), 1, atol=1e-3),
         "the network answers probabilities, and logits are expected: leave the softmax of its last layer out.",

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from vinnas_tf.config import VerifyConfig
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.checked_images import images_to_check
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
     shape = read_tflite(path).inputs[0].shape[1:] if path.suffix == ".tflite" else None
     test, remarks = images_to_check(path, shape, config, read_interface(path))
     figures = prove(path, test, _reference(path, config.network, test))
-    (figures["latency"],) = time_calls([path], test.images[0])
+    (figures["latency"],) = time_calls([path], test.read(np.arange(1))[0])
     name = "/".join(path.parts[-2:])
     print(f"{table.LEGEND}\n{table.HEADER}\n{table.row(name, figures)}")
     sparse = figures.get("sparse_tensors", [])
@@ -82,12 +82,12 @@ def _reference(path: Path, given: str, test: ImageSet) -> np.ndarray | None:
         return None
     network = load_network(network_path)
     require(
-        network.input.shape[1:] == test.images.shape[1:],
-        f"{network_path} takes images of {network.input.shape[1:]}, the test images are {test.images.shape[1:]}: give "
+        network.input.shape[1:] == test.image_shape,
+        f"{network_path} takes images of {network.input.shape[1:]}, the test images are {test.image_shape}: give "
         "the --dataset and --image_size that it was trained with.",
         FileError,
     )
-    return reference_probabilities(network, test.images)
+    return reference_probabilities(network, test)
 
 
 if __name__ == "__main__":

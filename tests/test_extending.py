@@ -228,7 +228,7 @@ def test_a_data_source():
 
     def open_toys(config: DataConfig, watch: object) -> Source:
         names = [f"{config.dataset}/{index}" for index in range(len(labels))]
-        everything = Part(labels.astype(np.int32), names, lambda indices: iter(pixels[indices]))
+        everything = Part(labels.astype(np.int32), names, lambda index: pixels[index])
         return Source(("dark", "bright"), Preparation(8, 8, 1), with_drawn_test(everything))
 
     SOURCES["toys"] = open_toys

@@ -95,9 +95,9 @@ would keep, being below the threshold of log lambda, and their share.""",
 
 def introduce(title: str, preset: str, dataset: Dataset, *settings: Any) -> str:
     """What a command is about to do, in lines of at most 80 columns: title and preset, the images, all settings."""
-    count, height, width, channels = dataset.train.images.shape
+    height, width, channels = dataset.train.image_shape
     images = [
-        f"{count} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes: "
+        f"{len(dataset.train)} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes: "
         f"{counts(dataset.class_names, dataset.train.labels)}.",
         *dataset.notes,
     ]

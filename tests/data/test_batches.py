@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from vinnas_tf.config import AUGMENTATIONS
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.errors import UserError
 
 # Those that may leave an image as it is. Affine and elastic maps never do, and would hide it if the others stood still.

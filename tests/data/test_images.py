@@ -7,7 +7,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from vinnas_tf.config import DataConfig
-from vinnas_tf.data.images import ImageSet, hold_out, load_test, load_train, split_halves
+from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.images import hold_out, load_test, load_train, split_halves
 from vinnas_tf.data.splits import uniform
 from vinnas_tf.errors import UserError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vinnas_tf.data import record as image_record
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.picture import digest
 from vinnas_tf.errors import UserError
 

@@ -15,7 +15,8 @@ from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.batches import Normalization
-from vinnas_tf.data.images import Dataset, ImageSet, fingerprint, load_test, load_train
+from vinnas_tf.data.image_set import ImageSet, fingerprint
+from vinnas_tf.data.images import Dataset, load_test, load_train
 from vinnas_tf.network.build import build_network
 from vinnas_tf.network.evaluation import set_batch_statistics
 from vinnas_tf.network.stripping import strip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.export.digits_run import Trained, command, write_run
-from vinnas_tf.data.images import fingerprint
+from vinnas_tf.data.image_set import fingerprint
 from vinnas_tf.export.proof import sha256
 from vinnas_tf.export.source import read_training
 

@@ -11,7 +11,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.errors import UserError
 from vinnas_tf.export.measure import predict, time_calls
 from vinnas_tf.export.proof import prove, sha256, size

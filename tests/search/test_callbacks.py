@@ -5,7 +5,7 @@ import pytest
 
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.data.batches import Normalization
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.methods import make_method
 from vinnas_tf.search.callbacks import MeasureStatistics
 from vinnas_tf.search.stage import make_model

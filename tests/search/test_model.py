@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
-from vinnas_tf.data.images import ImageSet, load_train, split_halves
+from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.images import load_train, split_halves
 from vinnas_tf.methods import make_method, method_from
 from vinnas_tf.search.callbacks import MeasureStatistics
 from vinnas_tf.search.model import SearchModel

@@ -6,7 +6,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.data.batches import Normalization
-from vinnas_tf.data.images import Dataset, ImageSet
+from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.images import Dataset
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.train.images import TrainingImages
 

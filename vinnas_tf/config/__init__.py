@@ -6,7 +6,7 @@ expected, what came, and what to do.
 """
 
 from vinnas_tf.config.compare import CompareConfig
-from vinnas_tf.config.data import AUGMENTATIONS, DataConfig, RunConfig
+from vinnas_tf.config.data import AUGMENTATIONS, FRAMINGS, MIDDLE, STRETCH, DataConfig, RunConfig
 from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
 from vinnas_tf.config.search import SELECTION_RULES, SearchConfig
 from vinnas_tf.config.setting import (
@@ -50,9 +50,11 @@ __all__ = [
     "ESTIMATOR_HELP",
     "EXPORT_FORMATS",
     "ExportConfig",
+    "FRAMINGS",
     "GAMMA_START_HELP",
     "LINEAR",
     "LOCAL_REPARAMETRIZATION",
+    "MIDDLE",
     "NO_CLASS_WEIGHTS",
     "OPTIMIZERS",
     "PathText",
@@ -61,6 +63,7 @@ __all__ = [
     "SELECTION_RULES",
     "SGD",
     "STEM_HELP",
+    "STRETCH",
     "SearchConfig",
     "TrainConfig",
     "Variants",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from vinnas_tf.config.setting import PathText, setting
 from vinnas_tf.errors import require
 
-AUGMENTATIONS = ("affine", "elastic", "crop", "flip", "erase", "cutout")
+AUGMENTATIONS = ("resized_crop", "jitter", "affine", "elastic", "crop", "flip", "erase", "cutout")
+STRETCH, MIDDLE = FRAMINGS = ("stretch", "middle")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,11 @@ class DataConfig:
     data_dir: PathText = setting("", "TFDS data folder; empty: TFDS_DATA_DIR, else TFDS's own default.")
     data_fraction: float = setting(1.0, "Share of the training images to use, drawn stratified by class.")
     image_size: int = setting(0, "Resize images to this many pixels a side; 0 keeps the data set's own size.")
+    framing: str = setting(
+        STRETCH,
+        "How a picture gets to image_size: stretch (the whole of it, whatever its aspect) or middle (its shorter side "
+        "to 8/7 of image_size, and the middle square cut out: 256 and 224, the usual test images of ImageNet).",
+    )
     augment: tuple[str, ...] = setting((), "Augmentation of training images, any of: " + ", ".join(AUGMENTATIONS) + ".")
 
     def __post_init__(self) -> None:
@@ -30,6 +36,11 @@ class DataConfig:
         require(
             self.image_size == 0 or self.image_size >= 8,
             f"image_size must be 0 or at least 8 pixels, got {self.image_size}.",
+        )
+        require(self.framing in FRAMINGS, f"framing must be {' or '.join(FRAMINGS)}, got {self.framing!r}.")
+        require(
+            self.framing == STRETCH or self.image_size > 0,
+            f"framing={self.framing} cuts out a square of image_size pixels: set it too, such as image_size=224.",
         )
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
         require(not unknown, f"augment knows {', '.join(AUGMENTATIONS)}; got {', '.join(unknown)}.")

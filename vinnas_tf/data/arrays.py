@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from vinnas_tf.data import notes as image_notes
 from vinnas_tf.data.folder_layout import require_class_name
-from vinnas_tf.data.images import Dataset, ImageSet, fingerprint, in_order
+from vinnas_tf.data.image_set import ImageSet, fingerprint, in_order
+from vinnas_tf.data.images import Dataset
 from vinnas_tf.data.picture import Preparation, digest
 from vinnas_tf.errors import DataError, require
 
@@ -111,18 +112,18 @@ def array_dataset(
     held_out = None
     if validation is not None:
         given = image_set(validation)
-        require_fit(given, images.images.shape[1:], len(names), "validation images")
+        require_fit(given, images.image_shape, len(names), "validation images")
         held_out = given.without(images)
         require(len(held_out) > 0, "all validation images are training images too: give others.", DataError)
         notes += image_notes.copies({"validation": len(given) - len(held_out)}, images.digests, images.labels)
     parts = [images] if held_out is None else [images, held_out]
-    preparation = Preparation(*images.images.shape[1:])
+    preparation = Preparation(*images.image_shape)
     return Dataset(NAME, names, images, held_out, preparation, fingerprint(parts), tuple(notes))
 
 
 def require_fit(images: ImageSet, shape: tuple[int, ...], classes: int, what: str) -> None:
     """Raises DataError unless images, called `what`, have this shape [h, w, c], and labels below `classes`."""
-    theirs, ours = (" x ".join(map(str, one)) for one in (images.images.shape[1:], shape))
+    theirs, ours = (" x ".join(map(str, one)) for one in (images.image_shape, shape))
     require(theirs == ours, f"the {what} must be of {ours} (height x width x channels), got {theirs}.", DataError)
     largest = int(images.labels.max())
     require(

@@ -1,9 +1,11 @@
-"""Random maps, crops, flips, erasing and cutout of training images, each image from a seed of its own."""
+"""Random maps, crops, flips, colours, erasing and cutout of training images, each from a seed of its own."""
 
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+
+from vinnas_tf.data.photographs import random_colours, random_windows
 
 ERASING_PROBABILITY = 0.5  # As in the paper of random erasing, arXiv 1708.04896.
 
@@ -56,19 +58,20 @@ def make_augmentation(
     """A function of images and seeds that moves, crops, flips and erases each image from its own seed alone.
 
     Args:
-        names: any of "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above),
-            "elastic" (bent smoothly, by displacements drawn for NODES x NODES places of the image; Simard et al. 2003,
-            here on a grid), "crop" (a window of the image's own size, from the image with zero padding), "flip"
-            (left-right, with probability 1/2), "erase" (a rectangle of 2 % to 33 % of the area, with
-            ERASING_PROBABILITY) and "cutout" (of every image a square of half its shorter side, around a pixel drawn
-            uniformly, so that a part may fall off the image; DeVries and Taylor 2017, whose square has 16 pixels for
-            32); they are applied in this order, the first two as one map, interpolated once.
+        names: any of "resized_crop" (`random_windows` of the image and its margin), "jitter" (`random_colours`),
+            "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above), "elastic" (bent
+            smoothly, by displacements drawn for NODES x NODES places of the image; Simard et al. 2003, here on a grid),
+            "crop" (a window of the image's own size, from the image with zero padding), "flip" (left-right, with
+            probability 1/2), "erase" (a rectangle of 2 % to 33 % of the area, with ERASING_PROBABILITY) and "cutout"
+            (of every image a square of half its shorter side, around a pixel drawn uniformly, so that a part may fall
+            off the image; DeVries and Taylor 2017, whose square has 16 pixels for 32); they are applied in this order,
+            "affine" and "elastic" as one map, interpolated once.
         image_shape: (height, width, channels).
         fill: value of erased pixels for each channel, in 0..255.
 
     Returns:
         A function of images, [b, h, w, c] in 0..255, and integer seeds, [b, 2], to float32 images of the same shape;
-        without names, the images themselves.
+        without names, the images themselves. With "resized_crop" it takes larger images too.
     """
     height, width, channels = image_shape
     # Seeds of the layers' own, unused generators keep Keras from drawing them from Python's global generator. The
@@ -95,6 +98,10 @@ def make_augmentation(
         return tf.reshape(batch, image_shape)
 
     def augment(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        if "resized_crop" in names:
+            images = _resample(images, random_windows(seeds, tuple(images.shape[1:3]), (height, width)))
+        if "jitter" in names:
+            images = random_colours(seeds, images)
         if "affine" in names or "elastic" in names:
             images = _resample(images, _random_places(names, height, width, seeds))
         if layers:

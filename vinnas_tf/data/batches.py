@@ -1,15 +1,25 @@
-"""Images in memory to batches: normalised, and for training shuffled and augmented in a stream that resumes exactly."""
+"""Images to batches: normalised, and for training shuffled and augmented in a stream that resumes exactly."""
 
 import math
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.data.augmentation import make_augmentation
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.picture import inside
+from vinnas_tf.data.streamed import Streamed
 from vinnas_tf.errors import DataError, require
+
+NORMALIZED_BY = 5000  # Images whose statistics stand for all of a streamed set, where reading all would take minutes.
+_BLOCK = 256  # Images whose grey levels are counted at once.
+# Batches of streamed images that are read, or wait, at the same time: one would leave cores idle while it ends.
+_READ_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -21,13 +31,21 @@ class Normalization:
 
     @classmethod
     def of(cls, images: ImageSet) -> "Normalization":
-        """The statistics over all pixels of `images`; a channel that is constant gets the standard deviation 1."""
+        """The statistics over all pixels of `images`; a channel that is constant gets the standard deviation 1.
+
+        Of a streamed set with more images they are those of NORMALIZED_BY images, the same ones each time.
+        """
+        chosen = np.arange(len(images))
+        if isinstance(images.frames, Streamed) and len(images) > NORMALIZED_BY:
+            chosen = np.sort(np.random.default_rng(0).choice(len(images), NORMALIZED_BY, replace=False))
+        # Counts of the grey levels, in blocks, because NumPy's mean and std would take eight bytes a pixel.
+        counts = np.zeros((images.image_shape[-1], 256), np.int64)
+        for block in np.array_split(chosen, 1 + len(chosen) // _BLOCK):
+            pixels = images.read(block)
+            counts += [np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(len(counts))]
         levels = np.arange(256) / 255
         mean, std = [], []
-        for channel in range(images.images.shape[-1]):
-            # Counts of the grey levels, in blocks, because NumPy's mean and std would take eight bytes a pixel.
-            blocks = np.array_split(images.images[..., channel], 1 + len(images) // 1024)
-            shares = sum(np.bincount(block.ravel(), minlength=256) for block in blocks) / images.images[..., 0].size
+        for shares in counts / counts[0].sum():
             mean.append(float(shares @ levels))
             std.append(math.sqrt(shares @ (levels - mean[-1]) ** 2) or 1.0)
         return cls(tuple(mean), tuple(std))
@@ -64,7 +82,8 @@ def training_batches(
         images: the n images to train on.
         batch_size: images a batch.
         normalization: statistics of the training images.
-        augment: any of config.AUGMENTATIONS; erased pixels become 0 after normalisation.
+        augment: any of config.AUGMENTATIONS; erased pixels become 0 after normalisation, and "resized_crop" sees the
+            margin of an image too.
         seed: not negative.
         first_epoch: number of the first epoch, counted from 0.
         epochs: number of epochs of the whole training, also counted from 0.
@@ -82,8 +101,7 @@ def training_batches(
         f"batch_size={batch_size} is more than the {count} images to train on: use a smaller one, or more images.",
         DataError,
     )
-    pixels, labels = _tensors(images)
-    augmented = make_augmentation(augment, images.images.shape[1:], tuple(255 * mean for mean in normalization.mean))
+    augmented = make_augmentation(augment, images.image_shape, tuple(255 * mean for mean in normalization.mean))
     normalize = normalization.layer()
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -95,16 +113,12 @@ def training_batches(
             (tf.reshape(order, (steps, batch_size)), tf.reshape(seeds, (steps, batch_size, 2)))
         )
 
-    def prepare(order: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return normalize(augmented(tf.gather(pixels, order), seeds)), tf.gather(labels, order)
+    def prepare(pixels: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return normalize(augmented(pixels, seeds)), labels
 
-    return (
-        tf.data.Dataset.range(first_epoch, epochs)
-        .flat_map(epoch_batches)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .apply(tf.data.experimental.assert_cardinality(steps * (epochs - first_epoch)))
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    order = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_batches)
+    order = order.apply(tf.data.experimental.assert_cardinality(steps * (epochs - first_epoch)))
+    return _prepared(order, images, prepare, with_margin="resized_crop" in augment)
 
 
 def evaluation_batches(images: ImageSet, *, batch_size: int, normalization: Normalization | None) -> tf.data.Dataset:
@@ -119,21 +133,45 @@ def evaluation_batches(images: ImageSet, *, batch_size: int, normalization: Norm
     Returns:
         Pairs of float32 [b, h, w, c] and int32 [b].
     """
-    pixels, labels = _tensors(images)
     normalize = normalization.layer() if normalization else lambda x: tf.cast(x, tf.float32)
-    return (
-        tf.data.Dataset.range(len(images))
-        .batch(batch_size)
-        .map(
-            lambda indices: (normalize(tf.gather(pixels, indices)), tf.gather(labels, indices)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        .prefetch(tf.data.AUTOTUNE)
+    order = tf.data.Dataset.range(len(images)).batch(batch_size).map(lambda indices: (indices,))
+    return _prepared(order, images, lambda pixels, labels: (normalize(pixels), labels))
+
+
+def _prepared(
+    order: tf.data.Dataset, images: ImageSet, prepare: Callable[..., Any], with_margin: bool = False
+) -> tf.data.Dataset:
+    """What `prepare` makes of pixels, labels and what else stands beside indices of images in `order`.
+
+    Args:
+        order: tuples; the first of each holds indices, [b].
+        images: what they are of.
+        prepare: takes uint8 [b, h, w, c] and int32 [b], and the rest of the tuple.
+        with_margin: whether images come with their margin.
+    """
+    with tf.device("CPU:0"):  # Where tf.data works, also on a machine with a GPU.
+        labels = tf.constant(images.labels)
+        frames = images.frames if isinstance(images.frames, Streamed) else tf.constant(images.frames)
+    streamed = isinstance(frames, Streamed)
+
+    def fetch(indices: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        if streamed:
+            fetched = tf.numpy_function(frames.__getitem__, [indices], tf.uint8, stateful=False)
+            fetched = tf.ensure_shape(fetched, (indices.shape[0], *frames.shape[1:]))
+        else:
+            fetched = tf.gather(frames, indices)
+        pixels = fetched if with_margin else inside(fetched, images.margin)
+        return pixels, tf.gather(labels, indices), *rest
+
+    ahead = _READ_AHEAD if streamed else tf.data.AUTOTUNE  # TensorFlow would have as many as memory holds.
+    batches = (
+        order.map(fetch, num_parallel_calls=ahead, deterministic=True)
+        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(ahead)
     )
-
-
-def _tensors(images: ImageSet) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pixels and labels as tensors in the memory of the CPU, where tf.data works, also on a machine with a GPU."""
-    with tf.device("CPU:0"):
-        return tf.constant(images.images), tf.constant(images.labels)
+    if streamed:
+        # Threads of its own: one that waits for files is none that a training step could have.
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = _READ_AHEAD + (os.cpu_count() or 1)
+        batches = batches.with_options(options)
+    return batches

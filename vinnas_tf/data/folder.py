@@ -1,6 +1,5 @@
 """A folder of picture files as a data set: its parts are drawn by the files' names, and share no picture."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from vinnas_tf.data import notes as image_notes
 from vinnas_tf.data.folder_layout import Layout, read_layout
 from vinnas_tf.data.picture import Preparation, decode
-from vinnas_tf.data.picture_index import Facts, Watch, ground, in_parallel, inspect, white_level
+from vinnas_tf.data.picture_index import Facts, Watch, ground, inspect, white_level
 from vinnas_tf.data.source import Part, Source
 from vinnas_tf.data.splits import LEAST_PER_CLASS, draw_test
 from vinnas_tf.errors import DataError, require
@@ -38,13 +37,10 @@ class _Pictures:
         )
 
     def part(self) -> Part:
-        def read(indices: np.ndarray) -> Iterator[np.ndarray]:
-            return in_parallel(lambda path: decode(path).pixels, [self.paths[index] for index in indices])
-
-        return Part(self.labels, self.names, read, self.digests)
+        return Part(self.labels, self.names, lambda index: decode(self.paths[index]).pixels, self.digests)
 
 
-def open_folder(folder: Path, image_size: int, watch: Watch) -> Source:
+def open_folder(folder: Path, image_size: int, framing: str, watch: Watch) -> Source:
     """The data set in `folder`, laid out as `read_layout` says.
 
     Without a test folder a fifth of each class is the test part, drawn by a hash of each file's path inside its class.
@@ -69,7 +65,7 @@ def open_folder(folder: Path, image_size: int, watch: Watch) -> Source:
         left[name] = int(copied.sum())
         parts[name] = parts[name].where(~copied)
         _require_some(parts[name], left[name], name, layout)
-    preparation = _preparation(folder, parts, image_size)
+    preparation = _preparation(folder, parts, image_size, framing)
     every = [one for pictures in parts.values() for one in pictures.facts]
     notes = [
         *(
@@ -149,7 +145,7 @@ def _require_enough(train: _Pictures, layout: Layout) -> None:
     )
 
 
-def _preparation(folder: Path, parts: dict[str, _Pictures], image_size: int) -> Preparation:
+def _preparation(folder: Path, parts: dict[str, _Pictures], image_size: int, framing: str) -> Preparation:
     """What the training images ask for; refused where images would come out wrong by it."""
     train = parts["train"]
     height, width, first = train.facts[0].height, train.facts[0].width, train.paths[0]
@@ -170,5 +166,10 @@ def _preparation(folder: Path, parts: dict[str, _Pictures], image_size: int) -> 
     )
     grey = all(one.grey for one in train.facts)
     return Preparation(
-        image_size or height, image_size or width, 1 if grey else 3, white_level(train.facts), ground(train.facts)
+        image_size or height,
+        image_size or width,
+        1 if grey else 3,
+        white_level(train.facts),
+        ground(train.facts),
+        framing,
     )

@@ -1,13 +1,12 @@
-"""From the name of a data set to labelled images in memory, and the splits of the training images.
+"""From the name of a data set to labelled images, in memory or streamed, and the splits of the training images.
 
 Search and training learn from what `load_train` gives. `load_test` is for the final evaluation.
 """
 
 import dataclasses
-import hashlib
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,61 +14,20 @@ import psutil
 
 from vinnas_tf.config import DataConfig
 from vinnas_tf.data import notes as image_notes
+from vinnas_tf.data import streamed
 from vinnas_tf.data.folder import open_folder
 from vinnas_tf.data.folder_layout import require_class_name
-from vinnas_tf.data.picture import Preparation, digest, prepare
-from vinnas_tf.data.picture_index import Watch, unwatched
+from vinnas_tf.data.image_set import ImageSet, fingerprint, in_order
+from vinnas_tf.data.picture import Preparation, digest, frame
+from vinnas_tf.data.picture_index import Watch, in_parallel, unwatched
 from vinnas_tf.data.source import Part, Source, open_digits
 from vinnas_tf.data.splits import draw_share, stratified_split
+from vinnas_tf.data.streamed import Streamed
 from vinnas_tf.errors import DataError, require
 from vinnas_tf.run.files import user_path
 
 _COPIES = 3  # The loaded images, the two halves cut from them, and TensorFlow's copy of these.
-
-_SAMPLE = 200
-
-
-@dataclass(frozen=True, init=False)
-class ImageSet:
-    """Labelled images in memory.
-
-    Attributes:
-        images: uint8 [n, h, w, c], c being 1 (grey) or 3 (RGB).
-        labels: int32 [n], indices into the data set's class names.
-        names: [n] what each image is called; draws depend on it. Without names, images are called by their number.
-        digests: uint64 [n], `picture.digest` of each as it was read, before resizing; else that of `images`.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    names: np.ndarray
-    digests: np.ndarray
-
-    def __init__(
-        self, images: np.ndarray, labels: np.ndarray, names: np.ndarray | None = None, digests: np.ndarray | None = None
-    ) -> None:
-        if names is None:
-            names = np.arange(len(labels)).astype(str)
-        if digests is None:
-            digests = np.array([digest(image) for image in images], np.uint64)
-        for name, value in (("images", images), ("labels", labels), ("names", names), ("digests", digests)):
-            object.__setattr__(self, name, value)  # The class is frozen.
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: np.ndarray) -> "ImageSet":
-        """The images at `indices`."""
-        return ImageSet(self.images[indices], self.labels[indices], self.names[indices], self.digests[indices])
-
-    def sample(self) -> np.ndarray:
-        """At most 200 of the images, uint8 [n, h, w, c], the same ones each time: an export reads ranges from them."""
-        chosen = np.random.default_rng(0).choice(len(self), min(_SAMPLE, len(self)), replace=False)
-        return self.images[chosen]
-
-    def without(self, others: "ImageSet") -> "ImageSet":
-        """The images whose pictures are not among `others`."""
-        return self.take(np.flatnonzero(~np.isin(self.digests, others.digests)))
+_UNDER_WAY = 500  # Streamed images that are in memory at once, about, as pixels, numbers and batches.
 
 
 @dataclass(frozen=True)
@@ -82,7 +40,7 @@ class Dataset:
         train: the training images in use, in an order that depends on the images alone, not on their files.
         validation: images that the data set itself keeps to make choices on, where it does.
         preparation: how pictures were brought to the shape of `train`.
-        fingerprint: SHA-256 of the shape, pixels and labels of `train`, and of `validation`.
+        fingerprint: `fingerprint` of `train`, and of `validation`.
         notes: what a person should know about the images, one line each.
     """
 
@@ -118,20 +76,20 @@ def open_source(config: DataConfig, watch: Watch = unwatched) -> Source:
         return opened(config, watch)
     from vinnas_tf.data.tfds import open_tfds  # TFDS takes a second to import; other sources don't need it.
 
-    return open_tfds(config.dataset, config.data_dir, config.image_size)
+    return open_tfds(config)
 
 
 def _open_folder(config: DataConfig, watch: Watch) -> Source:
     folder = user_path(config.dataset.removeprefix("folder:"))
     try:
-        return open_folder(folder, config.image_size, watch)
+        return open_folder(folder, config.image_size, config.framing, watch)
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error}): mend that, or choose another folder.") from error
 
 
 # What opens a data set, by its name up to a colon; every other name is TFDS's.
 SOURCES: dict[str, Callable[[DataConfig, Watch], Source]] = {
-    "digits": lambda config, _: open_digits(config.image_size),
+    "digits": lambda config, _: open_digits(config.image_size, config.framing),
     "folder": _open_folder,
 }
 
@@ -145,7 +103,7 @@ def load_train(config: DataConfig, seed: int, watch: Watch = unwatched) -> Datas
     Args:
         config: which images, and their size.
         seed: of the draw when `config.data_fraction` is below 1, stratified by class.
-        watch: as `open_source` takes it.
+        watch: as `open_source` takes it; it goes through the images of other sets too, where they are streamed.
 
     Raises:
         DataError: no such data set, no network to fetch it, unreadable or unfit images, too few of a class, or more
@@ -160,8 +118,8 @@ def load_train(config: DataConfig, seed: int, watch: Watch = unwatched) -> Datas
     for name in source.class_names:
         require_class_name(name, config.dataset)
     _require_classes(config, source.class_names, part, chosen)
-    train = in_order(_read(config, source.preparation, part, chosen))
-    held_out = load_part(config, source.preparation, validation) if validation else None
+    train = in_order(_read(config, source.preparation, part, chosen, watch))
+    held_out = load_part(config, source.preparation, validation, watch) if validation else None
     return Dataset(
         config.dataset,
         source.class_names,
@@ -169,7 +127,11 @@ def load_train(config: DataConfig, seed: int, watch: Watch = unwatched) -> Datas
         held_out,
         source.preparation,
         fingerprint([train, held_out] if held_out else [train]),
-        (*source.notes, *image_notes.skewed(source.class_names, train.labels)),
+        (
+            *source.notes,
+            *(image_notes.streamed(train.frames.shape) if isinstance(train.frames, Streamed) else ()),
+            *image_notes.skewed(source.class_names, train.labels),
+        ),
     )
 
 
@@ -180,26 +142,16 @@ def load_test(config: DataConfig, watch: Watch = unwatched) -> ImageSet:
         DataError: as `load_train`, or the test images differ in size from the training images.
     """
     source = open_source(config, watch)
-    return load_part(config, source.preparation, source.part("test"))
+    return load_part(config, source.preparation, source.part("test"), watch)
 
 
-def load_part(config: DataConfig, preparation: Preparation, part: Part) -> ImageSet:
+def load_part(config: DataConfig, preparation: Preparation, part: Part, watch: Watch = unwatched) -> ImageSet:
     """All images of a part, brought to the pixels that a network takes.
 
     Raises:
         DataError: an image can't be read, or there are more pixels than memory.
     """
-    return in_order(_read(config, preparation, part, np.arange(len(part.labels))))
-
-
-def fingerprint(sets: Iterable[ImageSet]) -> str:
-    """SHA-256 of the shape, pixels and labels of sets of images, one after another."""
-    content = hashlib.sha256()
-    for images in sets:
-        content.update(repr(images.images.shape).encode())
-        content.update(np.ascontiguousarray(images.images).data)
-        content.update(np.ascontiguousarray(images.labels).data)
-    return content.hexdigest()
+    return in_order(_read(config, preparation, part, np.arange(len(part.labels)), watch))
 
 
 def hold_out(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
@@ -237,14 +189,6 @@ def split_halves(images: ImageSet, seed: int) -> tuple[ImageSet, ImageSet]:
     return weight_half.take(kept), alpha_half
 
 
-def in_order(images: ImageSet) -> ImageSet:
-    """The images by digest, class and name: an order that no file's place has a part in, and that mixes classes.
-
-    What is drawn, batched and averaged later depends on this order, so it depends on the images alone.
-    """
-    return images.take(np.lexsort((images.names, images.labels, images.digests)))
-
-
 def _require_classes(config: DataConfig, class_names: tuple[str, ...], part: Part, chosen: np.ndarray) -> None:
     """Two classes or more, and two images or more of each, so that either half of a search has one."""
     present, counts = np.unique(part.labels, return_counts=True)
@@ -264,9 +208,11 @@ def _require_classes(config: DataConfig, class_names: tuple[str, ...], part: Par
     )
 
 
-def _read(config: DataConfig, preparation: Preparation, part: Part, indices: np.ndarray) -> ImageSet:
+def _read(config: DataConfig, preparation: Preparation, part: Part, indices: np.ndarray, watch: Watch) -> ImageSet:
     """The part's images at `indices`."""
-    needed = _COPIES * len(indices) * math.prod(preparation.shape)
+    of_one = math.prod(preparation.frame_shape)
+    streams = len(indices) * of_one > streamed.LEAST_BYTES
+    needed = of_one * (5 * _UNDER_WAY if streams else _COPIES * len(indices))  # In batches a level takes four bytes.
     available = psutil.virtual_memory().available
     require(
         needed <= available,
@@ -274,10 +220,28 @@ def _read(config: DataConfig, preparation: Preparation, part: Part, indices: np.
         f"{available / 2**30:.1f} GiB are free: use a smaller data_fraction or image_size.",
         DataError,
     )
-    images = np.empty((len(indices), *preparation.shape), np.uint8)
+    names, margin = np.array([part.names[index] for index in indices]), preparation.margin
+    if streams:
+        digests = _digests(config, part, indices, watch)
+        return ImageSet(Streamed(part, preparation, indices), part.labels[indices], names, digests, margin)
+    frames = np.empty((len(indices), *preparation.frame_shape), np.uint8)
     digests = np.empty(len(indices), np.uint64) if part.digests is None else part.digests[indices]
-    for slot, pixels in enumerate(part.read(indices)):
-        images[slot] = prepare(pixels, preparation)
+
+    def load(slot: int) -> None:
+        pixels = part.read(int(indices[slot]))
+        frames[slot] = frame(pixels, preparation)
         if part.digests is None:
             digests[slot] = digest(pixels)
-    return ImageSet(images, part.labels[indices], np.array([part.names[index] for index in indices]), digests)
+
+    for _ in in_parallel(load, range(len(indices))):
+        pass
+    return ImageSet(frames, part.labels[indices], names, digests, margin)
+
+
+def _digests(config: DataConfig, part: Part, indices: np.ndarray, watch: Watch) -> np.ndarray:
+    """Digests of the pictures at `indices`; where they are not known, each is decoded once."""
+    if part.digests is not None:
+        return part.digests[indices]
+    found = in_parallel(lambda index: digest(part.read(index)), indices.tolist())
+    what = f"Checks {len(indices):,} pictures of {config.dataset}"
+    return np.array([next(found) for _ in watch(what, range(len(indices)))], np.uint64)

@@ -1,5 +1,6 @@
 """What a person should know about the images before hours are spent on them, one line each."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -34,6 +35,11 @@ def skewed(class_names: Sequence[str], labels: np.ndarray) -> list[str]:
         f"{class_names[least]} has {numbers.min():,} images and {class_names[most]} "
         f"{numbers.max():,}: train with class_weights=balanced if both matter alike."
     ]
+
+
+def streamed(shape: Sequence[int]) -> list[str]:
+    """A line about images of this shape, [n, h, w, c], that stay in their files."""
+    return [f"{math.prod(shape) / 2**30:.1f} GiB of pixels: read from files as they are needed."]
 
 
 def left_out(kinds: Mapping[str, int]) -> list[str]:

@@ -5,15 +5,17 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+from vinnas_tf.config import MIDDLE, STRETCH
 from vinnas_tf.errors import DataError
 
 GROUNDS = ("white", "black")  # What transparent parts may be laid on.
 WHITE = 255.0  # The level that is shown as white in pictures of 8 bits a channel.
+_PIXELS_AT_ONCE = 2**21  # 512 images of 64 x 64, 41 of 224 x 224.
 # Formats that Pillow names but does not decode by itself.
 _NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
@@ -38,11 +40,13 @@ class Preparation:
     """How pictures become the pixels that a network takes.
 
     Attributes:
-        height: pixels that a picture is stretched to; its aspect is not kept.
+        height: pixels that the network takes.
         width: the same.
         channels: 1 for grey, 3 for RGB.
         white: the level that becomes 255 in grey pictures with more than 8 bits; it is the set's.
         ground: what transparent parts are laid on, of GROUNDS.
+        framing: STRETCH, where the whole picture is stretched to height and width and its aspect is not kept; or
+            MIDDLE, where its middle is scaled to the frame, and height and width are cut out of the frame's middle.
     """
 
     height: int
@@ -50,11 +54,31 @@ class Preparation:
     channels: int
     white: float = WHITE
     ground: str = GROUNDS[0]
+    framing: str = STRETCH
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """[height, width, channels]."""
         return self.height, self.width, self.channels
+
+    @property
+    def margin(self) -> tuple[int, int]:
+        """Rows and columns on each side of the image that the frame has beside it: a sixteenth of the frame each.
+
+        So the frame's sides are 8/7 of the image's, 256 for 224, up to rounding; of a stretched picture there are none.
+        """
+        return (round(self.height / 14), round(self.width / 14)) if self.framing == MIDDLE else (0, 0)
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """[height, width, channels] of the frame."""
+        rows, columns = self.margin
+        return self.height + 2 * rows, self.width + 2 * columns, self.channels
+
+
+def at_once(most: int, shape: tuple[int, ...]) -> int:
+    """How many images [h, w, c] a network evaluates at once: `most`, or of large images as many as memory bears."""
+    return max(1, min(most, _PIXELS_AT_ONCE // (shape[0] * shape[1])))
 
 
 @functools.cache
@@ -83,19 +107,35 @@ def decode(file: Path) -> Decoded:
 
 
 def prepare(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
-    """Pixels as `decode` gives them to uint8 [height, width, channels]: scaled, on the ground, grey or RGB, stretched.
+    """Pixels as `decode` gives them to those that a network takes, uint8 [height, width, channels]."""
+    return inside(frame(pixels, preparation), preparation.margin)
 
-    The stretching is Pillow's bilinear filter, which averages over all that a pixel covers where it shrinks.
+
+def inside(frames: Any, margin: tuple[int, int]) -> Any:
+    """An array or a tensor [..., h, w, c] without so many rows and columns on each side."""
+    rows, columns = margin
+    height, width = frames.shape[-3:-1]
+    return frames[..., rows : height - rows, columns : width - columns, :]
+
+
+def frame(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
+    """Pixels as `decode` gives them to uint8 [*frame_shape]: scaled, on the ground, grey or RGB, stretched or framed.
+
+    Sizes change by Pillow's bilinear filter, which averages over all that a pixel covers where it shrinks.
     """
     if pixels.dtype != np.uint8:
         pixels = np.rint(pixels * (255 / preparation.white)).clip(0, 255).astype(np.uint8)
     pixels = lay_on(preparation.ground, pixels)
-    if pixels.shape == preparation.shape:
+    if pixels.shape == preparation.frame_shape:
         return pixels
     picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
     picture = picture.convert("L" if preparation.channels == 1 else "RGB")
-    size = (preparation.width, preparation.height)
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).reshape(preparation.shape)
+    height, width, _ = preparation.frame_shape
+    if preparation.framing == MIDDLE:
+        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+    else:
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(picture).reshape(preparation.frame_shape)
 
 
 def lay_on(ground: str, pixels: np.ndarray) -> np.ndarray:

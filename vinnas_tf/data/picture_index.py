@@ -19,9 +19,10 @@ from vinnas_tf.data.picture import GROUNDS, WHITE, decode, digest, lay_on
 from vinnas_tf.errors import DataError, UserError
 from vinnas_tf.run.files import write_atomically
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Yields the paths that it is given, and may tell somebody what is done with them and how many are done.
-Watch = Callable[[str, Sequence[Path]], Iterator[Path]]
+# Yields the items that it is given, and may tell somebody what is done with them and how many are done.
+Watch = Callable[[str, Sequence[Any]], Iterator[Any]]
 
 _FORMAT = 1
 _THREADS = max(2, os.cpu_count() or 1)  # Pillow decodes without holding Python's lock.
@@ -55,9 +56,9 @@ class Facts:
     digest: str
 
 
-def unwatched(what: str, paths: Sequence[Path]) -> Iterator[Path]:
-    """Yields the paths, and tells nobody."""
-    return iter(paths)
+def unwatched(what: str, items: Sequence[Item]) -> Iterator[Item]:
+    """Yields the items, and tells nobody."""
+    return iter(items)
 
 
 def inspect(root: Path, paths: Sequence[Path], watch: Watch) -> list[Facts]:
@@ -93,11 +94,11 @@ def inspect(root: Path, paths: Sequence[Path], watch: Watch) -> list[Facts]:
     return [known[path] for path in paths]
 
 
-def in_parallel(function: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Result]:
-    """What `function` returns for each path, in their order; few at a time are held."""
+def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """What `function` returns for each item, in their order; few at a time are held."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, len(paths), 64 * _THREADS):
-            yield from pool.map(function, paths[start : start + 64 * _THREADS])
+        for start in range(0, len(items), 64 * _THREADS):
+            yield from pool.map(function, items[start : start + 64 * _THREADS])
 
 
 def _try(path: Path) -> Facts | UserError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.errors import DataError
 from vinnas_tf.run.files import write_atomically
 

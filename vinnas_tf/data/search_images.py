@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vinnas_tf.data.images import ImageSet, hold_out, split_halves
+from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.images import hold_out, split_halves
 
 
 @dataclass(frozen=True)

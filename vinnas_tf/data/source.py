@@ -4,7 +4,7 @@ A source knows its labels and the shape of its images at once, and reads pixels 
 for. So a part of a large set costs no more than that part.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,20 +23,20 @@ class Part:
     Attributes:
         labels: int32 [n] class of each image.
         names: [n] what each image is called; draws among images depend on it alone.
-        read: takes indices in ascending order and yields those images in that order, as `picture.decode` has them.
+        read: takes the index of an image and returns its pixels, as `picture.decode` has them; several threads call it.
         digests: uint64 [n], `picture.digest` of each, where it is known without reading.
     """
 
     labels: np.ndarray
     names: Sequence[str]
-    read: Callable[[np.ndarray], Iterator[np.ndarray]]
+    read: Callable[[int], np.ndarray]
     digests: np.ndarray | None = None
 
     def take(self, indices: np.ndarray) -> "Part":
-        """The images at `indices`, which ascend."""
+        """The images at `indices`."""
         names = [self.names[index] for index in indices]
         digests = None if self.digests is None else self.digests[indices]
-        return Part(self.labels[indices], names, lambda chosen: self.read(indices[chosen]), digests)
+        return Part(self.labels[indices], names, lambda index: self.read(int(indices[index])), digests)
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,14 @@ def with_drawn_test(everything: Part) -> Callable[[PartName], Part | None]:
     return parts.get
 
 
-def open_digits(image_size: int) -> Source:
+def open_digits(image_size: int, framing: str) -> Source:
     """scikit-learn's 1,797 handwritten digits of 8 x 8, grey levels 0..16 scaled to 0..255."""
     from sklearn.datasets import load_digits  # Slow to import, and only needed here.
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
     names = [f"digits/{index}" for index in range(len(images))]
-    everything = Part(digits.target.astype(np.int32), names, lambda indices: iter(images[indices]))
+    everything = Part(digits.target.astype(np.int32), names, lambda index: images[index])
     side = image_size or 8
-    return Source(tuple(map(str, digits.target_names)), Preparation(side, side, 1), with_drawn_test(everything))
+    preparation = Preparation(side, side, 1, framing=framing)
+    return Source(tuple(map(str, digits.target_names)), preparation, with_drawn_test(everything))

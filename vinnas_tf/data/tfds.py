@@ -1,7 +1,6 @@
 """Image-classification sets of TensorFlow Datasets (TFDS), read from disk first and downloaded only if need be."""
 
 import difflib
-import itertools
 import os
 import re
 import textwrap
@@ -10,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.read_only_builder import builder_from_files
 
+from vinnas_tf.config import DataConfig
 from vinnas_tf.data.picture import Preparation
+from vinnas_tf.data.records import Records
 from vinnas_tf.data.source import Part, PartName, Source, with_drawn_test
 from vinnas_tf.errors import DataError, require
 from vinnas_tf.run.files import user_path
@@ -25,21 +27,20 @@ from vinnas_tf.run.files import user_path
 _PROBE_SECONDS = 5.0
 
 
-def open_tfds(name: str, data_dir: str, image_size: int) -> Source:
-    """The TFDS set `name`, such as "cifar10", "imagenette/160px-v2" or "mnist:3.0.1".
+def open_tfds(config: DataConfig) -> Source:
+    """The TFDS set `config.dataset`, such as "cifar10", "imagenette/160px-v2" or "mnist:3.0.1".
 
     The test part is the set's "test" split, else its "validation" split, else a fifth of each class of "train".
 
     Args:
-        name: NAME[/CONFIG][:VERSION] as TFDS spells it.
-        data_dir: folder of prepared sets; empty for TFDS_DATA_DIR, else TFDS's own default. A set that isn't there is
-            downloaded into it.
-        image_size: pixels a side to resize to; 0 for the set's own size.
+        config: its `dataset` is NAME[/CONFIG][:VERSION] as TFDS spells it. Its `data_dir` is the folder of prepared
+            sets, empty for TFDS_DATA_DIR, else TFDS's own default; a set that isn't there is downloaded into it.
 
     Raises:
         DataError: TFDS has no such set, it doesn't hold labelled images, or it is neither on disk nor within reach.
     """
-    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or str(tfds.core.constants.DATA_DIR)
+    name, image_size = config.dataset, config.image_size
+    data_dir = config.data_dir or os.environ.get("TFDS_DATA_DIR") or str(tfds.core.constants.DATA_DIR)
     builder = _prepared_builder(name, str(user_path(data_dir)))
     image_key, label_key = _image_and_label_keys(name, builder.info)
     splits = builder.info.splits
@@ -64,7 +65,8 @@ def open_tfds(name: str, data_dir: str, image_size: int) -> Source:
         return everything if own_test else with_drawn_test(everything)(part)
 
     class_names = tuple(builder.info.features[label_key].names)
-    return Source(class_names, Preparation(image_size or height, image_size or width, channels), open_part)
+    preparation = Preparation(image_size or height, image_size or width, channels, framing=config.framing)
+    return Source(class_names, preparation, open_part)
 
 
 class _Examples:
@@ -74,54 +76,52 @@ class _Examples:
         self.name = name
         self.split = split
         self._folder = builder.data_dir
-        self._count = builder.info.splits[split].num_examples
         self._image_feature = builder.info.features[image_key]
         self._image_key = image_key
         self._label_key = label_key
         self._examples = builder.as_dataset(
             split=split,
             decoders={image_key: tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(try_autocache=False),
+            read_config=tfds.ReadConfig(try_autocache=False, add_tfds_id=True),
         )
 
     def part(self) -> Part:
-        """All of them; raises DataError where the set doesn't tell their labels."""
-        batches = list(self._iterate(self._examples.map(lambda example: example[self._label_key]).batch(4096)))
-        labels = np.concatenate(batches).astype(np.int32) if batches else np.zeros(0, np.int32)
+        """All of them; raises DataError where the set doesn't tell their labels, or can't be read."""
+        known = self._examples.map(lambda example: (example[self._label_key], example["tfds_id"]))
+        batches = list(self._iterate(known.batch(4096)))
+        labels = np.concatenate([batch for batch, _ in batches]).astype(np.int32) if batches else np.zeros(0, np.int32)
         require(
             labels.size > 0 and int(labels.min()) >= 0,
             f"The TFDS set {self.name} doesn't tell the labels of its {self.split} split: choose another set.",
             DataError,
         )
-        return Part(labels, [f"{self.split}/{index}" for index in range(len(labels))], self.images)
+        try:
+            records = Records(Path(self._folder), [one.decode() for _, ids in batches for one in ids])
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
 
-    def images(self, indices: np.ndarray) -> Iterator[np.ndarray]:
-        """Decodes the images at `indices`, which ascend."""
-        wanted = np.zeros(self._count, bool)
-        wanted[indices] = True
-        wanted = tf.constant(wanted)
-        images = (
-            self._examples.enumerate()
-            .filter(lambda index, example: wanted[index])
-            .map(
-                lambda index, example: self._image_feature.decode_example(example[self._image_key]),
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            )
-        )
-        if None in self._image_feature.shape:
-            return self._iterate(images.prefetch(tf.data.AUTOTUNE))
-        batches = self._iterate(images.batch(256).prefetch(tf.data.AUTOTUNE))  # Several times as fast as one by one.
-        return itertools.chain.from_iterable(batches)
+        def read(index: int) -> np.ndarray:
+            try:
+                features = tf.train.Example.FromString(records[index]).features.feature
+                (encoded,) = features[self._image_key].bytes_list.value
+                with tf.device("CPU:0"):
+                    return self._image_feature.decode_example(encoded).numpy()
+            except Exception as error:  # A record that is damaged makes TensorFlow and protobuf raise nearly anything.
+                raise self._unreadable(error) from error
 
-    def _iterate(self, dataset: tf.data.Dataset) -> Iterator[np.ndarray]:
+        return Part(labels, [f"{self.split}/{index}" for index in range(len(labels))], read)
+
+    def _iterate(self, dataset: tf.data.Dataset) -> Iterator[Any]:
         try:
             yield from dataset.as_numpy_iterator()
         except tf.errors.OpError as error:
-            raise DataError(
-                f"The TFDS set {self.name} in {self._folder} can't be read ({_one_line(error)}): "
-                "take that folder away to prepare it anew."
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> DataError:
+        return DataError(
+            f"The TFDS set {self.name} in {self._folder} can't be read ({_one_line(error)}): "
+            "take that folder away to prepare it anew."
+        )
 
 
 def _prepared_builder(name: str, data_dir: str) -> Any:

@@ -24,6 +24,7 @@ from vinnas_tf.console import counted, describe, duration, introduce
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.images import Dataset, load_train, with_full_path
+from vinnas_tf.data.streamed import reading
 from vinnas_tf.flags import docstring, preset_names, read_flags, run_cli
 from vinnas_tf.kernels.device import on_cpu, prepare_cpu
 from vinnas_tf.methods import make_method, method_variants
@@ -115,7 +116,8 @@ def main(argv: list[str]) -> None:
             print(f"{path} is finished: its genotype is in {run.file('genotype.json')}. --overwrite starts anew.")
             return
         print(introduce(f"Search into {path}", settings.preset, dataset, data, config, method.settings), flush=True)
-        genotype = search(data, method, dataset, run)
+        with reading():
+            genotype = search(data, method, dataset, run)
         print(f"{describe(genotype)}\nWritten to {run.file('')}")
 
 

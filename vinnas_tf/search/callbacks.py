@@ -9,7 +9,7 @@ import numpy as np
 
 from vinnas_tf.architecture.collapse import choice_shares, mixing_entropy
 from vinnas_tf.data.batches import Normalization, evaluation_batches
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.search_images import SearchImages
 from vinnas_tf.run.files import Value
 from vinnas_tf.search.model import SearchModel

@@ -176,7 +176,7 @@ def train_supergraph(
         f"batch_size={config.batch_size} is more than the {min(map(len, parts))} images in each half of the data: "
         "use a smaller one, or a larger data_fraction.",
     )
-    model = make_model(method, images.weights.images.shape[1:], classes, examples)
+    model = make_model(method, images.weights.image_shape, classes, examples)
     checkpoint, done = None, 0
     if folder is not None:
         optimizers = [model.weight_optimizer, model.architecture_optimizer]

@@ -31,6 +31,7 @@ from vinnas_tf.config import DataConfig, RunConfig, TrainConfig
 from vinnas_tf.console import counted, describe, introduce, warn_of_idle_cells, warn_of_learnt
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.images import Dataset, load_test, load_train, open_source, with_full_path
+from vinnas_tf.data.streamed import reading
 from vinnas_tf.errors import require
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
@@ -87,7 +88,7 @@ def train(
         print(textwrap.fill(images.note, 80), flush=True)
     parts = {"training": images.learnt_from, "held_out": images.held_out}
     image_record.write(run.file(image_record.NAME), parts, dataset.class_names)
-    network = make_network(config, genotype, dataset.train.images.shape[1:], len(dataset.class_names))
+    network = make_network(config, genotype, dataset.train.image_shape, len(dataset.class_names))
     genotype.save(run.file("genotype.json"))
     trained = train_network(
         network,
@@ -99,7 +100,7 @@ def train(
         test_images=test_images,
         progress=_PROGRESS,
     )
-    return write_outputs(trained, images, load_test(data), data, run, learnt_before, _PROGRESS)
+    return write_outputs(trained, images, load_test(data, counted), data, run, learnt_before, _PROGRESS)
 
 
 def main(argv: list[str]) -> None:
@@ -145,15 +146,16 @@ def main(argv: list[str]) -> None:
         warn_of_idle_cells(genotype)
         if test.digests is not None:  # Else they are looked at in the end.
             warn_of_learnt(test.digests, learnt_before)
-        result = train(
-            data,
-            config,
-            genotype,
-            dataset,
-            run,
-            test_images=len(test.labels),
-            learnt_before=learnt_before,
-        )
+        with reading():
+            result = train(
+                data,
+                config,
+                genotype,
+                dataset,
+                run,
+                test_images=len(test.labels),
+                learnt_before=learnt_before,
+            )
         print(f"{summary(result)}\nWritten to {run.file('')}")
 
 
@@ -165,7 +167,7 @@ def _origin(source: Path, config: TrainConfig) -> str:
 
 
 def _inherit(run_dir: str) -> Inherited:
-    """Data set, image size, skeleton, seed and preset of the search in `run_dir`, where there is one."""
+    """Data set, image size, framing, skeleton, seed and preset of the search in `run_dir`, where there is one."""
     if not run_dir or not (Path(run_dir) / "search").is_dir():
         return Inherited()
     record = stage_record(run_dir, "search")
@@ -174,7 +176,8 @@ def _inherit(run_dir: str) -> Inherited:
 
 def handed_on(settings: Mapping[str, Any], preset: str) -> Inherited:
     """What a training takes over from a search with these settings and that preset."""
-    values = {name: settings[name] for name in ("dataset", "data_dir", "image_size", "cells", "seed")}
+    names = ("dataset", "data_dir", "image_size", "framing", "cells", "seed")
+    values = {name: settings[name] for name in names if name in settings}  # A search of an earlier version framed none.
     return Inherited(values, preset, firm=("dataset", "data_dir"))
 
 

@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from vinnas_tf.config import NO_CLASS_WEIGHTS, TrainConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
-from vinnas_tf.data.images import Dataset, ImageSet, hold_out
+from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.images import Dataset, hold_out
+from vinnas_tf.data.picture import at_once
 
-BATCH = 500  # Images of an evaluation at once.
+_BATCH = 500  # Images of an evaluation at once, at most.
 _STATISTICS_IMAGES = 2500
 _CHOICE_IMAGES = 5000
 
@@ -69,7 +71,7 @@ class TrainingImages:
         large, unlike those of training, so that a batch's own statistics, which later layers follow here, are close to
         those that they will follow.
         """
-        batches = math.ceil(self.of_statistics / BATCH)
+        batches = math.ceil(self.of_statistics / at_once(_BATCH, self.learnt_from.image_shape))
         return [
             training_batches(
                 self.learnt_from,
@@ -97,4 +99,10 @@ class TrainingImages:
 
     def batches(self, images: ImageSet, normalized: bool = True) -> tf.data.Dataset:
         """Batches to evaluate on; not `normalized` for a network that does that itself."""
-        return evaluation_batches(images, batch_size=BATCH, normalization=self.normalization if normalized else None)
+        return batches_to_evaluate(images, self.normalization if normalized else None)
+
+
+def batches_to_evaluate(images: ImageSet, normalization: Normalization | None) -> tf.data.Dataset:
+    """As `evaluation_batches`, as many images at once as memory bears."""
+    size = at_once(_BATCH, images.image_shape)
+    return evaluation_batches(images, batch_size=size, normalization=normalization)

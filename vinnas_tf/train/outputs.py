@@ -9,7 +9,7 @@ import numpy as np
 from vinnas_tf.config import DataConfig
 from vinnas_tf.console import warn_of_learnt
 from vinnas_tf.data import record as image_record
-from vinnas_tf.data.images import ImageSet, fingerprint
+from vinnas_tf.data.image_set import ImageSet, fingerprint
 from vinnas_tf.network.pruning import count_parameters, sparsest_within_error
 from vinnas_tf.plots.confusion import draw_confusion, write_confusion
 from vinnas_tf.plots.pruning import draw_sparsity, draw_threshold

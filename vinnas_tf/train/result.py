@@ -14,14 +14,14 @@ import numpy as np
 
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.data.arrays import image_set, require_fit
-from vinnas_tf.data.batches import Normalization, evaluation_batches
-from vinnas_tf.data.images import ImageSet
+from vinnas_tf.data.batches import Normalization
+from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.network.evaluation import Evaluation, evaluate
 from vinnas_tf.network.pruning import ThresholdPoint
 from vinnas_tf.run.files import write_atomically, write_metrics, writing
 from vinnas_tf.train.callbacks import Rows
-from vinnas_tf.train.images import BATCH
+from vinnas_tf.train.images import batches_to_evaluate
 from vinnas_tf.train.progress import LOGGED, LOGGER, Progress
 
 _NORMALIZED = ("pruned", "fine_tuned")  # The networks whose images are normalised before them.
@@ -96,7 +96,7 @@ class TrainResult:
             LOGGER.warning(
                 "%d of %d images to evaluate on were learnt from: the figures are too good.", met, len(given)
             )
-        return evaluate(self.network, evaluation_batches(given, batch_size=BATCH, normalization=None))
+        return evaluate(self.network, batches_to_evaluate(given, None))
 
     def evaluate_all(self, part: str, images: ImageSet, progress: Progress = LOGGED) -> dict[str, Evaluation]:
         """Figures of each network on `images`, which are called `part`."""
@@ -152,10 +152,7 @@ def evaluate_all(
     """Figures of each of a result's networks on `images`, which are called `part`."""
     title = f"Evaluates {len(networks)} networks on {len(images):,} {part} images"
     return {
-        name: evaluate(
-            model,
-            evaluation_batches(images, batch_size=BATCH, normalization=normalization if name in _NORMALIZED else None),
-        )
+        name: evaluate(model, batches_to_evaluate(images, normalization if name in _NORMALIZED else None))
         for name, model in progress.go_through(title, list(networks.items()))
     }
 
