@@ -20,6 +20,7 @@ from vinnas_tf.methods.vinnas_joint import VinnasJointSettings
         (DataConfig, "image_size", -1, 0),
         (VinnasSettings, "estimator", "lrt", "weight_sampling"),
         (TrainConfig, "estimator", "", "weight_sampling"),
+        (DataConfig, "framing", "centre", "stretch"),
         (DataConfig, "augment", ("flip", "mixup"), ("flip", "crop", "erase")),
         (SearchConfig, "cells", "", "R"),
         (SearchConfig, "cells", "NRn", "NRRN"),

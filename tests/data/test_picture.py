@@ -138,6 +138,23 @@ def test_preparation_is_what_pillow_is_told_to_do():
     assert (abs(grey - PIXELS @ [0.299, 0.587, 0.114]) <= 1).all()  # ITU-R 601 luma.
 
 
+@pytest.mark.parametrize("size", [(500, 375), (300, 451), (260, 260)])
+def test_the_middle_is_the_shorter_side_at_256_and_224_of_it(size):
+    coarse = Image.fromarray(RNG.integers(0, 256, (7, 9, 3), np.uint8))
+    picture = coarse.resize(size, Image.Resampling.BICUBIC)
+    preparation = Preparation(224, 224, 3, framing="middle")
+    assert preparation.margin == (16, 16) and preparation.frame_shape == (256, 256, 3)
+    # As it is done for ImageNet: all of the picture is resized, and then cut.
+    width, height = (round(side * 256 / min(size)) for side in size)
+    left, top = (width - 224) // 2, (height - 224) // 2
+    expected = picture.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + 224, top + 224))
+    found = prepare(np.asarray(picture), preparation)
+    assert found.shape == (224, 224, 3)
+    # The longer side is rounded to whole pixels there, and the middle to a whole one.
+    assert abs(found.astype(int) - np.asarray(expected)).max() <= 4
+    assert abs(found.astype(int) - np.asarray(picture.resize((224, 224)))).max() > 30
+
+
 def test_digests_tell_pictures_apart_and_know_copies():
     assert digest(PIXELS) == digest(PIXELS.copy()) != digest(PIXELS[:, ::-1])
     assert digest(PIXELS) != digest(PIXELS.reshape(9, 6, 3))

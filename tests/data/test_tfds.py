@@ -10,7 +10,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 from vinnas_tf.config import DataConfig
+from vinnas_tf.data import streamed
 from vinnas_tf.data.images import load_test, load_train, open_source
+from vinnas_tf.data.streamed import Streamed
 from vinnas_tf.errors import UserError
 
 PREPARED: list[str] = []  # Names of the sets below, each time one is generated.
@@ -125,6 +127,27 @@ def test_images_of_different_sizes_need_image_size(tmp_path):
     assert (train.images == np.array(COLOURS)[train.labels][:, None, None]).all()
 
 
+@pytest.mark.parametrize("name", ["generated", "generated_of_any_size"])
+def test_a_streamed_set_is_the_one_in_memory(tmp_path, name, monkeypatch):
+    settings = config(name, tmp_path, image_size=8)
+    in_memory = load_train(settings, 0).train
+    monkeypatch.setattr(streamed, "LEAST_BYTES", 0)
+    other = load_train(settings, 0).train
+    assert isinstance(other.frames, Streamed)
+    assert (other.digests == in_memory.digests).all() and (other.names == in_memory.names).all()
+    chosen = np.random.default_rng(0).permutation(30)
+    assert (other.read(chosen) == in_memory.images[chosen]).all()
+
+
+def test_a_record_that_is_spoilt_later_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed, "LEAST_BYTES", 0)
+    settings = config("generated", tmp_path)
+    train = load_train(settings, 0).train
+    (file,) = tmp_path.glob("generated/1.0.0/*-train.tfrecord*")
+    file.write_bytes(bytes(file.stat().st_size))
+    assert "can't be read" in refusal(train.read, np.arange(3))
+
+
 def test_a_test_split_without_labels_is_refused(tmp_path):
     settings = config("generated_unlabelled_test", tmp_path)
     assert len(load_train(settings, 0).train) == 30
@@ -219,3 +242,13 @@ def test_real_cifar10(tfds_data_dir):
     assert train.train.images.shape == (500, 32, 32, 3)
     assert np.bincount(train.train.labels).tolist() == [50] * 10
     assert (abs(train.train.images.mean(axis=(0, 1, 2)) / 255 - [0.491, 0.482, 0.447]) < 0.03).all()
+
+
+def test_real_cifar10_streamed_is_what_it_is_in_memory(tfds_data_dir, monkeypatch):
+    settings = config("cifar10", tfds_data_dir, data_fraction=0.01)
+    in_memory = load_train(settings, 0)
+    monkeypatch.setattr(streamed, "LEAST_BYTES", 0)
+    other = load_train(settings, 0)
+    assert other.fingerprint != in_memory.fingerprint
+    np.testing.assert_array_equal(other.train.digests, in_memory.train.digests)
+    np.testing.assert_array_equal(other.train.read(np.arange(500)[::-1]), in_memory.train.images[::-1])

@@ -100,17 +100,24 @@ def app_pixels(file, image):
     names = {"Image": Image, "ImageOps": ImageOps, "numpy": np, "file": file}
     p = ImageOps.exif_transpose(Image.open(file))
     names["p"] = p
-    open_it, lay_it, convert_it, resize_it, read_it = (step.split(" = ")[1] for step in image["pillow"])
+    open_it, lay_it, convert_it, *bring_it, read_it = (step.split(" = ")[1] for step in image["pillow"])
     names["p"] = eval(open_it.split(", of ")[0], names)
     if names["p"].has_transparency_data:
         names["p"] = eval(lay_it.split(" where ")[0], names)
-    for step in (convert_it, resize_it):
+    for step in (convert_it, *bring_it):
         names["p"] = eval(step, names)
     return eval(read_it.split(", uint8")[0], names)
 
 
 @pytest.mark.parametrize(
-    "prepared", [Preparation(20, 30, 3), Preparation(24, 8, 1), Preparation(90, 70, 3, ground="black")]
+    "prepared",
+    [
+        Preparation(20, 30, 3),
+        Preparation(24, 8, 1),
+        Preparation(90, 70, 3, ground="black"),
+        Preparation(28, 28, 3, framing="middle"),
+        Preparation(20, 36, 1, framing="middle"),
+    ],
 )
 @pytest.mark.parametrize("kind", ["photo.jpg", "turned.jpg", "drawing.png", "palette.gif", "print.tiff"])
 def test_an_app_that_does_what_the_manifest_says_gets_the_same_pixels(kind, prepared, tmp_path):
@@ -131,6 +138,13 @@ def test_an_app_that_does_what_the_manifest_says_gets_the_same_pixels(kind, prep
     theirs = app_pixels(tmp_path / kind, describe(prepared)).reshape(prepared.shape)
     assert (ours == theirs).all()
     assert preparation(describe(prepared)) == prepared
+    assert ("stretched" in describe(prepared)["aspect"]) == (prepared.framing == "stretch")
+
+
+def test_a_manifest_of_before_there_was_framing_means_stretched_pictures():
+    described = describe(Preparation(20, 30, 3))
+    del described["framing"]
+    assert preparation(described) == Preparation(20, 30, 3)
 
 
 def test_the_manifest_tells_how_pictures_become_pixels(exported):

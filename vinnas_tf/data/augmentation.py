@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from vinnas_tf.data.photographs import random_colours, random_windows
+from vinnas_tf.data.photographs import random_colours, random_windows, resized
 
 ERASING_PROBABILITY = 0.5  # As in the paper of random erasing, arXiv 1708.04896.
 
@@ -58,7 +58,7 @@ def make_augmentation(
     """A function of images and seeds that moves, crops, flips and erases each image from its own seed alone.
 
     Args:
-        names: any of "resized_crop" (`random_windows` of the image and its margin), "jitter" (`random_colours`),
+        names: any of "resized_crop" (one of `random_windows` of the image and its margin), "jitter" (`random_colours`),
             "affine" (rotated, sheared, zoomed and moved at once, uniformly within the bounds above), "elastic" (bent
             smoothly, by displacements drawn for NODES x NODES places of the image; Simard et al. 2003, here on a grid),
             "crop" (a window of the image's own size, from the image with zero padding), "flip" (left-right, with
@@ -99,7 +99,7 @@ def make_augmentation(
 
     def augment(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         if "resized_crop" in names:
-            images = _resample(images, random_windows(seeds, tuple(images.shape[1:3]), (height, width)))
+            images = resized(images, *random_windows(seeds, tuple(images.shape[1:3])), (height, width))
         if "jitter" in names:
             images = random_colours(seeds, images)
         if "affine" in names or "elastic" in names:

@@ -17,40 +17,51 @@ _WINDOW_KEY, _COLOUR_KEY = -11, -12
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow has it.
 
 
-def random_windows(seeds: tf.Tensor, frame: tuple[int, int], size: tuple[int, int]) -> tf.Tensor:
-    """Where the pixels of a random window of a frame come from, the window being brought to `size`.
+def random_windows(seeds: tf.Tensor, sides: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Random windows of frames with these sides: where they begin, and their sides, in pixels, float32 [b, 2] each.
 
     Area and logarithm of the aspect are uniform; of ten draws the first that fits into the frame is taken, and where
     none does the largest window in the frame's middle that keeps to LARGEST_ASPECT.
 
     Args:
         seeds: integer [b, 2].
-        frame: its height and width, in pixels.
-        size: height and width of the result.
-
-    Returns:
-        Rows and columns in the frame, in pixels, float32 [b, *size, 2], none outside of it.
+        sides: height and width of a frame.
     """
-    draws = _uniform(seeds, _WINDOW_KEY, [_TRIES, 4])
-    share, turn, down, right = tf.unstack(draws, axis=-1)
-    sides = tf.constant(frame, tf.float32)
-    area = (LEAST_AREA + (1 - LEAST_AREA) * share) * (frame[0] * frame[1])
+    share, turn, down, right = tf.unstack(_uniform(seeds, _WINDOW_KEY, [_TRIES, 4]), axis=-1)
+    frame = tf.constant(sides, tf.float32)
+    area = (LEAST_AREA + (1 - LEAST_AREA) * share) * (sides[0] * sides[1])
     aspect = tf.exp(math.log(LARGEST_ASPECT) * (2 * turn - 1))
     drawn = tf.stack([tf.sqrt(area / aspect), tf.sqrt(area * aspect)], axis=-1)  # [b, tries, 2]
-    fits = tf.reduce_all(drawn <= sides, axis=-1)
+    fits = tf.reduce_all(drawn <= frame, axis=-1)
     first = tf.argmax(fits, axis=1)
     found = tf.reduce_any(fits, axis=1)[:, tf.newaxis]
-    largest = tf.minimum(sides, LARGEST_ASPECT * sides[::-1])
-    window = tf.where(found, tf.gather(drawn, first, batch_dims=1), largest)
+    window = tf.where(
+        found, tf.gather(drawn, first, batch_dims=1), tf.minimum(frame, LARGEST_ASPECT * tf.reverse(frame, [0]))
+    )
     place = tf.where(found, tf.gather(tf.stack([down, right], axis=-1), first, batch_dims=1), 0.5)
-    begin = place * (sides - window)
-    axes = []
-    for axis in (0, 1):
-        middles = (tf.range(size[axis], dtype=tf.float32) + 0.5) / size[axis]
-        places = begin[:, axis, tf.newaxis] + middles * window[:, axis, tf.newaxis] - 0.5
-        axes.append(tf.clip_by_value(places, 0.0, frame[axis] - 1.0))
-    rows, columns = axes[0][:, :, tf.newaxis], axes[1][:, tf.newaxis, :]
-    return tf.stack([rows + tf.zeros_like(columns), columns + tf.zeros_like(rows)], axis=-1)
+    return place * (frame - window), window
+
+
+def resized(images: tf.Tensor, begin: tf.Tensor, window: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Windows of images, each brought to `size`; between pixels linearly, without a filter where that shrinks.
+
+    Args:
+        images: [b, h, w, c].
+        begin: row and column where the window of each begins, in pixels, [b, 2].
+        window: its height and width, [b, 2].
+        size: height and width of the results.
+
+    Returns:
+        float32 [b, *size, c].
+    """
+    # The border is repeated once, for the middle of a result's first pixel may lie before that of a frame's.
+    framed = tf.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], "SYMMETRIC")
+    step = window / tf.constant(size, tf.float32)
+    first = begin + step / 2 + 0.5
+    last = first + window - step
+    scale = tf.constant([side - 1 for side in framed.shape[1:3]], tf.float32)
+    boxes = tf.concat([first / scale, last / scale], axis=1)
+    return tf.image.crop_and_resize(framed, boxes, tf.range(tf.shape(images)[0]), size)
 
 
 def random_colours(seeds: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
@@ -82,9 +93,7 @@ def with_colours(images: tf.Tensor, factors: tf.Tensor, turns: tf.Tensor) -> tf.
         return images
     luma = _luma(images)
     images = tf.clip_by_value(luma + saturation * (images - luma), 0.0, 255.0)
-    hue, *others = tf.unstack(tf.image.rgb_to_hsv(images / 255), axis=-1)
-    turned = tf.math.floormod(hue + turns[:, tf.newaxis, tf.newaxis], 1.0)
-    return 255 * tf.image.hsv_to_rgb(tf.stack([turned, *others], axis=-1))
+    return tf.map_fn(lambda pair: tf.image.adjust_hue(*pair), (images, turns), fn_output_signature=tf.float32)
 
 
 def _uniform(seeds: tf.Tensor, key: int, shape: list[int]) -> tf.Tensor:
