@@ -1,5 +1,7 @@
 """Every sister system searches every space, and a network is made of what it found."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ def test_a_method_searches_a_space_and_its_cells_make_a_network(method: str, spa
     labels = np.arange(24) % 2
     images = np.random.default_rng(0).integers(100, size=(24, 8, 8, 1)).astype(np.uint8)
     images[labels == 1] += 100
-    shape = {"cells": "N", "channels": 4}
+    shape: dict[str, Any] = {"cells": "N", "channels": 4}
     search = vinnas_tf.Search(
         method=method, space=space, states=states, epochs=2, weight_epochs=1, batch_size=6, **shape
     )
