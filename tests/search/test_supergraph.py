@@ -19,8 +19,10 @@ IMAGES = {"digits": (8, 1, 10), "mnist": (28, 1, 10), "fashion_mnist": (28, 1, 1
 # Trained values of each preset's supergraph (means, log-variances, biases and alphas).
 PINNED = {
     "cifar10": 9_768_602,
+    "cifar10_darts": 3_861_578,
     "cifar10_laptop": 552_146,
     "cifar10_v1": 9_768_602,
+    "darts_small": 81_210,
     "digits": 313_426,
     "fashion_mnist": 2_623_750,
     "fashion_mnist_laptop": 551_570,
@@ -28,6 +30,7 @@ PINNED = {
     "mnist": 22_662,
     "nasbench201": 790_694,
     "own_images": 384_482,
+    "si_vdnas": 1_931_066,
     "smoke": 22_662,
 }
 
@@ -73,10 +76,22 @@ def count_darts(config: SearchConfig, channels: int, classes: int) -> int:
     return kernels + learnt + second * classes + classes
 
 
+def count_of_darts_preset(config: SearchConfig, channels: int, classes: int) -> int:
+    """With what the method adds: a log-variance a kernel and two values an alpha, or weights and rates of SI-VDNAS."""
+    plain = count_darts(config, channels, classes)
+    edges, groups = sum(2 + i for i in range(config.states)), len(set(config.cells))
+    if config.method == "si_vdnas":
+        return plain + groups * edges * (2 * 7 + 2)
+    once = classes + (2 * 3 * config.channels if config.stem == "cifar" else 0)
+    return 2 * (plain - once) + once + groups * edges * 2 * 8
+
+
 def count(config: SearchConfig, channels: int, classes: int) -> int:
     """Counts by formula from the paper's description: every kernel twice (mean, log-variance), biases once."""
     if config.space == "nasbench201":
         return count_nasbench201(config, channels, classes)
+    if config.space == "darts":
+        return count_of_darts_preset(config, channels, classes)
     kernels, width, first, second = 0, config.channels, config.channels, config.channels
     kernels += 9 * channels * width  # stem
     edges = sum(2 + i for i in range(config.states))
