@@ -103,9 +103,13 @@ def test_the_same_cells_give_the_same_bytes_without_a_date(tmp_path):
     assert b"<dc:date>" not in files[0][1]
 
 
-@pytest.mark.parametrize("name", VINNAS.primitives)
+def test_every_primitive_of_a_space_has_a_colour():
+    assert {name for space in SPACES.values() for name in space.primitives} <= COLOURS.keys()
+
+
+@pytest.mark.parametrize("name", sorted({name for space in SPACES.values() for name in space.primitives}))
 def test_names_fit_into_their_boxes(name):
-    box = next(box for box in lay_out((Edge(2, 0, "skip"),), 1).boxes if box.edge == 0)
+    box = next(box for box in lay_out((Edge(2, 0, "skip"), Edge(2, 1, name)), 1).boxes if box.edge == 0)
     for text, size in ((name, 8.5), ("SNR −1,000,000", 7.5)):
         assert TextPath((0, 0), text, size=size, prop=FontProperties()).get_extents().width / 72 < box.width - 0.05
 

@@ -15,7 +15,8 @@ from vinnas_tf.architecture.genotype import Edge
 from vinnas_tf.architecture.space import VINNAS, SearchSpace
 
 _NODE = (0.72, 0.42)  # least height: a node grows with its wires
-_OPERATION = (1.16, 0.44)
+_OPERATION = (1.16, 0.44)  # least width: all operations grow with the longest name
+_CHARACTER, _BESIDE_NAME = 0.072, 0.1
 _LANE_HEIGHT = 0.04
 _MARGIN = 0.14  # between neighbours in a column
 _GAP = 0.62  # between columns, where wires curve
@@ -72,7 +73,9 @@ def lay_out(edges: Sequence[Edge], states: int, space: SearchSpace = VINNAS) -> 
     bottom = max(output_y + output_height / 2, *(y[part] + heights[part] / 2 for part in y))
     y = {part: value - top for part, value in y.items()}
 
-    widths = [_NODE[0] if index % 2 == 0 else _OPERATION[0] for index in range(len(columns))]
+    longest = max((len(edge.primitive) for edge in edges), default=0)
+    operation = max(_OPERATION[0], _CHARACTER * longest + _BESIDE_NAME)
+    widths = [_NODE[0] if index % 2 == 0 else operation for index in range(len(columns))]
     lefts = list(accumulate((width + _GAP for width in widths), initial=0.0))
     span = {part: (lefts[i], lefts[i] + widths[i]) for i, column in enumerate(columns) for part in column}
     boxes = [Box(lefts[-1] + _OUTPUT_WIDTH / 2, output_y - top, _OUTPUT_WIDTH, output_height)]
@@ -80,7 +83,7 @@ def lay_out(edges: Sequence[Edge], states: int, space: SearchSpace = VINNAS) -> 
         if part[0] == "node":
             boxes.append(Box((left + right) / 2, y[part], _NODE[0], heights[part], node=part[1]))
         elif part[0] == "edge":
-            boxes.append(Box((left + right) / 2, y[part], *_OPERATION, edge=part[1]))
+            boxes.append(Box((left + right) / 2, y[part], operation, _OPERATION[1], edge=part[1]))
     return CellLayout(
         width=lefts[-1] + _OUTPUT_WIDTH,
         height=bottom - top,

@@ -17,7 +17,10 @@ INK = "#222222"
 TITLE: dict[str, Any] = {"size": 13, "weight": "bold", "color": INK, "va": "center"}
 # Family of primitives: its colour, and its members.
 FAMILIES = {
-    "separable convolution": ("#0072B2", ("sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7")),
+    "separable convolution": (
+        "#0072B2",
+        ("sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "double_sep_conv_3x3", "double_sep_conv_5x5"),
+    ),
     "dilated convolution": ("#CC79A7", ("dil_conv_3x3", "dil_conv_5x5")),
     "full convolution": ("#009E73", ("conv_7x1_1x7", "conv_1x1", "conv_3x3")),
     "pooling": ("#E69F00", ("max_pool_3x3", "avg_pool_3x3")),
