@@ -34,6 +34,7 @@ class Weights(NamedTuple):
 def primitive_outputs(
     x: tf.Tensor,
     weights: list[Weights],
+    of_layers: Mapping[int, tf.Tensor],
     mixing: tf.Tensor,
     shape: tf.TensorShape,
     statistics: kernels.Statistics | None,
@@ -44,6 +45,7 @@ def primitive_outputs(
     Args:
         x: [n, h, w, c].
         weights: those of each round.
+        of_layers: the outputs of registered layers, by their place among all of them.
         mixing: [edges, K], which tells how many edges there are.
         shape: of each output, as far as it is known.
         statistics: of the normalisations between blocks; None for those of the batch.
@@ -55,6 +57,8 @@ def primitive_outputs(
         outputs = kernels.call_for_any_size(_outputs, (x, ()), *first.arguments(), (mixing, (1,)), **kind)
     else:
         outputs = _outputs(x, *first, mixing, **kind)
+    for place, output in of_layers.items():
+        outputs[place] = output
     for output in outputs:
         output.set_shape(shape)
     names = [name for name in SPACES[kind["space"]].primitives if name != "zero"]

@@ -130,17 +130,18 @@ class MixedOp(keras.layers.Layer):
             freeze_weights: gradients stop at the weights, which spares computing them in an alpha step.
             statistics: of the normalisations; None for those of the batch, as in training.
         """
-        weights = [self.mean, self.log_variance if seed is not None else None]
+        variables = [self.mean, self.log_variance if seed is not None else None]
         # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
         stop = tf.stop_gradient if freeze_weights else tf.convert_to_tensor
         mixing = tf.cast(mixing, tf.float32)
-        mean, log_variance = (None if variable is None else stop(variable.value) for variable in weights)
+        mean, log_variance = (None if variable is None else stop(variable.value) for variable in variables)
         kind = {"stride": self.stride, "space": self.space.name, "estimator": self.estimator}
         shape = self.compute_output_shape(x.shape)
-        outputs = primitive_outputs(x, self._by_round(mean, log_variance, seed), mixing, shape, statistics, **kind)
-        for place, of_edges in self.registered.items():
-            outputs[place] = tf.concat([layer(x) for layer in of_edges], axis=-1)
-            outputs[place].set_shape(shape)
+        weights = self._by_round(mean, log_variance, seed)
+        of_layers = {
+            place: tf.concat([layer(x) for layer in of_edges], axis=-1) for place, of_edges in self.registered.items()
+        }
+        outputs = primitive_outputs(x, weights, of_layers, mixing, shape, statistics, **kind)
         weighing = _weighing(self.space, self.stride, self.normalize_all, self.nonnegative)
         if statistics is not None:  # They are of this node alone, which has no function to share with others.
             return _mix.python_function(mixing, *outputs, weighing=weighing, statistics=statistics)
