@@ -126,7 +126,7 @@ def test_a_profiled_step_has_the_depthwise_convolutions_of_its_supergraph(reposi
         capture_output=True, text=True, check=True, cwd=repository,
     ).stdout  # fmt: skip
     kinds = rows_of(printed, 4)
-    in_an_edge = [c for primitive in PRIMITIVES.values() for c in primitive.convolutions if c.depthwise]
+    in_an_edge = [c for name in VINNAS.primitives for c in PRIMITIVES[name].convolutions if c.depthwise]
     # Of the mean and of the variance, in the weight step and in the alpha step; gradients in the weight step alone, for
     # no alpha lies before the only cell. On a CPU, those of kernels by three columns at a time.
     forward = 2 * 2 * len(VINNAS.edges(1)) * len(in_an_edge)
