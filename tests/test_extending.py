@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 
 import vinnas_tf
-from vinnas_tf import config
 from vinnas_tf.architecture.found import Columns, Found
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.architecture.posterior import select
@@ -20,6 +19,7 @@ from vinnas_tf.architecture.primitives import PRIMITIVES
 from vinnas_tf.architecture.skeleton import CellGroup
 from vinnas_tf.architecture.space import SPACES, VINNAS, Choice
 from vinnas_tf.config import DataConfig, SearchConfig, setting
+from vinnas_tf.config import export as export_settings
 from vinnas_tf.data.images import SOURCES, load_test, load_train
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.data.search_images import SearchImages, held_out
@@ -247,7 +247,7 @@ def test_an_export_format(tmp_path, monkeypatch):
         yield Written("bare/float32.tflite", path, {"format": "bare"})
 
     monkeypatch.setitem(FORMATS, "bare", Format(write_bare, 1, False))
-    monkeypatch.setattr(config, "EXPORT_FORMATS", (*config.EXPORT_FORMATS, "bare"))
+    monkeypatch.setattr(export_settings, "EXPORT_FORMATS", (*export_settings.EXPORT_FORMATS, "bare"))
     monkeypatch.setitem(OUTPUTS, "export", (*OUTPUTS["export"], "bare"))
     keras.utils.set_random_seed(0)
     pixels, labels = bright_and_dark()
