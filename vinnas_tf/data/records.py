@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-_HEADER, _FOOTER = (
-    12,
-    4,
-)  # Bytes beside a record: its length as uint64 and a checksum of that; a checksum of the record.
+_HEADER = 12  # Bytes before a record: its length as uint64, and a checksum of that.
+_FOOTER = 4  # Bytes after it: its own checksum.
 
 
 class Records:
