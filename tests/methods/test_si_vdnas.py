@@ -17,7 +17,8 @@ from vinnas_tf.architecture.space import NASBENCH201, VINNAS
 from vinnas_tf.config import SearchConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.methods import make_method, method_from
-from vinnas_tf.methods.si_vdnas import SiVdnasSettings, VVdnas, edge_weights
+from vinnas_tf.methods.si_vdnas import SiVdnasSettings
+from vinnas_tf.methods.vdnas import VVdnas, edge_weights
 
 NAMES = tuple(name for name in VINNAS.primitives if name != "zero")
 EDGES = VINNAS.edges(2)
@@ -144,6 +145,7 @@ def test_the_mode_keeps_what_is_likelier_kept_and_a_state_is_never_left_empty() 
     log_sigma = np.array([-2.0, 0.1, -2.0, -2.0, -2.0])
     search = found(log_delta=log_delta, log_sigma=log_sigma)
     made = make_method(SearchConfig(method="si_vdnas", cells="N"), SiVdnasSettings(choose="mode"))
+    assert made.epoch_figures(search)["kept_normal_mode"] == 3
     assert made.derive(search).cells["normal"] == (
         Edge(2, 0, NAMES[1]), Edge(2, 0, NAMES[4]), Edge(2, 0, NAMES[8]), Edge(3, 1, NAMES[5])
     )  # fmt: skip
@@ -160,6 +162,8 @@ def test_a_draw_keeps_operations_and_edges_as_often_as_their_probabilities_say()
     keep = special.expit(-values["log_delta"]) * special.expit(-values["log_sigma"])[:, None]
     rows = slice(2, 5)  # State 3 is practically never left empty.
     np.testing.assert_allclose(counts[rows] / 1500, keep[rows], atol=0.06)
+    figures = make_method(SearchConfig(method="si_vdnas", cells="N")).epoch_figures(search)
+    assert figures["kept_normal"] == pytest.approx(keep.sum())
 
 
 def test_a_draw_is_a_function_of_the_seed() -> None:

@@ -8,7 +8,8 @@ from vinnas_tf.errors import did_you_mean, require
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.darts import Darts
 from vinnas_tf.methods.random_search import RandomSearch
-from vinnas_tf.methods.si_vdnas import HVdnas, SiVdnas, VVdnas
+from vinnas_tf.methods.si_vdnas import SiVdnas
+from vinnas_tf.methods.vdnas import HVdnas, VVdnas
 from vinnas_tf.methods.vinnas import Vinnas
 from vinnas_tf.methods.vinnas_joint import VinnasJoint
 

@@ -204,6 +204,10 @@ class Method:
         """
         return {group: np.array(mixing) for group, mixing in self.draw(None).mixing.items()}
 
+    def epoch_figures(self, found: Found) -> dict[str, float]:
+        """What metrics.csv tells of an epoch beside the figures that every method has, by column."""
+        return {}
+
     def warning(self, found: Found) -> str | None:
         """One line where what was found so far is not to be trusted, such as a collapse; else None."""
         return collapse_warning(self.preference(found), found.primitives, self.derive(found))

@@ -131,6 +131,7 @@ class Recorder(keras.callbacks.Callback):
         row["mixing_entropy"] = mixing_entropy(method.shares())
         shares = choice_shares(method.preference(found), found.primitives)
         row |= {f"share_{kind}": share for kind, share in shares.items()}
+        row |= method.epoch_figures(found)
         row["seconds"] = round(time.monotonic() - self.started, 3)
         self.record.append(row, found)
         _log.info("epoch %d/%d: accuracy %.2f%% on watched images", epoch + 1, method.config.epochs, 100 * accuracy)
