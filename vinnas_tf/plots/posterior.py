@@ -21,14 +21,16 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.plots.style import DPI, FAMILIES, INK, TITLE, colour_of, png, short_number, with_minus
 from vinnas_tf.run.files import write_atomically
 
+_STYLES = ("-", "--", ":", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
 _LINES: dict[str, Any] = {
-    name: line for _, names in FAMILIES.values() for name, line in zip(names, ("-", "--", ":"), strict=False)
+    name: line for _, names in FAMILIES.values() for name, line in zip(names, _STYLES, strict=False)
 }
 _UNKNOWN_LINE = "-."
 # Width of a cell type's column, where its map starts, height of a row of the map.
 _COLUMN, _MAP_LEFT, _ROW = 7.6, 1.3, 0.36
 # Panels in a row, where they start, their height and that of their titles.
 _PANELS, _PANEL_LEFT, _PANEL_HEIGHT, _PANEL_TITLE = 5, 0.55, 1.1, 0.48
+_LONGEST_LINE = 11  # Characters above a field.
 _HEADING: dict[str, Any] = {"size": 10, "color": INK, "va": "center"}
 
 
@@ -113,8 +115,7 @@ def _draw_map(axes: Axes, values: EdgeValues, group: str, chosen: Sequence[tuple
         if edges[edge][1] != edges[edge - 1][1]:
             axes.axhline(edge - 0.5, color="white", linewidth=3)
     axes.xaxis.tick_top()
-    in_two_lines = [re.sub(r"_(?=\d)", "\n", name, count=1) for name in values.primitives]
-    axes.set_xticks(range(len(in_two_lines)), in_two_lines)
+    axes.set_xticks(range(len(values.primitives)), [_in_lines(name) for name in values.primitives])
     axes.set_yticks(range(len(edges)), [_edge_name(values, edge) for edge in range(len(edges))])
     axes.tick_params(labelsize=8, length=0)
     axes.spines[:].set_visible(False)
@@ -163,6 +164,13 @@ def _draw_panel(
     verdict = chosen[0] if len(chosen) == 1 else f"{len(chosen)} kept" if chosen else "not kept"
     ink = colour_of(chosen[0]) if len(chosen) == 1 else INK if chosen else "#777777"
     axes.text(0, 1.05, verdict, size=7.5, color=ink, weight="bold" if chosen else "normal", transform=axes.transAxes)
+
+
+def _in_lines(primitive: str) -> str:
+    """A name in lines that are no wider than a field."""
+    name, *size = re.split(r"_(?=\d)", primitive, maxsplit=1)
+    lines = [name] if len(name) <= _LONGEST_LINE else name.split("_", maxsplit=1)
+    return "\n".join([*lines, *size])
 
 
 def _edge_name(values: EdgeValues, edge: int) -> str:
