@@ -18,13 +18,11 @@ def test_a_method_searches_a_space_and_its_cells_make_a_network(method: str, spa
     images[labels == 1] += 100
     shape: dict[str, Any] = {"cells": "N", "channels": 4}
     search = vinnas_tf.Search(
-        method=method, space=space, states=states, epochs=2, weight_epochs=1, batch_size=6, **shape
+        method=method, space=space, states=states, epochs=1, weight_epochs=0, batch_size=6, **shape
     )
     found = search.fit(images, labels)
-    assert [len(of_group) for of_group in found.trajectory.values()] == [2] * len(found.trajectory)
-    start, end = found.trajectory["normal/log_delta"]
-    np.testing.assert_allclose(start, -2.0)  # The warm-up leaves the architecture alone.
-    assert (np.abs(end - start) > 1e-3).all()
+    (log_delta,) = found.trajectory["normal/log_delta"]
+    assert (np.abs(log_delta + 2.0) > 1e-3).all()  # From where it starts.
     assert all(np.isfinite(row["cross_entropy"]) for row in found.history)
     network = vinnas_tf.build_network(found.genotype, image_shape=(8, 8, 1), classes=2, variational=False, **shape)
     assert network(images.astype(np.float32)).shape == (24, 2)
