@@ -11,11 +11,10 @@ import tensorflow as tf
 
 from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.architecture.space import DARTS
 from vinnas_tf.config import DataConfig, RunConfig, SearchConfig
 from vinnas_tf.data.images import load_train
 from vinnas_tf.errors import UserError
-from vinnas_tf.methods import METHODS, make_method, read_by
+from vinnas_tf.methods import make_method
 from vinnas_tf.run.folder import RunDir
 from vinnas_tf.search.__main__ import search
 from vinnas_tf.search.result import SearchResult
@@ -67,19 +66,6 @@ def test_validation_images_are_what_the_architecture_learns_from_and_is_watched_
     twentieths = result.history[-1]["alpha_accuracy"] * (len(IMAGES) - half)
     assert twentieths == pytest.approx(round(twentieths))
     assert "epoch 2/2: accuracy" in caplog.text
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_searches_the_space_of_darts(method: str) -> None:
-    settings = {**SMALL, "stem": "cifar", "gamma_start_epoch": 0}
-    read = {name: value for name, value in settings.items() if name in read_by(METHODS[method])}
-    result = Search(method=method, space="darts", **read).fit(IMAGES, LABELS)
-    edges = result.genotype.cells["reduction"]
-    assert [(edge.source, edge.target) for edge in edges] == [(0, 2), (1, 2)]
-    assert {edge.primitive for edge in edges} <= set(DARTS.primitives) - {"zero"}
-    if METHODS[method].trains:
-        assert result.trajectory["reduction/mean"].shape == (2, 2, 8)
-        assert all(np.isfinite(row["cross_entropy"]) for row in result.history)
 
 
 def test_nothing_is_trained_for_a_random_draw() -> None:
