@@ -169,7 +169,8 @@ def test_noise_has_the_moments_of_sampled_weights(layer: keras.Layer) -> None:
     draws = 4000
     layer.build(x.shape)
     layer.log_variance.assign(np.random.default_rng(1).uniform(-4, -1, layer.log_variance.shape))
-    local = np.stack([layer(x, training=True).numpy() for _ in range(draws)])
+    call = tf.function(lambda: layer(x, training=True))
+    local = np.stack([call().numpy() for _ in range(draws)])
 
     generator = np.random.default_rng(2)
     mean, deviation = layer.mean.numpy(), np.exp(0.5 * layer.log_variance.numpy())
@@ -202,7 +203,8 @@ def test_dense_noise_has_the_analytic_variance() -> None:
     x = np.random.default_rng(0).normal(size=(1, 7)).astype("float32")
     layer.build(x.shape)
     layer.log_variance.assign(np.random.default_rng(1).uniform(-3, 0, (7, 3)))
-    draws = np.concatenate([layer(x, training=True).numpy() for _ in range(6000)])
+    call = tf.function(lambda: layer(x, training=True))
+    draws = np.concatenate([call().numpy() for _ in range(6000)])
     np.testing.assert_allclose(draws.mean(axis=0), (x @ layer.mean.numpy())[0], atol=0.15)
     np.testing.assert_allclose(draws.var(axis=0), (x**2 @ np.exp(layer.log_variance.numpy()))[0], rtol=0.12)
 

@@ -193,7 +193,7 @@ def test_images_that_were_learnt_from_are_told(trained, caplog) -> None:
         ({"zzz": 3}, "knows no setting zzz: it knows variational, epochs"),
         ({"cells": "NR"}, "cells='NR' shapes the network: give it to build_network"),
         ({"epochs": 3}, "gamma_end_epoch must be below epochs=3"),
-        ({"augment": ["blur"]}, "augment knows affine"),
+        ({"augment": ["blur"]}, "augment knows resized_crop"),
     ],
 )
 def test_settings_that_do_not_fit_are_told_in_one_line(settings, message) -> None:
