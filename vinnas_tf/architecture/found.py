@@ -67,7 +67,7 @@ class Found:
                 {
                     "source": source,
                     "target": target,
-                    **({"edge": _row(quantities, edge, 1)} if _row(quantities, edge, 1) else {}),
+                    **({"edge": row} if (row := _row(quantities, edge, 1)) else {}),
                     "primitives": {
                         primitive: _row(quantities, (edge, k), 2) for k, primitive in enumerate(self.primitives)
                     },

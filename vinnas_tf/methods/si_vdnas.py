@@ -19,11 +19,7 @@ from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import setting
 from vinnas_tf.errors import require
 from vinnas_tf.methods.vdnas import HVdnas, VdnasSettings
-from vinnas_tf.variational import (
-    keep_probability,
-    semi_implicit_kl,
-    semi_implicit_noise,
-)
+from vinnas_tf.variational import keep_probability, semi_implicit_kl, semi_implicit_noise
 
 STRAIGHT_THROUGH, PATHWISE = GRADIENTS = ("straight_through", "pathwise")
 SAMPLE, MODE = CHOICES = ("sample", "mode")
@@ -100,7 +96,7 @@ class SiVdnas(HVdnas):
     def figures(self, found: Found, group: str) -> dict[str, np.ndarray]:
         """The exact probabilities that an operation is kept, an edge is, and both are."""
         of_operations, of_edges = self._probabilities(found)[group]
-        keep = of_operations * of_edges[:, None]
+        keep = self.preference(found)[group]
         return {"keep_operation": of_operations, "keep_edge": of_edges, "probability": keep}
 
     def edge_values(self, found: Found, trajectory: Mapping[str, np.ndarray]) -> EdgeValues:

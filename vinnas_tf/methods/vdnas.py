@@ -22,10 +22,7 @@ from vinnas_tf.config import SearchConfig, require_positive, setting
 from vinnas_tf.errors import require
 from vinnas_tf.methods.alphas import AddWeight, initial_mean
 from vinnas_tf.methods.base import ARCHITECTURE, Draw, Method, Network, Term
-from vinnas_tf.variational import (
-    ard_kl,
-    gaussian_dropout_noise,
-)
+from vinnas_tf.variational import ard_kl, gaussian_dropout_noise
 
 RATES = ("/log_delta", "/log_sigma")
 
