@@ -93,7 +93,7 @@ def build_network(
 
 def evaluation_network(network: keras.Model) -> keras.Model:
     """The same layers and weights, without the auxiliary tower: images to logits alone."""
-    return keras.Model(network.input, network.get_layer("classifier").output, name=network.name)
+    return keras.Model(network.input, network.outputs[0], name=network.name)
 
 
 def deterministic_network(network: keras.Model) -> keras.Model:

@@ -10,7 +10,7 @@ from vinnas_tf.layers.convolution import VariationalDepthwiseConv2D
 
 
 def plain_depthwise(
-    x: Any, layer: VariationalDepthwiseConv2D, layers: ModuleType = keras.layers
+    x: Any, layer: keras.layers.DepthwiseConv2D | VariationalDepthwiseConv2D, layers: ModuleType = keras.layers
 ) -> tuple[Any, dict[str, Any]]:
     """The input and the arguments with which a `DepthwiseConv2D` does what `layer` does to `x`.
 
@@ -24,7 +24,8 @@ def plain_depthwise(
     """
     stride, dilation = layer.strides[0], layer.dilation_rate[0]
     if stride == 1 or dilation == 1:
-        return x, {"strides": stride, "dilation_rate": dilation, "padding": "same"}
+        padding = getattr(layer, "padding", "same")  # Our own layer has no other.
+        return x, {"strides": stride, "dilation_rate": dilation, "padding": padding}
     sides = tuple(
         tuple(same_padding(size, kernel_size, stride, dilation))
         for size, kernel_size in zip(x.shape[1:3], layer.kernel_size, strict=True)
