@@ -51,7 +51,7 @@ _PLAIN: dict[str, tuple[Any, ...]] = {
     "threshold": (0,),
     "renorm": (False,),
     "lora_rank": (None,),
-    "keepdims": (False,),
+    "quantization_config": (None,),
 }
 
 

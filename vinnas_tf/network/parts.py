@@ -106,12 +106,8 @@ class NetworkParts:
         Each half is normalised before they are joined, which is the same as behind it and lets stripping fold it.
         """
         x = self.activated(x, name)
-        moved = keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}_moved")(x)
-        odd = tuple((0, side % 2) for side in x.shape[1:3])
-        if any(map(any, odd)):
-            moved = keras.layers.ZeroPadding2D(odd, name=f"{name}_padding")(moved)
         halves = []
-        for place, image in enumerate((x, moved)):
+        for place, image in enumerate((x, moved_by_a_pixel(x, 2, name))):
             half = self.convolution(image, Convolution((1, 1)), (2, 2), channels // 2, f"{name}_conv_{place}")
             halves.append(self.normalized(half, f"{name}_{place}"))
         return keras.layers.Concatenate(name=f"{name}_halves")(halves)
@@ -173,6 +169,16 @@ class NetworkParts:
         if len(outputs) == 1:
             return outputs[0]
         return keras.layers.Concatenate(name=f"{name}_output")(outputs)
+
+
+def moved_by_a_pixel(x: keras.KerasTensor, stride: int, name: str) -> keras.KerasTensor:
+    """Images without their first row and column, from which a convolution of `stride` makes as many pixels as of `x`.
+
+    Zeros are read beyond the border where a row or column would be missing.
+    """
+    x = keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}_moved")(x)
+    missing = tuple((0, int(side % stride == 0)) for side in x.shape[1:3])
+    return keras.layers.ZeroPadding2D(missing, name=f"{name}_padding")(x) if any(map(any, missing)) else x
 
 
 def auxiliary_logits(x: keras.KerasTensor, classes: int, stride: int) -> keras.KerasTensor:
