@@ -149,7 +149,15 @@ def compare(run_dir: Path) -> dict[str, Any]:
         not (config.drop_path or config.auxiliary_weight),
         f"{run_dir} was trained with drop path or an auxiliary tower, which the peer has not: name a training without.",
     )
-    for name in ("optimizer", "schedule", "final_learning_rate", "warm_up_epochs", "weight_decay", "clip_norm"):
+    for name in (
+        "optimizer",
+        "schedule",
+        "schedule_epochs",
+        "final_learning_rate",
+        "warm_up_epochs",
+        "weight_decay",
+        "clip_norm",
+    ):
         default, value = getattr(TrainConfig, name), getattr(config, name)
         require(
             value == default,

@@ -227,6 +227,7 @@ _CONVERSIONS: dict[Any, tuple[Callable[[str], Any], str]] = {
     float: (_finite, "a finite number"),
     bool: (lambda text: {"true": True, "false": False}[text.lower()], "true or false"),
     tuple[str, ...]: (_words, "words separated by commas"),
+    tuple[int, ...]: (lambda text: tuple(map(int, _words(text))), "integers separated by commas"),
 }
 
 

@@ -21,7 +21,7 @@ def docstring(thing: ModuleType | type) -> str:
 
 def spell(value: Any) -> str:
     """A value as a command line would give it."""
-    return ",".join(value) if isinstance(value, (tuple, list)) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
 def help_text(

@@ -1,5 +1,6 @@
 """The optimizers of weights and architecture against their definitions in NumPy, and against Keras's own."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vinnas_tf.config import ADAM, SGD
+from vinnas_tf.config import ADAM, NESTEROV, SGD
 from vinnas_tf.optimizer import ArchitectureAdam, OfPosteriors, PosteriorAdam, PosteriorSGD, make_weight_optimizer
 from vinnas_tf.run.checkpoint import EpochCheckpoint
 from vinnas_tf.schedule import falling_rate
@@ -68,6 +69,11 @@ def momentum(_: int, rate: float, gradient: np.ndarray, state: dict) -> np.ndarr
     return rate * state["m"]
 
 
+def nesterov(_: int, rate: float, gradient: np.ndarray, state: dict) -> np.ndarray:
+    """Sutskever et al. 2013 with the weights of the look-ahead, as programs have it."""
+    return 0.9 * momentum(_, rate, gradient, state) + rate * gradient
+
+
 def adam(beta_1: float) -> Callable[[int, float, np.ndarray, dict], np.ndarray]:
     """Kingma and Ba 2015, algorithm 1, with epsilon where section 2 has it in the faster form, as in Keras."""
 
@@ -84,11 +90,12 @@ def adam(beta_1: float) -> Callable[[int, float, np.ndarray, dict], np.ndarray]:
     ("make", "update"),
     [
         (PosteriorSGD, momentum),
+        (lambda *a, **k: PosteriorSGD(*a, nesterov=True, **k), nesterov),
         (PosteriorAdam, adam(0.9)),
         (ArchitectureAdam, adam(0.9)),
         (lambda *a, **k: ArchitectureAdam(*a, beta_1=0.5, **k), adam(0.5)),
     ],
-    ids=["sgd", "adam", "architecture", "architecture of beta_1 = 0.5"],
+    ids=["sgd", "nesterov", "adam", "architecture", "architecture of beta_1 = 0.5"],
 )
 def test_steps_are_clipped_decayed_and_taken_as_defined(make: Callable, update: Callable) -> None:
     found = run(make(rate(), **SETTINGS), variables(), gradients())
@@ -97,16 +104,27 @@ def test_steps_are_clipped_decayed_and_taken_as_defined(make: Callable, update: 
         assert np.abs(ours - start).min() > 1e-3, name
 
 
-@pytest.mark.parametrize("kind", [PosteriorSGD, PosteriorAdam, ArchitectureAdam])
-def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(kind: type[OfPosteriors], tmp_path: Path) -> None:
+NESTEROVS = functools.partial(PosteriorSGD, nesterov=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "schedule"),
+    [
+        *((kind, rate()) for kind in (PosteriorSGD, PosteriorAdam, ArchitectureAdam)),
+        (NESTEROVS, falling_rate("steps", 0.1, 0.0, STEPS, marks=(3, 5))),
+        (PosteriorSGD, falling_rate("restarts", *RATES, STEPS, marks=(2,))),
+    ],
+    ids=["sgd", "adam", "architecture", "nesterov in steps", "sgd with restarts"],
+)
+def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(kind: Callable, schedule: object, tmp_path: Path) -> None:
     def resumable(folder: Path) -> tuple[OfPosteriors, list[keras.Variable], EpochCheckpoint]:
-        optimizer, model, moved = kind(rate(), **SETTINGS), keras.Model(), variables()
+        optimizer, model, moved = kind(schedule, **SETTINGS), keras.Model(), variables()
         for variable in moved:
             setattr(model, variable.name, variable)
         optimizer.build(moved)
         return optimizer, moved, EpochCheckpoint(model, [optimizer], folder)
 
-    whole = run(kind(rate(), **SETTINGS), variables(), gradients())
+    whole = run(kind(schedule, **SETTINGS), variables(), gradients())
     optimizer, moved, checkpoint = resumable(tmp_path)
     run(optimizer, moved, gradients()[:4])
     checkpoint.save(1)
@@ -143,28 +161,32 @@ def test_without_decay_an_architectures_adam_is_kerass_bit_for_bit() -> None:
 def test_the_settings_name_the_optimizer() -> None:
     made = {
         kind: make_weight_optimizer(kind, 0.1, log_variance_rate=2.0, weight_decay=3e-4, clip_norm=clip)
-        for kind, clip in ((ADAM, 0.0), (SGD, 5.0))
+        for kind, clip in ((ADAM, 0.0), (SGD, 5.0), (NESTEROV, 5.0))
     }
     assert isinstance(made[ADAM], PosteriorAdam)
     assert isinstance(made[SGD], PosteriorSGD)
-    assert made[SGD].momentum == 0.9
-    assert [optimizer.global_clipnorm for optimizer in made.values()] == [None, 5.0]
+    assert [made[kind].momentum for kind in (SGD, NESTEROV)] == [0.9, 0.9]
+    assert [made[kind].nesterov for kind in (SGD, NESTEROV)] == [False, True]
+    assert [optimizer.global_clipnorm for optimizer in made.values()] == [None, 5.0, 5.0]
     assert {(optimizer.log_variance_rate, optimizer.l2) for optimizer in made.values()} == {(2.0, 3e-4)}
-    again = PosteriorSGD.from_config(made[SGD].get_config())
-    assert (again.momentum, again.l2, again.log_variance_rate, again.global_clipnorm) == (0.9, 3e-4, 2.0, 5.0)
+    for kind in (SGD, NESTEROV):
+        again = PosteriorSGD.from_config(made[kind].get_config())
+        assert (again.momentum, again.l2, again.log_variance_rate, again.global_clipnorm) == (0.9, 3e-4, 2.0, 5.0)
+        assert again.nesterov == (kind == NESTEROV)
 
 
-@pytest.mark.parametrize("kind", [PosteriorSGD, PosteriorAdam])
-def test_the_direction_is_where_an_unclipped_step_without_adams_moments_would_go(kind: type[OfPosteriors]) -> None:
+@pytest.mark.parametrize("kind", [SGD, NESTEROV, ADAM])
+def test_the_direction_is_where_an_unclipped_step_without_adams_moments_would_go(kind: str) -> None:
     """Of SGD it is the next step itself; nothing moves by asking."""
-    optimizer, moved = kind(0.1, l2=0.05), variables()
+    optimizer = make_weight_optimizer(kind, 0.1, log_variance_rate=1.0, weight_decay=0.05, clip_norm=0.0)
+    moved = variables()
     run(optimizer, moved, gradients()[:3])
     before = [variable.numpy() for variable in moved]
     latest = gradients()[3]
     found = [part.numpy() for part in optimizer.direction([tf.constant(part) for part in latest], moved)]
     for variable, start in zip(moved, before, strict=True):
         np.testing.assert_array_equal(variable, start)
-    if kind is PosteriorSGD:
+    if kind != ADAM:
         run(optimizer, moved, [latest])
         expected = [(start - variable.numpy()) / 0.1 for start, variable in zip(before, moved, strict=True)]
     else:

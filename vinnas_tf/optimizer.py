@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vinnas_tf.config import SGD
+from vinnas_tf.config import NESTEROV, SGD
 from vinnas_tf.kernels.private import adam_state, place_among
 
 MOMENTUM = 0.9  # Of all the published recipes.
@@ -106,7 +106,8 @@ class _FusedAdam(keras.optimizers.Adam):
 class _Momentum(keras.optimizers.SGD):
     """Gradient descent whose moment m = momentum * m + gradient knows no rate, and w = w - rate * m.
 
-    So the published programs have it. In Keras's own the moment holds past rates, and lags where a schedule moves them.
+    Nesterov's looks ahead: w = w - rate * (gradient + momentum * m). So the published programs have it. In Keras's own
+    the moment holds past rates, and lags where a schedule moves them.
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
@@ -116,6 +117,7 @@ class _Momentum(keras.optimizers.SGD):
             lr=learning_rate,
             grad=gradient,
             momentum=tf.constant(self.momentum),
+            use_nesterov=self.nesterov,
         )
 
 
@@ -142,11 +144,12 @@ class PosteriorSGD(OfPosteriors, _Momentum):
         super().__init__(learning_rate, momentum=momentum, **kwargs)
 
     def direction(self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
-        """With momentum * m added, as the published program of DARTS unrolls its step."""
-        return [
-            gradient + self.momentum * self.momentums[place_among(self, variable.value)].value
-            for gradient, variable in zip(super().direction(gradients, variables), variables, strict=True)
-        ]
+        """With momentum * m added, as the published program of DARTS unrolls its step; with Nesterov's, as it steps."""
+        directions = []
+        for gradient, variable in zip(super().direction(gradients, variables), variables, strict=True):
+            moment = gradient + self.momentum * self.momentums[place_among(self, variable.value)].value
+            directions.append(gradient + self.momentum * moment if self.nesterov else moment)
+        return directions
 
 
 def make_weight_optimizer(
@@ -161,5 +164,11 @@ def make_weight_optimizer(
         weight_decay: multiple of each weight that its gradient gets added, after clipping; log-variances get none.
         clip_norm: largest norm of all gradients together; 0 does not clip.
     """
-    make = PosteriorSGD if kind == SGD else PosteriorAdam
-    return make(rate, log_variance_rate=log_variance_rate, l2=weight_decay, global_clipnorm=clip_norm or None)
+    shared: dict[str, Any] = {
+        "log_variance_rate": log_variance_rate,
+        "l2": weight_decay,
+        "global_clipnorm": clip_norm or None,
+    }
+    if kind in (SGD, NESTEROV):
+        return PosteriorSGD(rate, nesterov=kind == NESTEROV, **shared)
+    return PosteriorAdam(rate, **shared)

@@ -58,6 +58,7 @@ from vinnas_tf.methods.vinnas_joint import VinnasJointSettings
         (TrainConfig, "log_variance_rate", float("nan"), 0.1),
         (TrainConfig, "optimizer", "", "sgd"),
         (TrainConfig, "schedule", "step", "linear"),
+        (SearchConfig, "weight_schedule", "exponential", "linear"),
         (TrainConfig, "final_learning_rate", 0.011, 0.01),
         (TrainConfig, "final_learning_rate", float("nan"), 0.001),
         (TrainConfig, "warm_up_epochs", 50, 49),
@@ -87,6 +88,51 @@ def test_range_of_a_setting(config, field, bad, good):
     message = str(caught.value)
     assert message.startswith(field) or f" {field}" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("config", "name"), [(TrainConfig, "schedule"), (SearchConfig, "weight_schedule")])
+@pytest.mark.parametrize(
+    ("shape", "bad", "good", "said"),
+    [
+        ("cosine", (10,), (), "_epochs is not read by {}=cosine, only by steps, restarts: leave it out"),
+        ("steps", (), (10, 40), "_epochs must rise between 0 and epochs=50, such as 30,60, with {}=steps, got none"),
+        (
+            "steps",
+            (10, 10),
+            (10,),
+            "_epochs must rise between 0 and epochs=50, such as 30,60, with {}=steps, got 10,10",
+        ),
+        (
+            "steps",
+            (20, 10),
+            (10,),
+            "_epochs must rise between 0 and epochs=50, such as 30,60, with {}=steps, got 20,10",
+        ),
+        (
+            "steps",
+            (10, 50),
+            (49,),
+            "_epochs must rise between 0 and epochs=50, such as 30,60, with {}=steps, got 10,50",
+        ),
+        ("steps", (0, 10), (1,), "_epochs must rise between 0 and epochs=50, such as 30,60, with {}=steps, got 0,10"),
+        ("restarts", (), (10,), "_epochs must be one number, of at least 1, with {}=restarts, got none"),
+        ("restarts", (10, 20), (60,), "_epochs must be one number, of at least 1, with {}=restarts, got 10,20"),
+        ("restarts", (0,), (1,), "_epochs must be one number, of at least 1, with {}=restarts, got 0"),
+    ],
+)
+def test_the_epochs_of_a_schedule(config, name, shape, bad, good, said):
+    shared = {"epochs": 50, name: shape}
+    assert getattr(config(**shared, **{f"{name}_epochs": good}), f"{name}_epochs") == good
+    with pytest.raises(UserError) as caught:
+        config(**shared, **{f"{name}_epochs": bad})
+    assert str(caught.value).startswith(f"{name}{said.format(name)}")
+
+
+def test_what_steps_leave_unread_is_refused():
+    with pytest.raises(UserError, match="final_learning_rate is not read by schedule=steps: leave it out"):
+        TrainConfig(schedule="steps", schedule_epochs=(10,), final_learning_rate=1e-4)
+    with pytest.raises(UserError, match="schedule_epochs must rise between 5 and epochs=50"):
+        TrainConfig(schedule="steps", schedule_epochs=(5,), warm_up_epochs=5)
 
 
 @pytest.mark.parametrize(

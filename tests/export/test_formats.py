@@ -1,6 +1,7 @@
 """Files of networks with what only the space of DARTS has, or a backbone: they answer as the trained network does."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,7 +25,7 @@ EDGES = (
 )
 
 
-BACKBONES = {
+BACKBONES: dict[str, dict[str, Any]] = {
     "multi_branch_resnet": {"backbone_width": 4, "backbone_blocks": (1, 1)},
     "enas": {"backbone_width": 4, "backbone_cells": "R"},
     "multi_branch_resnet50": {"backbone_width": 4, "backbone_blocks": (1, 1)},

@@ -27,6 +27,7 @@ class Oven:
     heat: float = setting(220.0, "Degrees.")
     steam: bool = setting(False, "Whether to steam.")
     seeds: tuple[str, ...] = setting(("flax",), "Seeds on top.")
+    folds: tuple[int, ...] = setting((10,), "Minutes at which the dough is folded.")
 
     def __post_init__(self):
         require(self.minutes > 0, f"--minutes must be positive, got {self.minutes}.")
@@ -54,9 +55,12 @@ def test_without_flags_the_dataclass_defaults_hold():
 
 
 def test_every_type_is_read_from_text():
-    oven = read("--loaf=white", "--minutes", "30", "--heat=2e2", "--steam", "--seeds=flax, poppy,,sesame")[Oven]
-    assert oven == Oven(loaf="white", minutes=30, heat=200.0, steam=True, seeds=("flax", "poppy", "sesame"))
-    assert [type(value) for value in dataclasses.astuple(oven)] == [str, int, float, bool, tuple]
+    oven = read(
+        "--loaf=white", "--minutes", "30", "--heat=2e2", "--steam", "--seeds=flax, poppy,,sesame", "--folds=5, 15"
+    )[Oven]
+    seeds = ("flax", "poppy", "sesame")
+    assert oven == Oven(loaf="white", minutes=30, heat=200.0, steam=True, seeds=seeds, folds=(5, 15))
+    assert [type(value) for value in dataclasses.astuple(oven)] == [str, int, float, bool, tuple, tuple]
 
 
 def test_a_switch_goes_off_again_and_a_list_can_be_emptied():
@@ -83,6 +87,7 @@ def test_flag_sets_do_not_meet():
         (["--steam=perhaps"], ["--steam=perhaps", "true or false"]),
         (["--minutes"], ["--minutes", "Missing value"]),
         (["--seeds", "flax", "poppy"], ["'poppy'", "--name=value"]),
+        (["--folds=5,half"], ["--folds=5,half", "integers separated by commas"]),
         (["--minutes=0"], ["--minutes must be positive, got 0"]),
         (["--preset=cake"], ["'cake'", ", ".join(preset_names("search"))]),
         (["--preset=../presets/mnist"], ["unknown preset"]),

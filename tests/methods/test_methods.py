@@ -135,6 +135,12 @@ def test_the_settings_of_a_search_reach_its_optimizers() -> None:
     np.testing.assert_allclose(rates, [0.025, 0.013, 0.001], rtol=1e-5)
     assert float(alphas.learning_rate) == pytest.approx(3e-4)
     assert (alphas.l2, alphas.beta_1) == (1e-3, 0.5)
+    stepped = {"weight_optimizer": "nesterov", "weight_schedule": "steps", "weight_schedule_epochs": (10, 15)}
+    weights, _ = method_from({"method": "darts", **stepped}).optimizers(40)  # In 20 epochs.
+    assert weights.nesterov
+    np.testing.assert_allclose(
+        [float(weights._learning_rate(step)) for step in (0, 19, 20, 30)], [0.01, 0.01, 1e-3, 1e-4]
+    )
     by_default = method_from({}).optimizers(10)
     assert [optimizer.l2 for optimizer in by_default] == [0.0, 0.0]
     assert [optimizer.log_variance_rate for optimizer in by_default] == [3.0, 1.0]

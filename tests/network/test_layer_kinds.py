@@ -1,12 +1,14 @@
 """What the table of layers claims, held to what the layers do."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
 from vinnas_tf.network.layer_kinds import FLATTENING, IDENTITIES, ONE_TO_ONE, TRANSPARENT, why_opaque
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, dict[str, Any]] = {
     "DepthwiseConv2D": {"kernel_size": 3},
     "VariationalDepthwiseConv2D": {"kernel_size": 3, "variational": False},
     "Dropout": {"rate": 0.5},
@@ -41,7 +43,7 @@ def test_a_channel_is_made_of_one_channel(kind: type[keras.layers.Layer]) -> Non
 @pytest.mark.parametrize("kind", TRANSPARENT)
 def test_what_is_added_to_a_channel_comes_through(kind: type[keras.layers.Layer]) -> None:
     layer, x = made(kind), images()
-    added = np.float32([0.5, -2.0, 8.0])
+    added = np.array([0.5, -2.0, 8.0], np.float32)
     np.testing.assert_allclose(layer(x + added), layer(x) + added, atol=1e-5)
     if issubclass(kind, IDENTITIES):
         np.testing.assert_array_equal(layer(x), x)

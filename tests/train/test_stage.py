@@ -159,6 +159,13 @@ def test_a_published_recipe_reaches_the_steps_and_resumes(tmp_path) -> None:
 
 def test_the_settings_reach_the_optimizer() -> None:
     net = network(3, variational=False)
+    # Three steps an epoch, of which one of three warms up.
+    for own, rates in (
+        ({"schedule": "steps", "schedule_epochs": (2,), "final_learning_rate": 0.0}, [0.1, 0.1, 0.1, 0.01, 0.01]),
+        ({"schedule": "restarts", "schedule_epochs": (1,)}, [0.1, 0.0775, 0.0325, 0.1, 0.0939711]),
+    ):
+        schedule = make_model(net, TrainConfig(**RECIPE | own), 48).optimizer._learning_rate
+        np.testing.assert_allclose([float(schedule(step)) for step in range(3, 8)], rates, rtol=1e-5)
     optimizer = make_model(net, TrainConfig(**RECIPE), 48).optimizer
     assert isinstance(optimizer, PosteriorSGD)
     assert (optimizer.momentum, optimizer.l2, optimizer.global_clipnorm) == (0.9, 3e-4, 5.0)

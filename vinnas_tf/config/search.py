@@ -7,7 +7,10 @@ from vinnas_tf.architecture.stem import PLAIN
 from vinnas_tf.config.setting import (
     ADAM,
     CLIP_NORM_HELP,
+    COSINE,
     OPTIMIZER_HELP,
+    SCHEDULE_EPOCHS_HELP,
+    SCHEDULE_HELP,
     STEM_HELP,
     WEIGHT_DECAY_HELP,
     require_counts,
@@ -16,6 +19,7 @@ from vinnas_tf.config.setting import (
     require_not_negative,
     require_optimizer,
     require_positive,
+    require_schedule,
     require_seed,
     require_share,
     require_skeleton,
@@ -45,9 +49,9 @@ class SearchConfig:
     weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
     batch_size: int = setting(64, "Images per weight step, and per alpha step.")
     weight_optimizer: str = setting(ADAM, OPTIMIZER_HELP)
-    weight_learning_rate: float = setting(
-        1e-2, "First learning rate for weights; falls to final_weight_learning_rate along a cosine."
-    )
+    weight_learning_rate: float = setting(1e-2, "First learning rate for weights.")
+    weight_schedule: str = setting(COSINE, SCHEDULE_HELP)
+    weight_schedule_epochs: tuple[int, ...] = setting((), SCHEDULE_EPOCHS_HELP)
     final_weight_learning_rate: float = setting(0.0, "Learning rate for weights after the last step.")
     weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP)
     weight_clip_norm: float = setting(0.0, CLIP_NORM_HELP)
@@ -75,6 +79,7 @@ class SearchConfig:
         require_positive(self, "weight_learning_rate", "alpha_learning_rate")
         require_optimizer(self, "weight_optimizer")
         require_falling(self, "weight_learning_rate", "final_weight_learning_rate")
+        require_schedule(self, "weight_schedule", "final_weight_learning_rate")
         require_not_negative(self, "weight_decay", "weight_clip_norm", "alpha_decay")
         require_epoch("weight_epochs", self.weight_epochs, self.epochs)
         require_share(self, "alpha_beta_1", "label_smoothing")

@@ -12,9 +12,18 @@ from vinnas_tf.errors import require
 Config = TypeVar("Config")
 PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start stand for home folders.
 
-ADAM, SGD = OPTIMIZERS = ("adam", "sgd")
-COSINE, LINEAR = SCHEDULES = ("cosine", "linear")
-OPTIMIZER_HELP = "Optimizer of the weights: adam, or sgd, which has a momentum of 0.9."
+ADAM, SGD, NESTEROV = OPTIMIZERS = ("adam", "sgd", "nesterov")
+COSINE, LINEAR, STEPS, RESTARTS = SCHEDULES = ("cosine", "linear", "steps", "restarts")
+OPTIMIZER_HELP = (
+    "Optimizer of the weights: adam; sgd, which has a momentum of 0.9; or nesterov, sgd whose momentum is Nesterov's."
+)
+SCHEDULE_HELP = (
+    "How the learning rate falls: along a cosine or a line (linear) to its final value, to a tenth at each of some "
+    "epochs (steps), or along cosines that start over, each twice as long as the one before (restarts)."
+)
+SCHEDULE_EPOCHS_HELP = (
+    "With steps, the epochs before which the rate falls, such as 30,60; with restarts, the epochs of the first cosine."
+)
 WEIGHT_DECAY_HELP = (
     "The gradient of each weight w gets this times w added (L2, after clipping); log-variances get none."
 )
@@ -83,6 +92,28 @@ def require_falling(config: Any, first: str, last: str) -> None:
     """Raises SettingError unless the rate of the name `last` lies between 0 and that of the name `first`."""
     highest, value = getattr(config, first), getattr(config, last)
     require(0 <= value <= highest, f"{last} must lie in [0, {first}] = [0, {highest:g}], got {value:g}.")
+
+
+def require_schedule(config: Any, name: str, last: str) -> None:
+    """Raises SettingError unless a schedule, its epochs and its final rate, of the name `last`, fit each other."""
+    shape, marks = getattr(config, name), getattr(config, f"{name}_epochs")
+    got = ",".join(map(str, marks)) or "none"
+    require(shape in SCHEDULES, f"{name} must be {' or '.join(SCHEDULES)}, got {shape!r}.")
+    if shape == STEPS:
+        start = getattr(config, "warm_up_epochs", 0)
+        require(
+            bool(marks) and start < marks[0] and marks[-1] < config.epochs and list(marks) == sorted(set(marks)),
+            f"{name}_epochs must rise between {start} and epochs={config.epochs}, such as 30,60, with {name}={STEPS}, "
+            f"got {got}.",
+        )
+        require(getattr(config, last) == 0, f"{last} is not read by {name}={STEPS}: leave it out.")
+    elif shape == RESTARTS:
+        require(
+            len(marks) == 1 and marks[0] >= 1,
+            f"{name}_epochs must be one number, of at least 1, with {name}={RESTARTS}, got {got}.",
+        )
+    else:
+        require(not marks, f"{name}_epochs is not read by {name}={shape}, only by {STEPS}, {RESTARTS}: leave it out.")
 
 
 def require_stem(stem: str, channels: int) -> None:

@@ -10,7 +10,8 @@ from vinnas_tf.config.setting import (
     ESTIMATOR_HELP,
     LOCAL_REPARAMETRIZATION,
     OPTIMIZER_HELP,
-    SCHEDULES,
+    SCHEDULE_EPOCHS_HELP,
+    SCHEDULE_HELP,
     STEM_HELP,
     WEIGHT_DECAY_HELP,
     PathText,
@@ -21,6 +22,7 @@ from vinnas_tf.config.setting import (
     require_not_negative,
     require_optimizer,
     require_positive,
+    require_schedule,
     require_seed,
     require_share,
     require_skeleton,
@@ -52,9 +54,8 @@ class TrainConfig:
     optimizer: str = setting(ADAM, OPTIMIZER_HELP)
     learning_rate: float = setting(1e-2, "Largest learning rate.")
     warm_up_epochs: int = setting(0, "First epochs, in which the learning rate rises linearly from 0.")
-    schedule: str = setting(
-        COSINE, "How the learning rate then falls: along a cosine, or linear; either to final_learning_rate."
-    )
+    schedule: str = setting(COSINE, SCHEDULE_HELP)
+    schedule_epochs: tuple[int, ...] = setting((), SCHEDULE_EPOCHS_HELP)
     final_learning_rate: float = setting(0.0, "Learning rate after the last step.")
     weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP)
     clip_norm: float = setting(0.0, CLIP_NORM_HELP)
@@ -92,7 +93,7 @@ class TrainConfig:
         require_optimizer(self, "optimizer")
         require_falling(self, "learning_rate", "final_learning_rate")
         require_epoch("warm_up_epochs", self.warm_up_epochs, self.epochs)
-        require(self.schedule in SCHEDULES, f"schedule must be {' or '.join(SCHEDULES)}, got {self.schedule!r}.")
+        require_schedule(self, "schedule", "final_learning_rate")
         require_not_negative(
             self, "gamma_weights", "auxiliary_weight", "weight_decay", "clip_norm", "fine_tuning_epochs"
         )

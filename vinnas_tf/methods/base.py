@@ -15,7 +15,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior, select, softmax
 from vinnas_tf.architecture.skeleton import CellGroup
 from vinnas_tf.architecture.space import SPACES
-from vinnas_tf.config import COSINE, LOCAL_REPARAMETRIZATION, SearchConfig
+from vinnas_tf.config import LOCAL_REPARAMETRIZATION, SearchConfig
 from vinnas_tf.data.search_images import SearchImages, Split, halves
 from vinnas_tf.methods.alphas import AddWeight, Alphas
 from vinnas_tf.methods.steps import Step, alternating
@@ -150,11 +150,18 @@ class Method:
         return self.weight_optimizer(steps), self.architecture_optimizer()
 
     def weight_optimizer(self, steps: int) -> keras.Optimizer:
-        """The one that the settings ask for, whose rate falls along a cosine."""
+        """The one that the settings ask for, whose rate follows their schedule."""
         config = self.config
+        rate = falling_rate(
+            config.weight_schedule,
+            config.weight_learning_rate,
+            config.final_weight_learning_rate,
+            steps,
+            marks=[epoch * steps // config.epochs for epoch in config.weight_schedule_epochs],
+        )
         return make_weight_optimizer(
             config.weight_optimizer,
-            falling_rate(COSINE, config.weight_learning_rate, config.final_weight_learning_rate, steps),
+            rate,
             log_variance_rate=self.log_variance_rate,
             weight_decay=config.weight_decay,
             clip_norm=config.weight_clip_norm,

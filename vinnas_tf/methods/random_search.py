@@ -16,8 +16,8 @@ class RandomSearch(Method):
     ignores = frozenset(
         {
             "channels", "epochs", "weight_epochs", "batch_size", "weight_optimizer", "weight_learning_rate",
-            "final_weight_learning_rate", "weight_decay", "weight_clip_norm", "alpha_learning_rate", "alpha_beta_1",
-            "alpha_decay", "label_smoothing", "stem",
+            "weight_schedule", "weight_schedule_epochs", "final_weight_learning_rate", "weight_decay",
+            "weight_clip_norm", "alpha_learning_rate", "alpha_beta_1", "alpha_decay", "label_smoothing", "stem",
         }
     )  # fmt: skip
 

@@ -24,7 +24,8 @@ def claim(folder: Path, record: Mapping[str, Any]) -> None:
         SettingError: the folder holds another training's, or something else.
         FileError: it can't be written.
     """
-    record = {name: value for name, value in record.items() if name not in LATE_SETTINGS}
+    text = json.dumps({name: value for name, value in record.items() if name not in LATE_SETTINGS}, indent=2) + "\n"
+    record = json.loads(text)  # JSON has no tuples.
     path = folder / NAME
     if not path.exists():
         require(
@@ -33,7 +34,7 @@ def claim(folder: Path, record: Mapping[str, Any]) -> None:
         )
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(record, indent=2) + "\n")
+        write_atomically(path, text)
         return
     try:
         before = dict(json.loads(read_text(path)))

@@ -172,6 +172,7 @@ def make_model(
         config.final_learning_rate,
         config.epochs * steps,
         warm_up_steps=config.warm_up_epochs * steps,
+        marks=[epoch * steps for epoch in config.schedule_epochs],
     )
     model.compile(
         make_weight_optimizer(

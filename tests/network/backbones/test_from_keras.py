@@ -133,7 +133,7 @@ def test_a_network_without_a_kernel_is_refused(tmp_path: Path) -> None:
         make_backbone(BackboneSettings(backbone=f"keras:{tmp_path / 'own.keras'}"), (8, 8, CLASSES), CLASSES, seed=0)
 
 
-class Unknown(layers.Layer):
+class Unknown(keras.layers.Layer):
     def call(self, x):
         return x
 
