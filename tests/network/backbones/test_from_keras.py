@@ -152,10 +152,12 @@ def test_code_in_the_file_is_not_run_and_layers_of_ones_own_are_not_known(tmp_pa
 def test_a_file_that_is_missing_or_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.keras").write_text("no archive")
     keras.Sequential([layers.Flatten(), layers.Dense(CLASSES)]).save(tmp_path / "unbuilt.keras")
+    (tmp_path / "old.h5").write_bytes(b"")
     for file, said in (
-        ("missing", "there is no such file"),
-        ("text", "can't be loaded in Keras's safe mode"),
-        ("unbuilt", "no Sequential one whose first layer is an Input"),
+        ("missing.keras", "there is no such file"),
+        ("old.h5", "save the model as a .keras file"),
+        ("text.keras", "can't be loaded in Keras's safe mode"),
+        ("unbuilt.keras", "no Sequential one whose first layer is an Input"),
     ):
         with pytest.raises(FileError, match=said):
-            load(tmp_path / f"{file}.keras")
+            load(tmp_path / file)

@@ -68,6 +68,8 @@ def from_keras(image_shape: tuple[int, ...], classes: int, seed: int, *, file: P
 
 def _load(file: Path) -> keras.Model:
     require(file.is_file(), f"can't read {file}: there is no such file.", FileError)
+    # Older formats have no safe mode.
+    require(file.suffix == ".keras", f"{file} can't be a backbone: save the model as a .keras file.", FileError)
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers raise.
