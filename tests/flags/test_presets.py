@@ -11,9 +11,13 @@ SHARED = (
     "cifar10", "cifar10_darts", "cifar10_laptop", "cifar10_v1", "darts_small", "digits", "fashion_mnist",
     "fashion_mnist_laptop", "fashion_mnist_v1", "mnist", "nasbench201", "own_images", "si_vdnas", "smoke",
 )  # fmt: skip
-PRESETS = {"search": SHARED, "train": tuple(sorted((*SHARED, "cifar100_darts", "imagenet_mobile", "mnist_laptop")))}
+OF_PGNAS = ("pgnas_d121", "pgnas_e", "pgnas_ei", "pgnas_m", "pgnas_mi", "pgnas_r50")
+PRESETS = {
+    "search": tuple(sorted((*SHARED, *OF_PGNAS))),
+    "train": tuple(sorted((*SHARED, "cifar100_darts", "imagenet_mobile", "mnist_laptop"))),
+}
 # Those that name no data set, or are not named after theirs.
-OTHERWISE_NAMED = ("darts_small", "nasbench201", "own_images", "si_vdnas", "smoke")
+OTHERWISE_NAMED = ("darts_small", "nasbench201", "own_images", "si_vdnas", "smoke", *OF_PGNAS)
 
 
 def read_search(*argv: str) -> Settings:
@@ -144,3 +148,33 @@ def test_what_si_vdnas_found_is_trained_alike_under_the_name_of_its_search():
     assert ours[TrainConfig] == other[TrainConfig]
     assert ours[DataConfig] == other[DataConfig]
     assert ours[DataConfig].augment == ("crop", "flip", "cutout")
+
+
+# Of PGNAS (supplement, section 3 and table 4): backbone, width; images; epochs, batch, optimizer, learning rates; l^2.
+SUPERNETWORKS = {
+    "pgnas_m": ("multi_branch_resnet", 96, "cifar10", 1800, 128, "sgd", (0.01, 0.0), 50.0),
+    "pgnas_mi": ("multi_branch_resnet", 160, "cifar10", 1800, 128, "sgd", (0.01, 0.0), 150.0),
+    "pgnas_e": ("enas", 36, "cifar10", 630, 144, "sgd", (0.05, 1e-4), 0.1),
+    "pgnas_ei": ("enas", 72, "cifar10", 630, 72, "sgd", (0.05, 1e-4), 0.1),
+    "pgnas_r50": ("multi_branch_resnet50", 64, "imagenet2012", 90, 256, "nesterov", (0.1, 0.0), 80.0),
+    "pgnas_d121": ("densenet121", 32, "imagenet2012", 180, 300, "nesterov", (0.1, 0.0), 100.0),
+}
+SCHEDULES = {
+    "pgnas_e": ("restarts", (10,)),
+    "pgnas_ei": ("restarts", (10,)),
+    "pgnas_r50": ("steps", (30, 60)),
+    "pgnas_d121": ("steps", (90, 140, 160)),
+}
+
+
+@pytest.mark.parametrize("preset", SUPERNETWORKS)
+def test_pgnas_searches_as_its_paper_prints(preset):
+    settings = read_search(f"--preset={preset}")
+    search, own = settings[SearchConfig], settings.variant
+    backbone, width, dataset, epochs, batch, optimizer, rates, precision = SUPERNETWORKS[preset]
+    assert (own.backbone, own.backbone_width, settings[DataConfig].dataset) == (backbone, width, dataset)
+    assert own.backbone_blocks == ()  # As published.
+    assert (search.epochs, search.batch_size, search.weight_optimizer) == (epochs, batch, optimizer)
+    assert (search.weight_learning_rate, search.final_weight_learning_rate) == rates
+    assert (search.weight_schedule, search.weight_schedule_epochs) == SCHEDULES.get(preset, ("cosine", ()))
+    assert (own.prior_precision, own.temperature, own.candidates, search.weight_decay) == (precision, 0.2, 1500, 0.0)
