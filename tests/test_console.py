@@ -75,7 +75,7 @@ def test_on_a_terminal_one_line_counts_up_and_tells_the_time_left() -> None:
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
     assert shown.count("\n") == 1
-    states = [state.rstrip() for state in shown.replace("\r\n", "").split("\r")]
+    states = [state.rstrip() for state in shown.replace("\r\n", "").lstrip("\r").split("\r")]
     assert states == [
         "Evaluates 3 networks on 10,000 held-out images ...",
         "Evaluates 3 networks on 10,000 held-out images: 1 of 3, 0:00 left",

@@ -22,6 +22,7 @@ from vinnas_tf.config import DataConfig, SearchConfig, setting
 from vinnas_tf.config import export as export_settings
 from vinnas_tf.data.images import SOURCES, load_test, load_train
 from vinnas_tf.data.picture import Preparation
+from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.data.search_images import SearchImages, held_out
 from vinnas_tf.data.source import Part, Source, with_drawn_test
 from vinnas_tf.export.formats import FORMATS, Format, Task, Written
@@ -99,7 +100,7 @@ class Switches(Method):
     def schedule(self, epoch: int) -> dict[str, float]:
         return {**super().schedule(epoch), "temperature": 2.0 - 0.5 * epoch}
 
-    def after_epoch(self, epoch: int, model: keras.Model, images: SearchImages) -> None:
+    def after_epoch(self, epoch: int, model: keras.Model, images: SearchImages, watch: Watch = unwatched) -> None:
         self.seen.append((epoch, len(images.watched), float(self.scheduled["temperature"])))
         if epoch:
             ranks = np.argsort(np.argsort(np.abs(self.switch.numpy()), axis=-1), axis=-1)

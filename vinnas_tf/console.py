@@ -162,7 +162,7 @@ def counted(what: str, items: Sequence[Item]) -> Iterator[Item]:
     live = sys.stdout.isatty()
     end = "" if live else "\n"
     begun = told = time.monotonic()
-    print(f"{what} ...", end=end, flush=True)
+    print(f"\r{what + ' ...':<79}" if live else f"{what} ...", end=end, flush=True)
     for done, item in enumerate(items):
         now = time.monotonic()
         if done and (live or now - told >= _SECONDS_BETWEEN_LINES):

@@ -35,7 +35,8 @@ class Edge:
 class Genotype:
     """The kept operations of each group of cells that share one architecture.
 
-    A state may have any number of edges, and a pair of nodes any number of different primitives.
+    A state may have any number of edges, and a pair of nodes any number of different primitives. A state without an
+    edge is no part of the cell: where all states are joined, its output has fewer channels.
 
     Args:
         states: number of states of a cell.
@@ -44,8 +45,8 @@ class Genotype:
 
     Raises:
         ArchitectureError: the edges do not make a cell of the space: a node out of range, a source that does not come
-            before its target, an unknown primitive (or zero, which is the absence of an edge), an edge twice, a state
-            without input (which NAS-Bench-201 allows).
+            before its target, an unknown primitive (or zero, which is the absence of an edge), an edge twice, no edge,
+            or one out of a state that no edge leads into (which NAS-Bench-201 allows).
 
     Example:
         >>> cell = (Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3"))
@@ -194,9 +195,13 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSp
             f"{cell}, {link}: an edge has one operation in {space.name}.",
             ArchitectureError,
         )
-    lonely = sorted(set(nodes) - {edge.target for edge in edges})
-    require(
-        space.choice.edges_per_state is None or not lonely,
-        f"{cell}: no edge leads into state {', '.join(map(str, lonely))}; each state needs one.",
-        ArchitectureError,
-    )
+    if space.choice.edges_per_state is None:
+        return
+    require(bool(edges), f"{cell}: no edge leads into any state; give it one.", ArchitectureError)
+    lonely = set(nodes) - {edge.target for edge in edges}
+    for edge in edges:
+        require(
+            edge.source not in lonely,
+            f"{cell}, edge {edge.source} -> {edge.target}: no edge leads into state {edge.source}; leave it out.",
+            ArchitectureError,
+        )

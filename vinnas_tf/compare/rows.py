@@ -37,6 +37,9 @@ ABLATIONS = {
     "vinnas-point-weights": Row("vinnas", ("--novariational",)),
     "si_vdnas-mode": Row("si_vdnas", again={"choose": "mode"}),
     "darts-second-order": Row("darts", ("--darts_order=2",)),
+    "bayesnas-entropy-only": Row("bayesnas", ("--determined=0",)),
+    "bayesnas-normalized": Row("bayesnas", ("--normalize_switches",)),
+    "bayesnas-magnitude": Row("bayesnas", again={"keep": "magnitude"}),
 }
 
 

@@ -55,7 +55,9 @@ class SearchConfig:
     final_weight_learning_rate: float = setting(0.0, "Learning rate for weights after the last step.")
     weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP)
     weight_clip_norm: float = setting(0.0, CLIP_NORM_HELP)
-    alpha_learning_rate: float = setting(1e-2, "Adam's constant learning rate for the architecture parameters.")
+    alpha_learning_rate: float = setting(
+        1e-2, "Constant learning rate for the architecture parameters, Adam's unless a method has another optimizer."
+    )
     alpha_beta_1: float = setting(
         0.9, "Share of its past that Adam's mean of the architecture's gradients keeps in a step."
     )

@@ -138,6 +138,26 @@ def evaluation_batches(images: ImageSet, *, batch_size: int, normalization: Norm
     return _prepared(order, images, lambda pixels, labels: (normalize(pixels), labels))
 
 
+def spread_batches(images: ImageSet, *, batch_size: int, at_most: int, normalization: Normalization) -> tf.data.Dataset:
+    """Normalised batches of equal size, the same ones each time; what does not fill a batch is left out.
+
+    Each batch is spread evenly over all images: of images that come sorted by class it holds every class.
+
+    Args:
+        images: the images, at least a batch.
+        batch_size: images a batch.
+        at_most: images of all batches.
+        normalization: statistics of the training images.
+
+    Returns:
+        Pairs of float32 [batch_size, h, w, c] and int32 [batch_size].
+    """
+    batches = min(len(images), at_most) // batch_size
+    spread = np.arange(batches * batch_size) * len(images) // (batches * batch_size)
+    mixed = images.take(spread.reshape(batch_size, batches).T.ravel())
+    return evaluation_batches(mixed, batch_size=batch_size, normalization=normalization)
+
+
 def _prepared(
     order: tf.data.Dataset, images: ImageSet, prepare: Callable[..., Any], with_margin: bool = False
 ) -> tf.data.Dataset:

@@ -23,6 +23,13 @@ class SearchImages:
     watched: ImageSet
 
     @property
+    def watched_name(self) -> str:
+        """What a person reads for the images that are watched."""
+        if self.watched is self.weights:
+            return "the training images"
+        return "the alpha half" if self.watched is self.architecture else "the held-out images"
+
+    @property
     def parts(self) -> dict[str, ImageSet]:
         """The sets that are different ones, by name."""
         named = {"weights": self.weights, "architecture": self.architecture, "watched": self.watched}

@@ -6,6 +6,7 @@ from typing import Any
 from vinnas_tf.config import SearchConfig, Variants
 from vinnas_tf.errors import did_you_mean, require
 from vinnas_tf.methods.base import Method
+from vinnas_tf.methods.bayesnas import BayesNas
 from vinnas_tf.methods.darts import Darts
 from vinnas_tf.methods.random_search import RandomSearch
 from vinnas_tf.methods.si_vdnas import SiVdnas
@@ -20,6 +21,7 @@ METHODS: dict[str, type[Method]] = {
     "si_vdnas": SiVdnas,
     "h_vdnas": HVdnas,
     "v_vdnas": VVdnas,
+    "bayesnas": BayesNas,
     "random": RandomSearch,
 }
 

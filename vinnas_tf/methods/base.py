@@ -16,10 +16,12 @@ from vinnas_tf.architecture.posterior import Posterior, select, softmax
 from vinnas_tf.architecture.skeleton import CellGroup
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, SearchConfig
+from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.data.search_images import SearchImages, Split, halves
 from vinnas_tf.methods.alphas import AddWeight, Alphas
 from vinnas_tf.methods.steps import Step, alternating
 from vinnas_tf.optimizer import ArchitectureAdam, make_weight_optimizer
+from vinnas_tf.run.files import Value
 from vinnas_tf.schedule import falling_rate
 from vinnas_tf.training import ramp
 
@@ -32,7 +34,7 @@ class Draw(NamedTuple):
     """Everything random of one step; all terms of the step see the same draw.
 
     Attributes:
-        mixing: mixing weights by cell group, [edges, K].
+        mixing: mixing weights by cell group: [edges, K] that its cells share, or [cells, edges, K] of each of them.
         seed: int32 [2], of the noise of weights and of the method's own further samples; None: the mean network.
     """
 
@@ -184,13 +186,14 @@ class Method:
         share = ramp(epoch, self.gamma_start_epoch, self.config.epochs - 1)
         return {f"gamma_{name}": term.gamma * share for name, term in self.terms.items()}
 
-    def after_epoch(self, epoch: int, model: keras.Model, images: SearchImages) -> None:
+    def after_epoch(self, epoch: int, model: keras.Model, images: SearchImages, watch: Watch = unwatched) -> None:
         """What the method does between the epochs: measures curvature, prunes, and the like.
 
         Args:
             epoch: that has ended, counted from 0.
             model: the `SearchModel`.
             images: those of the search.
+            watch: goes through what takes long, and tells how far it is.
         """
 
     def preference(self, found: Found) -> dict[str, np.ndarray]:
@@ -211,8 +214,8 @@ class Method:
         """
         return {group: np.array(mixing) for group, mixing in self.draw(None).mixing.items()}
 
-    def epoch_figures(self, found: Found) -> dict[str, float]:
-        """What metrics.csv tells of an epoch beside the figures that every method has, by column."""
+    def epoch_figures(self, found: Found) -> Mapping[str, Value]:
+        """What metrics.csv tells of an epoch beside the figures of every method, by column; None: not known yet."""
         return {}
 
     def warning(self, found: Found) -> str | None:

@@ -31,10 +31,12 @@ class Step(NamedTuple):
     Attributes:
         run: does it, on a batch of the images for weights and one of those for the architecture.
         batches: how many of the two the weights learn from.
+        descents: how many an iteration has while the architecture moves; with one, all that moves moves together.
     """
 
     run: Callable[[Descends, Batch, Batch], None]
     batches: int
+    descents: int = 2
 
 
 def _alternating(model: Descends, weight_batch: Batch, architecture_batch: Batch) -> None:
@@ -46,6 +48,10 @@ def _alternating(model: Descends, weight_batch: Batch, architecture_batch: Batch
 def _joint(model: Descends, weight_batch: Batch, architecture_batch: Batch) -> None:
     for batch, half in ((weight_batch, "weight"), (architecture_batch, "alpha")):
         model.descend(batch, weights=True, architecture=model.searches_architecture, logged_as=half)
+
+
+def _together(model: Descends, batch: Batch, _: Batch) -> None:
+    model.descend(batch, weights=True, architecture=model.searches_architecture)
 
 
 def _looking_ahead(model: Descends, weight_batch: Batch, architecture_batch: Batch) -> None:
@@ -60,5 +66,7 @@ def _looking_ahead(model: Descends, weight_batch: Batch, architecture_batch: Bat
 alternating = Step(_alternating, batches=1)
 # A step of both on either half.
 joint = Step(_joint, batches=2)
+# A step of both on the images for weights alone.
+together = Step(_together, batches=1, descents=1)
 # Alternating, with an architecture gradient through the weight step that follows (DARTS, second order).
 looking_ahead = Step(_looking_ahead, batches=1)

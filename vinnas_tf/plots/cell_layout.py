@@ -95,10 +95,11 @@ def lay_out(edges: Sequence[Edge], states: int, space: SearchSpace = VINNAS) -> 
 def _paths(edges: Sequence[Edge], states: int, space: SearchSpace) -> tuple[list[list[Part]], list[list[Part]]]:
     """The parts that each wire runs through, edges first and then one wire from each state that the output is made of.
 
-    Returns them, and all parts by column.
+    A state that nothing leads into is left out where states are joined. Returns the paths, and all parts by column.
     """
     depth = dict.fromkeys(range(space.inputs), 0)
-    nodes = range(space.inputs, space.inputs + states)
+    fed = {edge.target for edge in edges}
+    nodes = [s for s in range(space.inputs, space.inputs + states) if s in fed or not space.concatenates]
     for state in nodes:
         depth[state] = 1 + max((depth[edge.source] for edge in edges if edge.target == state), default=0)
     deepest = 2 * max(depth.values())

@@ -58,9 +58,6 @@ def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> G
     draw_cells(result.genotype, values, run.file("cells.png"), run.file("cells.svg"))
     if values is not None:
         draw_posterior(values, result.genotype, run.file("posterior.png"))
-    if result.found is not None:
-        accuracy = result.history[result.epoch - 1]["alpha_accuracy"]
-        print(f"Kept the alphas of epoch {result.epoch}, with {accuracy:.2%} on the alpha half.")
     run.mark_finished()
     return result.genotype
 
@@ -76,15 +73,19 @@ def _train(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> S
             epoch_table(progress),
         ]
 
-    return train_supergraph(
+    result = train_supergraph(
         method,
         images,
         Normalization.of(dataset.train),
         len(dataset.class_names),
         augment=data.augment,
         folder=run.file(""),
+        watch=counted,
         begin=begin,
     )
+    accuracy = result.history[result.epoch - 1]["alpha_accuracy"]
+    print(f"Kept the alphas of epoch {result.epoch}, with {accuracy:.2%} on {images.watched_name}.")
+    return result
 
 
 def main(argv: list[str]) -> None:

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 
 import keras
-import numpy as np
 
 from vinnas_tf.architecture.collapse import choice_shares, mixing_entropy
-from vinnas_tf.data.batches import Normalization, evaluation_batches
+from vinnas_tf.data.batches import Normalization, spread_batches
 from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.data.search_images import SearchImages
 from vinnas_tf.run.files import Value
 from vinnas_tf.search.model import SearchModel
@@ -42,25 +42,31 @@ class AfterEpoch(keras.callbacks.Callback):
 
     Args:
         images: those of the search.
+        watch: goes through what takes long, and tells how far it is.
     """
 
     model: SearchModel
 
-    def __init__(self, images: SearchImages) -> None:
+    def __init__(self, images: SearchImages, watch: Watch = unwatched) -> None:
         super().__init__()
         self.images = images
+        self.watch = watch
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Calls the method."""
-        self.model.method.after_epoch(epoch, self.model, self.images)
+        """Calls the method; raises DivergenceError where a loss is not finite."""
+        _require_finite(logs or {}, epoch)
+        self.model.method.after_epoch(epoch, self.model, self.images, self.watch)
+
+
+def _require_finite(logs: dict, epoch: int) -> None:
+    require_finite(logs, epoch, "Search in a new run_dir with a smaller weight_learning_rate or alpha_learning_rate.")
 
 
 class MeasureStatistics(keras.callbacks.Callback):
     """Has a search model measure the statistics that it is then evaluated with, on the same images each time.
 
-    They are 1,024 of those given, or as many as there are, in batches of 64. Fewer than 128 make one batch; else what
-    does not fill a batch is left out. Each batch is spread evenly over all images: of images that come sorted by class
-    it holds every class.
+    They are 1,024 of those given, or as many as there are, in batches of 64, each spread evenly over all images. Fewer
+    than 128 make one batch; else what does not fill a batch is left out.
 
     Args:
         images: those that the weights are trained on.
@@ -72,11 +78,12 @@ class MeasureStatistics(keras.callbacks.Callback):
     def __init__(self, images: ImageSet, normalization: Normalization) -> None:
         super().__init__()
         many = len(images) >= 2 * STATISTICS_BATCH
-        size = STATISTICS_BATCH if many else len(images)
-        batches = min(len(images), STATISTICS_IMAGES) // size
-        spread = np.arange(batches * size) * len(images) // (batches * size)
-        mixed = images.take(spread.reshape(size, batches).T.ravel())
-        self.batches = evaluation_batches(mixed, batch_size=size, normalization=normalization)
+        self.batches = spread_batches(
+            images,
+            batch_size=STATISTICS_BATCH if many else len(images),
+            at_most=STATISTICS_IMAGES,
+            normalization=normalization,
+        )
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         """Measures, with the weights and alphas as they now are."""
@@ -108,16 +115,12 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records `epoch`; raises DivergenceError where a loss is not finite."""
         logs = logs or {}
-        require_finite(
-            logs, epoch, "Search in a new run_dir with a smaller weight_learning_rate or alpha_learning_rate."
-        )
+        _require_finite(logs, epoch)
         found = self.model.supergraph.found()
         method, scheduled = self.model.method, {name: float(value) for name, value in self.model.scheduled.items()}
         figures: dict[str, Value] = {name: float(value) for name, value in logs.items()}
         accuracy = float(logs["val_accuracy"])
-        # Before the first architecture step there is nothing to average in what only those steps log.
-        if not self.model.searches_architecture:
-            figures |= dict.fromkeys(self.model.architecture_metrics)
+        figures |= dict.fromkeys(self.model.idle_metrics)  # There is nothing to average in them.
         row: dict[str, Value] = {"epoch": epoch + 1, "cross_entropy": figures["cross_entropy"]}
         for name in method.terms:
             row[name] = figures[name]

@@ -53,7 +53,8 @@ def estimate(supergraph: Supergraph, config: SearchConfig, steps: int, epochs: i
             values += _tensors(operation) * image * operation.edges
     iteration *= _OVERHEAD
     warm_up = max(0, config.weight_epochs - (config.epochs - epochs))
-    iterations = steps * (2 * epochs - warm_up)
+    descents = supergraph.method.step.descents
+    iterations = steps * (descents * epochs - (descents - 1) * warm_up)
     seconds = iteration * (iterations + _EVALUATION * steps * epochs)
     parameters = sum(int(np.prod(variable.shape)) for variable in supergraph.trainable_variables)
     memory = 4.0 * (values + 5 * parameters)

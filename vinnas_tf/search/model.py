@@ -73,9 +73,11 @@ class SearchModel(keras.Model):
         return [*self._means.values(), *self._evaluation.values()]
 
     @property
-    def architecture_metrics(self) -> list[str]:
-        """Names of the metrics that only descents in the architecture fill."""
+    def idle_metrics(self) -> list[str]:
+        """Names of the metrics that no descent fills: those of the architecture before it moves, or moves alone."""
         terms = [name for name, term in self.method.terms.items() if term.of == ARCHITECTURE]
+        if self.searches_architecture:
+            return [] if self.method.step.descents > 1 else ["alpha_cross_entropy"]
         return ["alpha_cross_entropy", *terms, *(f"{name}_weighted" for name in terms)]
 
     def call(self, images: tf.Tensor) -> tf.Tensor:

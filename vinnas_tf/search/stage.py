@@ -11,7 +11,8 @@ import tensorflow as tf
 from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.console import SEARCH_TABLE, Watch
+from vinnas_tf.console import SEARCH_TABLE, Watch, counted
+from vinnas_tf.data import picture_index
 from vinnas_tf.data.arrays import array_dataset
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.data.search_images import SearchImages
@@ -90,7 +91,7 @@ class Search:
         if dataset.validation is not None:
             split = SearchImages(dataset.train, dataset.validation, dataset.validation)
 
-        def watch(progress: Progress) -> Sequence[keras.callbacks.Callback]:
+        def callbacks_of(progress: Progress) -> Sequence[keras.callbacks.Callback]:
             return [*callbacks, *([epoch_table(progress)] if verbose else [])]
 
         return train_supergraph(
@@ -99,7 +100,8 @@ class Search:
             Normalization.of(dataset.train),
             len(dataset.class_names),
             augment=tuple(augment),
-            begin=watch,
+            watch=counted if verbose else picture_index.unwatched,
+            begin=callbacks_of,
         )
 
 
@@ -148,6 +150,7 @@ def train_supergraph(
     *,
     augment: tuple[str, ...] = (),
     folder: Path | None = None,
+    watch: picture_index.Watch = picture_index.unwatched,
     begin: Callable[[Progress], Sequence[keras.callbacks.Callback]] = lambda _: (),
 ) -> SearchResult:
     """Trains the supergraph, or goes on training it, and reads off what was found.
@@ -159,6 +162,7 @@ def train_supergraph(
         classes: how many.
         augment: augmentations of the images.
         folder: where epochs are recorded, and resumed from; None: nowhere.
+        watch: goes through what takes long between epochs, and tells how far it is.
         begin: called before the first epoch, where there is one left to do; returns further callbacks.
 
     Raises:
@@ -211,7 +215,7 @@ def train_supergraph(
             callbacks=[
                 Schedule(),
                 MeasureStatistics(images.weights, normalization),
-                AfterEpoch(images),
+                AfterEpoch(images, watch),
                 Recorder(record, checkpoint.save if checkpoint else lambda _: None),
                 *further,
             ],

@@ -1,5 +1,7 @@
 """The supergraph: cells of mixed ops between a stem and a classifier, and the architecture parameters they share."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -95,12 +97,13 @@ class Supergraph(keras.layers.Layer):
         parts = len(self.cells) + 2
         seed_stem, *seeds, seed_classifier = [None] * parts if seed is None else kernels.split(seed, parts)
         first, second = self.stem(images, training=training, seed=seed_stem, statistics=statistics)
+        mixing = {group: self._of_cells(group, of_group) for group, of_group in draw.mixing.items()}
         for group, cell, cell_seed in zip(self.group_of, self.cells, seeds, strict=True):
             if isinstance(cell, MixedCell):
                 output = cell(
                     first,
                     second,
-                    self._of_space(draw.mixing[group]),
+                    self._of_space(next(mixing[group])),
                     seed=cell_seed,
                     freeze_weights=freeze_weights,
                     statistics=statistics,
@@ -138,6 +141,12 @@ class Supergraph(keras.layers.Layer):
         """The architecture parameters as plain arrays."""
         arrays = {name: np.array(value) for name, value in self.architecture.items()}
         return Found(self.space, self.config.states, self.method.primitives, arrays)
+
+    def _of_cells(self, group: str, mixing: tf.Tensor) -> Iterator[tf.Tensor]:
+        """The mixing weights [edges, K] of each cell of a group, out of those that all share or those of all cells."""
+        if len(mixing.shape) == 3:
+            return iter(tf.unstack(mixing))
+        return itertools.repeat(mixing, len(self.groups[group].positions))
 
     def _of_space(self, mixing: tf.Tensor) -> tf.Tensor:
         """Mixing weights of the method's candidates as those of all primitives: the others have none."""
