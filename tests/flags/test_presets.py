@@ -8,7 +8,7 @@ from vinnas_tf.methods import method_variants
 from vinnas_tf.optimizer import MOMENTUM
 
 SHARED = (
-    "cifar10", "cifar10_darts", "cifar10_laptop", "cifar10_v1", "darts_small", "digits", "fashion_mnist",
+    "bayesnas", "cifar10", "cifar10_darts", "cifar10_laptop", "cifar10_v1", "darts_small", "digits", "fashion_mnist",
     "fashion_mnist_laptop", "fashion_mnist_v1", "mnist", "nasbench201", "own_images", "si_vdnas", "smoke",
 )  # fmt: skip
 OF_PGNAS = ("pgnas_d121", "pgnas_e", "pgnas_ei", "pgnas_m", "pgnas_mi", "pgnas_r50")
@@ -17,7 +17,7 @@ PRESETS = {
     "train": tuple(sorted((*SHARED, "cifar100_darts", "imagenet_mobile", "mnist_laptop"))),
 }
 # Those that name no data set, or are not named after theirs.
-OTHERWISE_NAMED = ("darts_small", "nasbench201", "own_images", "si_vdnas", "smoke", *OF_PGNAS)
+OTHERWISE_NAMED = ("bayesnas", "darts_small", "nasbench201", "own_images", "si_vdnas", "smoke", *OF_PGNAS)
 
 
 def read_search(*argv: str) -> Settings:
@@ -111,6 +111,19 @@ def test_darts_and_si_vdnas_search_as_their_papers_print(preset, own):
     assert (data.dataset, data.data_fraction, data.image_size, data.augment) == ("cifar10", 1.0, 0, ("crop", "flip"))
     assert {name: getattr(settings[SearchConfig], name) for name in expected} == expected
     assert MOMENTUM == 0.9
+
+
+def test_bayesnas_searches_and_trains_as_its_paper_prints():
+    settings = read_search("--preset=bayesnas")
+    expected = {
+        "method": "bayesnas", "space": "darts", "cells": "NNRNNRNN", "batch_size": 18, "epochs": 2, "weight_epochs": 1,
+        "weight_optimizer": "sgd", "weight_learning_rate": 0.1, "final_weight_learning_rate": 0.1,
+        "alpha_learning_rate": 0.1,
+    }  # fmt: skip
+    assert {name: getattr(settings[SearchConfig], name) for name in expected} == expected
+    assert (settings.variant.switch_penalty, settings.variant.updates) == (0.01, 1)
+    train = read_train("--preset=bayesnas")[TrainConfig]
+    assert (train.cells, train.batch_size) == ("NNNNNNRNNNNNNRNNNNNN", 128)
 
 
 @pytest.mark.parametrize("method", ["darts", "vinnas", "vinnas_joint", "random"])

@@ -25,6 +25,8 @@ from vinnas_tf.search.stage import make_model
 ALTERNATING = [(True, False), (False, True)]
 STEPS = {"vinnas": ALTERNATING, "vinnas_joint": [(True, True)] * 2, "darts": ALTERNATING}
 STEPS |= dict.fromkeys(("si_vdnas", "h_vdnas", "v_vdnas"), ALTERNATING)
+STEPS["bayesnas"] = [(True, True)]
+SEARCHES = [(method, space) for method in STEPS for space in SPACES if METHODS[method].can_search(SPACES[space])]
 ZERO = VINNAS.primitives.index("zero")
 
 
@@ -53,8 +55,7 @@ def test_every_method_that_trains_has_its_row_here() -> None:
     assert STEPS.keys() == {name for name, method in METHODS.items() if method.trains}
 
 
-@pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("method", STEPS)
+@pytest.mark.parametrize(("method", "space"), SEARCHES)
 def test_one_iteration_takes_the_steps_of_the_method(method: str, space: str) -> None:
     model = model_of(method, space)
     graph = model.supergraph

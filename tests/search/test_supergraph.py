@@ -18,6 +18,7 @@ from vinnas_tf.search.supergraph import Supergraph
 IMAGES = {"digits": (8, 1, 10), "mnist": (28, 1, 10), "fashion_mnist": (28, 1, 10), "cifar10": (32, 3, 10)}
 # Trained values of each preset's supergraph (means, log-variances, biases and alphas).
 PINNED = {
+    "bayesnas": 1_932_606,
     "cifar10": 9_768_602,
     "cifar10_darts": 3_861_578,
     "cifar10_laptop": 552_146,
@@ -77,11 +78,14 @@ def count_darts(config: SearchConfig, channels: int, classes: int) -> int:
 
 
 def count_of_darts_preset(config: SearchConfig, channels: int, classes: int) -> int:
-    """With what the method adds: a log-variance a kernel and two values an alpha, or weights and rates of SI-VDNAS."""
+    """With what the method adds: a log-variance a kernel and two values an alpha, or what the sisters have."""
     plain = count_darts(config, channels, classes)
     edges, groups = sum(2 + i for i in range(config.states)), len(set(config.cells))
     if config.method == "si_vdnas":
         return plain + groups * edges * (2 * 7 + 2)
+    if config.method == "bayesnas":
+        # Of each cell 7 switches and that of the identity an edge; of each group 5 figures a switch, 4 an identity.
+        return plain + len(config.cells) * edges * 8 + groups * edges * (5 * 7 + 4)
     once = classes + (2 * 3 * config.channels if config.stem == "cifar" else 0)
     return 2 * (plain - once) + once + groups * edges * 2 * 8
 
@@ -145,6 +149,24 @@ def test_cells_of_a_group_share_their_alphas() -> None:
     assert {name: variable.shape for name, variable in supergraph.architecture.items()} == dict.fromkeys(names, (9, 10))
     assert [group.positions for group in supergraph.groups.values()] == [(0, 1, 3), (2,)]
     assert list(build(SearchConfig(cells="R"), 16, 3, 10).groups) == ["reduction"]
+
+
+def test_each_cell_of_a_group_may_have_mixing_weights_of_its_own() -> None:
+    supergraph = build(SearchConfig(space="nasbench201", method="darts", cells="NRN", states=3, channels=4), 8, 1, 3)
+    generator = np.random.default_rng(0)
+    images, shared = generator.normal(size=(4, 8, 8, 1)).astype("float32"), generator.normal(size=(6, 5))
+
+    def logits(mixing: np.ndarray) -> np.ndarray:
+        return supergraph(images, Draw({"normal": tf.constant(mixing, tf.float32)}, None)).numpy()
+
+    both = np.stack([shared, shared])
+    np.testing.assert_array_equal(logits(both), logits(shared))
+    for cell in (0, 1):
+        other = both.copy()
+        other[cell] = generator.normal(size=(6, 5))
+        assert not np.allclose(logits(other), logits(shared))
+        # What one cell has is not what the other has.
+        assert not np.allclose(logits(other), logits(other[::-1].copy()))
 
 
 def test_alphas_start_as_the_paper_says() -> None:
@@ -230,8 +252,15 @@ def test_nasbench201_computes_what_its_paper_draws() -> None:
     np.testing.assert_allclose(supergraph(images, draw), expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.trains])
+@pytest.mark.parametrize(
+    ("method", "space"),
+    [
+        (name, space)
+        for name, kind in METHODS.items()
+        for space in SPACES
+        if kind.trains and kind.can_search(SPACES[space])
+    ],
+)
 def test_by_statistics_of_the_population_an_image_is_taken_for_what_it_is_taken_for_alone(
     method: str, space: str
 ) -> None:

@@ -14,10 +14,11 @@ from vinnas_tf.architecture.found import Columns, Found
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import Posterior, select, softmax
 from vinnas_tf.architecture.skeleton import CellGroup
-from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.architecture.space import SPACES, SearchSpace
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, SearchConfig
 from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.data.search_images import SearchImages, Split, halves
+from vinnas_tf.errors import require
 from vinnas_tf.methods.alphas import AddWeight, Alphas
 from vinnas_tf.methods.steps import Step, alternating
 from vinnas_tf.optimizer import ArchitectureAdam, make_weight_optimizer
@@ -75,6 +76,9 @@ class Method:
         config: the settings that all methods share.
         settings: the method's own, an instance of its `Settings`; None: their defaults.
 
+    Raises:
+        SettingError: it can't search the space.
+
     Attributes:
         Settings: frozen dataclass of the method's own settings; a setting that the method does not read is refused.
         ignores: names of the shared settings that the method does not read.
@@ -116,6 +120,16 @@ class Method:
         self.settings = self.Settings() if settings is None else settings
         self.terms: dict[str, Term] = {}
         self.scheduled: Mapping[str, keras.Variable] = {}
+        able = [name for name, space in SPACES.items() if self.can_search(space)]
+        require(
+            config.space in able,
+            f"method={config.method} can't search space={config.space}: use space={' or '.join(able)}.",
+        )
+
+    @classmethod
+    def can_search(cls, space: SearchSpace) -> bool:
+        """Whether what the method finds is a cell of the space."""
+        return True
 
     @property
     def primitives(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from vinnas_tf.architecture.found import Columns, Found
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.posterior import select
 from vinnas_tf.architecture.skeleton import CellGroup
-from vinnas_tf.architecture.space import SPACES, Choice
+from vinnas_tf.architecture.space import SPACES, Choice, SearchSpace
 from vinnas_tf.config import SearchConfig, require_positive, require_share, setting
 from vinnas_tf.data.batches import Normalization, spread_batches
 from vinnas_tf.data.picture_index import Watch, unwatched
@@ -74,7 +74,7 @@ class BayesNas(Method):
     loss is the mean cross-entropy L plus lambda_w times the sum of omega |w|, and the curvature that of L / lambda_w.
 
     Raises:
-        SettingError: the epochs are no multiple of the updates, or the space wants a fixed number of operations.
+        SettingError: the epochs are no multiple of the updates, or an edge of the space has one operation.
     """
 
     Settings = BayesNasSettings
@@ -85,12 +85,6 @@ class BayesNas(Method):
 
     def __init__(self, config: SearchConfig, settings: BayesNasSettings | None = None) -> None:
         super().__init__(config, settings)
-        able = [name for name, space in SPACES.items() if space.choice.edges_per_state is not None]
-        require(
-            config.space in able,
-            f"method=bayesnas keeps any number of operations on an edge, and space={config.space} has a fixed one: "
-            f"use space={' or '.join(able)}.",
-        )
         penalised, updates = config.epochs - config.weight_epochs, self.settings.updates
         require(
             penalised % updates == 0,
@@ -98,6 +92,11 @@ class BayesNas(Method):
             f"updates={updates}: change epochs={config.epochs}, or updates.",
         )
         self.epochs_per_update = penalised // updates
+
+    @classmethod
+    def can_search(cls, space: SearchSpace) -> bool:
+        """Whether an edge may have any number of operations."""
+        return space.choice.edges_per_state is not None
 
     def parameters(self, groups: Mapping[str, CellGroup], add_weight: AddWeight) -> Mapping[str, keras.Variable]:
         """The switches of each cell, [edges, K] and [edges], and what is known of each group."""
