@@ -10,6 +10,7 @@ from scipy import special
 
 import vinnas_tf
 from vinnas_tf.architecture.space import SPACES, VINNAS
+from vinnas_tf.methods.bayesnas import BayesNas
 from vinnas_tf.methods.curvature import gauss_newton_diagonal, measure_curvature, random_signs, with_covariance_of
 
 
@@ -64,6 +65,7 @@ def network(monkeypatch):
     monkeypatch.setitem(SPACES, "small", dataclasses.replace(VINNAS, name="small", primitives=primitives))
     shape = {"cells": "N", "states": 2, "channels": 4, "epochs": 2, "weight_epochs": 1}
     supergraph = vinnas_tf.make_supergraph(image_shape=(6, 6, 1), classes=3, method="bayesnas", space="small", **shape)
+    assert isinstance(supergraph.method, BayesNas)
     generator = np.random.default_rng(1)
     for variable in supergraph.method.switches["normal"].trained:
         variable.assign(generator.uniform(0.5, 1.5, variable.shape) * generator.choice([-1, 1], variable.shape))

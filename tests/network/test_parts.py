@@ -110,6 +110,15 @@ FOUND = Genotype(
 )
 
 
+def test_a_state_that_nothing_leads_into_is_no_part_of_a_cells_output() -> None:
+    found = Genotype(3, {"normal": cell("0 2 sep3", "1 4 skip", "2 4 max")}, "darts")
+    network = build_network(found, cells="NN", channels=4, image_shape=(8, 8, 1), classes=5, variational=False)
+    assert network.get_layer("classifier").mean.shape == (2 * 4, 5)
+    kernels = [network.get_layer(f"cell_1_{which}_conv").mean.shape for which in ("first", "second")]
+    assert kernels == [(1, 1, 4, 4), (1, 1, 2 * 4, 4)]
+    assert np.isfinite(network(np.ones((2, 8, 8, 1), np.float32))).all()
+
+
 def give_weights(network: keras.Model, supergraph: Supergraph) -> None:
     """Gives `network` the weights that `supergraph` has for the same operations."""
 

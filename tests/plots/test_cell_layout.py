@@ -133,3 +133,10 @@ def test_a_cell_that_can_be_drawn_without_crossings_is():
     layout = lay_out((Edge(2, 1, "skip"), Edge(3, 0, "skip")), 2)
     height = {box.node: box.y for box in layout.boxes}
     assert height[3] < height[2]
+
+
+def test_a_state_that_nothing_leads_into_is_left_out():
+    edges = (Edge(3, 0, "skip"), Edge(4, 3, "skip"))
+    layout = lay_out(edges, 3)
+    assert {box.node for box in layout.boxes if box.node is not None} == {0, 1, 3, 4}
+    assert [wire.edge for wire in layout.wires] == [0, 1, None, None]
