@@ -3,9 +3,10 @@
 import pytest
 
 from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.compare.__main__ import Stage, check, main, plan, seconds_left, stage_flags, warn_of_found
+from vinnas_tf.compare.__main__ import Stage, able_methods, check, main, plan, seconds_left, stage_flags, warn_of_found
 from vinnas_tf.config import CompareConfig
 from vinnas_tf.errors import UserError
+from vinnas_tf.methods import METHODS
 
 
 def config(**settings):
@@ -48,6 +49,12 @@ def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
     # A preset is for whichever command has one of its name.
     train = stage_flags(Stage("vinnas", 4, "train"), settings, tmp_path)
     assert train[:2] == ["--preset=mnist_laptop", "--dataset=mnist"]
+
+
+def test_by_default_all_methods_are_compared_that_can_search_the_space(tmp_path):
+    assert able_methods(config(), tmp_path) == tuple(METHODS)
+    of_tables = config(search="--space=nasbench201 --cells=NRN --states=3")
+    assert able_methods(of_tables, tmp_path) == tuple(name for name in METHODS if name != "bayesnas")
 
 
 def test_a_method_is_given_the_flags_that_it_reads(tmp_path):

@@ -34,7 +34,7 @@ from vinnas_tf.console import duration, warn_of_idle_cells
 from vinnas_tf.data.images import open_source
 from vinnas_tf.errors import SettingError, UserError, require
 from vinnas_tf.flags import docstring, given_flags, preset_names, read_flags, run_cli
-from vinnas_tf.methods import METHODS, method_variants, names, read_by
+from vinnas_tf.methods import METHODS, make_method, method_variants, names, read_by
 from vinnas_tf.methods.base import NoSettings
 from vinnas_tf.run.child import run_command
 from vinnas_tf.run.files import write_atomically
@@ -110,7 +110,8 @@ def check(config: CompareConfig, path: Path) -> None:
     unread = [name for name in _search_flags(config) if name not in read]
     require(not unread, f"--search has --{', --'.join(unread)}, which none of {', '.join(sorted(methods))} reads.")
     for row in config.methods:
-        data, search, _ = resolve(Stage(row, config.first_seed, "search"), config, path)
+        data, search, own = resolve(Stage(row, config.first_seed, "search"), config, path)
+        make_method(search, own)
         train_data, train, _ = resolve(Stage(row, config.first_seed, "train"), config, path)
         require(
             data.dataset == train_data.dataset,
@@ -123,6 +124,16 @@ def check(config: CompareConfig, path: Path) -> None:
             f"the training's --cells={train.cells} has {' and '.join(missing)}, which the search's "
             f"--cells={search.cells} has not: give both the same letters.",
         )
+
+
+def able_methods(config: CompareConfig, path: Path) -> tuple[str, ...]:
+    """The methods that can search the space of this comparison.
+
+    Raises:
+        SettingError: the command line of a search is wrong.
+    """
+    space_of = {name: resolve(Stage(name, config.first_seed, "search"), config, path)[1].space for name in METHODS}
+    return tuple(name for name, space in space_of.items() if METHODS[name].can_search(SPACES[space]))
 
 
 def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig, Any, Any]:
@@ -242,10 +253,10 @@ def main(argv: list[str]) -> None:
         argv, CompareConfig, RunConfig, command="compare", usage=f"{docstring(sys.modules[__name__])}\n{rows}"
     )
     config, where = settings[CompareConfig], settings[RunConfig]
-    config = dataclasses.replace(config, methods=config.methods or tuple(METHODS))
     require_rows(config.methods)
     data = config.dataset or config.preset or DataConfig().dataset
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data, "compare", config.first_seed)
+    config = dataclasses.replace(config, methods=config.methods or able_methods(config, path))
     check(config, path)
     with RunDir(
         path,

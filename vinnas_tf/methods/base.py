@@ -94,6 +94,7 @@ class Method:
         gamma_start_epoch: from which `schedule` raises the gammas.
         nonnegative: whether all mixing weights of a draw are at least 0, which makes a step cheaper.
         normalize_all: whether skip and bare pools are normalised, as all other primitives are.
+        images_between: how many images go through the network and back between the epochs of a search, in all.
         keeps_best_epoch: whether the epoch with the least error on the watched images is kept, or the last.
         terms: what the loss consists of beside the cross-entropy, by name.
         scheduled: variables with the values of `schedule`, which a search makes and sets.
@@ -113,6 +114,7 @@ class Method:
     gamma_start_epoch: int = 0
     nonnegative: bool = False
     normalize_all: bool = False
+    images_between: int = 0
     keeps_best_epoch: bool = False
 
     def __init__(self, config: SearchConfig, settings: Any = None) -> None:

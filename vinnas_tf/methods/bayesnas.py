@@ -92,6 +92,7 @@ class BayesNas(Method):
             f"updates={updates}: change epochs={config.epochs}, or updates.",
         )
         self.epochs_per_update = penalised // updates
+        self.images_between = updates * CURVATURE_DRAWS * CURVATURE_BATCH
 
     @classmethod
     def can_search(cls, space: SearchSpace) -> bool:

@@ -55,7 +55,8 @@ def estimate(supergraph: Supergraph, config: SearchConfig, steps: int, epochs: i
     warm_up = max(0, config.weight_epochs - (config.epochs - epochs))
     descents = supergraph.method.step.descents
     iterations = steps * (descents * epochs - (descents - 1) * warm_up)
-    seconds = iteration * (iterations + _EVALUATION * steps * epochs)
+    between = supergraph.method.images_between / config.batch_size * epochs / config.epochs
+    seconds = iteration * (iterations + between + _EVALUATION * steps * epochs)
     parameters = sum(int(np.prod(variable.shape)) for variable in supergraph.trainable_variables)
     memory = 4.0 * (values + 5 * parameters)
     return Estimate(_START_UP_SECONDS + seconds, _PROCESS_BYTES + memory)
