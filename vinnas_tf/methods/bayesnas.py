@@ -230,7 +230,7 @@ class BayesNas(Method):
             {group: values.mean(axis=0) for group, values in of_epochs.items()},
             Note("γ", found.of("gamma"), "γ: variance of the switch's prior; 0: pruned"),
             caption="switch w'w, mean over the cells, and γ; outlined: kept",
-            heading="Mean ± standard deviation of w'w over the cells, over the epochs",
+            heading="Switches over the epochs, mean ± deviation",
             deviation={group: values.std(axis=0) for group, values in of_epochs.items()},
         )
 
