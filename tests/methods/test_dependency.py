@@ -44,13 +44,11 @@ def reached(kept: np.ndarray) -> set[int]:
 
 
 def test_nothing_is_kept_that_nothing_feeds() -> None:
-    """Proposition 1 on 1,000 random cells, of which many have such an operation where switches are independent."""
+    """Proposition 1 on 1,000 random cells, of which half have such an operation where switches are independent."""
     generator = np.random.default_rng(0)
     independent = 0
     for _ in range(1000):
-        of_operations = 10 ** generator.uniform(-2, 1, (14, 7)) * (
-            generator.random((14, 7)) < generator.uniform(0, 0.4)
-        )
+        of_operations = 10 ** generator.uniform(-2, 1, (14, 7)) * (generator.random((14, 7)) < 0.05)
         of_edges = 10 ** generator.uniform(-1, 1, 14)
         kept = of_operations > LEAST_VARIANCE
         nodes = reached(kept)
@@ -62,4 +60,4 @@ def test_nothing_is_kept_that_nothing_feeds() -> None:
             assert source in nodes or (gammas[edge] == 0).all()
             assert (gammas[edge] <= identities[edge]).all()
         assert (gammas <= of_operations).all()
-    assert 150 < independent < 850
+    assert 400 < independent < 600
