@@ -1,18 +1,16 @@
 """From a trained network to what is shipped: pruned, fine-tuned, stripped and measured. No test image is read."""
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.data.images import Dataset
 from vinnas_tf.network.build import copy_weights, deterministic_network
+from vinnas_tf.network.costs import costs, largest_difference
 from vinnas_tf.network.evaluation import Evaluation, evaluate, set_batch_statistics, set_best_statistics
-from vinnas_tf.network.flop import count_flops
-from vinnas_tf.network.pruning import ParameterCount, ThresholdPoint, count_parameters, prune, threshold_curve, total
+from vinnas_tf.network.pruning import ThresholdPoint, prune, threshold_curve
 from vinnas_tf.network.stripping import strip
 from vinnas_tf.train.callbacks import Rows
 from vinnas_tf.train.epochs import evaluation_steps, run_epochs
@@ -93,8 +91,8 @@ def finish(
         },
         held_out=evaluate_all(networks, "held-out", held_out, images.normalization, progress) if len(held_out) else {},
         curve=tuple(curve),
-        costs=_costs(dense, last, networks["stripped"]),
-        stripping_error=_largest_difference(
+        costs=costs(dense, last, networks["stripped"]),
+        stripping_error=largest_difference(
             (last, watched), (networks["stripped"], images.batches(images.to_choose_by, normalized=False))
         ),
         history=history,
@@ -112,43 +110,6 @@ def steps_to_finish(images: TrainingImages, config: TrainConfig, test_images: in
     evaluated += networks * (len(images.held_out) + test_images)
     steps = len(images.learnt_from) // config.batch_size
     return config.fine_tuning_epochs * steps + evaluation_steps(evaluated, config)
-
-
-def _costs(dense: keras.Model, pruned: keras.Model, stripped: keras.Model) -> dict[str, Any]:
-    """Parameters and operations, of the network and of each layer: trained, not zero, and stored after stripping."""
-    before, after, stored = (count_parameters(model) for model in (dense, pruned, stripped))
-    flops = {"dense": count_flops(dense), "stripped": count_flops(stripped)}
-    none = ParameterCount()
-    return {
-        "params_dense": total(before).params_dense,
-        "params_nonzero": total(after).params_nonzero,
-        "params_stored": total(stored).params_dense,
-        "params_stored_nonzero": total(stored).params_nonzero,
-        "weights_dense": total(before).kernel_dense,
-        "weights_nonzero": total(after).kernel_nonzero,
-        "flops": {
-            "dense": flops["dense"].dense,
-            "stripped": flops["stripped"].dense,
-            "stripped_nonzero": flops["stripped"].nonzero,
-        },
-        # Stripping may add a layer, for what vanished channels added to others.
-        "layers": {
-            name: {
-                "params_dense": before.get(name, none).params_dense,
-                "params_nonzero": after.get(name, none).params_nonzero,
-                "params_stored": stored.get(name, none).params_dense,
-                "weights_dense": before.get(name, none).kernel_dense,
-                "weights_nonzero": after.get(name, none).kernel_nonzero,
-            }
-            for name in before | stored
-        },
-    }
-
-
-def _largest_difference(*networks: tuple[keras.Model, tf.data.Dataset]) -> float:
-    """Largest absolute difference of a logit between two networks, each with its own form of the same images."""
-    outputs = [[model(images, training=False) for images, _ in batches] for model, batches in networks]
-    return max(float(np.abs(a - b).max()) for a, b in zip(*outputs, strict=True))
 
 
 def _fine_tune(

@@ -1,9 +1,7 @@
 """What comes of a training: the network that is shipped, and its figures as plain data."""
 
-import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.network.evaluation import Evaluation, evaluate
+from vinnas_tf.network.files import save_network
 from vinnas_tf.network.pruning import ThresholdPoint
 from vinnas_tf.run.files import write_atomically, write_metrics, writing
 from vinnas_tf.train.callbacks import Rows
@@ -138,8 +137,8 @@ class TrainResult:
         if self.curve:
             write_metrics(folder / "threshold.csv", [asdict(point) for point in self.curve])
         return {
-            "network_sha256": _save(self.network, folder / "network.keras"),
-            "dense_network_sha256": _save(self.dense, folder / "network_dense.keras"),
+            "network_sha256": save_network(self.network, folder / "network.keras"),
+            "dense_network_sha256": save_network(self.dense, folder / "network_dense.keras"),
         }
 
     def _all_rows(self) -> Rows:
@@ -155,12 +154,3 @@ def evaluate_all(
         name: evaluate(model, batches_to_evaluate(images, normalization if name in _NORMALIZED else None))
         for name, model in progress.go_through(title, list(networks.items()))
     }
-
-
-def _save(model: keras.Model, path: Path) -> str:
-    """Writes a .keras file whole or not at all, and returns its SHA-256."""
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder) / path.name)
-        content = (Path(folder) / path.name).read_bytes()
-    write_atomically(path, content)
-    return hashlib.sha256(content).hexdigest()
