@@ -136,3 +136,24 @@ def ard_kl(log_rate: tf.Tensor, annealing: tf.Tensor | float = 1.0) -> tf.Tensor
 
 def _limited(log_rate: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(log_rate, -_LARGEST_LOG_RATE, _LARGEST_LOG_RATE)
+
+
+def spike_and_slab_divergence(
+    logit: tf.Tensor, squared_norm: tf.Tensor, channels: tf.Tensor, precision: float
+) -> tf.Tensor:
+    """What PGNAS adds for groups of kernel slices that share a drop probability p, elementwise; the mean loss has 1/N.
+
+    precision / 2 (1 - p) ||m||^2 + channels (p log p + (1 - p) log(1 - p)): the divergence of a slice that is m with
+    probability 1 - p and else 0 from N(0, 1 / precision), up to constants (PGNAS, eqs. (15) and (A8); the print of (15)
+    lacks the entropy's second part, which (A8) gives).
+
+    Args:
+        logit: log(p / (1 - p)) of each group.
+        squared_norm: the sum of the squares of the group's weights.
+        channels: how many slices the group has.
+        precision: of the prior, the square l^2 of its length scale.
+    """
+    keep = tf.sigmoid(-logit)
+    # log p = -softplus(-logit), and log(1 - p) = -softplus(logit): finite where p is 0 or 1 in float32.
+    entropy = tf.sigmoid(logit) * tf.math.softplus(-logit) + keep * tf.math.softplus(logit)
+    return 0.5 * precision * keep * squared_norm - channels * entropy
