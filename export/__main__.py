@@ -29,7 +29,7 @@ from vinnas_tf.export import manifest, table
 from vinnas_tf.export.formats import count_steps
 from vinnas_tf.export.onnx import require_onnx
 from vinnas_tf.export.progress import Progress
-from vinnas_tf.export.source import FinishedTraining, read_training
+from vinnas_tf.export.source import FinishedNetwork, read_finished
 from vinnas_tf.export.stage import write_files
 from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.run.folder import RunDir
@@ -42,27 +42,27 @@ class _Origin:
     network_sha256: str
 
 
-def export(training: FinishedTraining, config: ExportConfig, run: RunDir) -> dict[str, Any]:
+def export(finished: FinishedNetwork, config: ExportConfig, run: RunDir) -> dict[str, Any]:
     """Writes, proves and times the files that `config` asks for, and returns the manifest.
 
     Args:
-        training: the finished training.
+        finished: the network of a run folder.
         config: which formats.
         run: the run folder, opened for the stage "export".
 
     Raises:
         UserError: the data can't be read or has changed since the training, or the disk is full.
     """
-    data = dataclasses.replace(training.data, dataset=config.dataset) if config.dataset else training.data
-    images = representative(training, data)
+    data = dataclasses.replace(finished.data, dataset=config.dataset) if config.dataset else finished.data
+    images = representative(finished, data)
     test = load_test(data, counted)
-    if fingerprint([test]) != training.test_fingerprint:
+    if fingerprint([test]) != finished.test_fingerprint:
         print("warning: the test images are not those of the training, whose figures they can't be held against.")
     records = [run.path / stage / image_record.NAME for stage in ("search", "train")]
     learnt_from = warn_of_learnt(test.digests, np.concatenate([image_record.learnt(path) for path in records]))
-    progress = Progress(count_steps(training.source, config.formats))
+    progress = Progress(count_steps(finished.source, config.formats))
     result = write_files(
-        training.source,
+        finished.source,
         config,
         run.file(""),
         test,
@@ -82,33 +82,33 @@ def main(argv: list[str]) -> None:
     require(bool(where.run_dir), "--run_dir is empty: name the run folder of a finished training.")
     if "onnx" in config.formats:
         require_onnx()
-    training = read_training(Path(where.run_dir))
+    finished = read_finished(Path(where.run_dir))
     with RunDir(
         where.run_dir,
         stage="export",
-        settings=[config, _Origin(training.source.origin["network_sha256"])],
-        data_fingerprint=training.record["data_fingerprint"],
+        settings=[config, _Origin(finished.source.origin["network_sha256"])],
+        data_fingerprint=finished.record["data_fingerprint"],
         overwrite=where.overwrite,
     ) as run:
         if run.finished:
             print(f"{run.file('')} is finished. --overwrite exports anew.")
             result = manifest.read(run.file(manifest.NAME))
         else:
-            result = export(training, config, run)
+            result = export(finished, config, run)
         print(f"{table.describe(result)}\nWritten to {run.file('')}")
     if table.failed(result):
         sys.exit(1)
 
 
-def representative(training: FinishedTraining, data: DataConfig) -> np.ndarray:
+def representative(finished: FinishedNetwork, data: DataConfig) -> np.ndarray:
     """Some training images, uint8 [n, h, w, c], the same ones each time."""
     try:
-        dataset = load_train(data, training.seed, counted)
+        dataset = load_train(data, finished.seed, counted)
     except UserError as error:
         moved = " If they were moved, name their place with --dataset=folder:PATH."
         raise type(error)(f"{error}{moved if data.dataset.startswith('folder:') else ''}") from error
     require(
-        dataset.fingerprint == training.record["data_fingerprint"],
+        dataset.fingerprint == finished.record["data_fingerprint"],
         f"the training images of {data.dataset} are not those that the network was trained on (their fingerprint "
         "differs from config.json's): restore them, or train again with --overwrite.",
     )

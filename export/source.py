@@ -12,11 +12,32 @@ import keras
 from vinnas_tf.config import DataConfig, restored
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, require
-from vinnas_tf.run.folder import stage_record
+from vinnas_tf.run.folder import NETWORK, network_stage, stage_record
 
-_TRAIN = "Run python -m vinnas_tf.train with this --run_dir first."
-# What result.json calls the files whose SHA-256 it holds.
-_HASHED = {"genotype": "genotype.json", "network": "network.keras", "dense_network": "network_dense.keras"}
+_REMEDY = "Run python -m vinnas_tf.train, or a search that leaves a network, with this --run_dir first."
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a stage leaves beside result.json, which holds the SHA-256 of each file.
+
+    Attributes:
+        name: the stage in words.
+        again: doing it anew, in words.
+        architecture: what result.json calls the architecture; its file has the same name.
+        networks: files of the networks, by what result.json calls them.
+    """
+
+    name: str
+    again: str
+    architecture: str
+    networks: Mapping[str, str]
+
+
+_KINDS = {
+    "train": _Kind("training", "train again", "genotype", {"network": NETWORK, "dense_network": "network_dense.keras"}),
+    "search": _Kind("search", "search again", "masks", {"network": NETWORK}),
+}
 
 
 @dataclass(frozen=True)
@@ -47,21 +68,23 @@ class Source:
 
 
 @dataclass(frozen=True)
-class FinishedTraining:
-    """The training of a run folder.
+class FinishedNetwork:
+    """The network of a run folder: of its training, or of a search that leaves one.
 
     Attributes:
-        source: its network. In the manifest stand the found cells, the SHA-256 of their file and of the network's, and
-            the training's part of config.json.
+        stage: that made it, "train" or "search".
+        source: the network. In the manifest stand the architecture (found cells, or masks), the SHA-256 of its file and
+            of the network's, and the stage's part of config.json.
         test_fingerprint: of its test images.
     """
 
+    stage: str
     source: Source
     test_fingerprint: str
 
     @property
     def record(self) -> dict[str, Any]:
-        """The training's part of config.json: settings, versions, fingerprint of the data."""
+        """The stage's part of config.json: settings, versions, fingerprint of the data."""
         return self.source.origin["run"]
 
     @property
@@ -71,52 +94,57 @@ class FinishedTraining:
 
     @property
     def seed(self) -> int:
-        """The training's seed."""
+        """The stage's seed."""
         return self.record["settings"]["seed"]
 
 
-def read_training(run_dir: Path) -> FinishedTraining:
-    """Reads a run folder whose training is finished; nothing is written.
+def read_finished(run_dir: Path) -> FinishedNetwork:
+    """Reads a run folder in which a network is finished; nothing is written.
 
     Raises:
-        FileError: no run folder, no finished training, a file that is missing or is not the one the training wrote.
+        FileError: no run folder, no finished stage, a file that is missing or is not the one that the stage wrote.
     """
-    record = stage_record(run_dir, "train")
-    folder = run_dir / "train"
+    stage = network_stage(run_dir)
+    record = stage_record(run_dir, stage)
+    folder = run_dir / stage
+    kind = _KINDS[stage]
     try:
         result = json.loads(_read(folder / "result.json"))
-        hashes = {file: result[f"{name}_sha256"] for name, file in _HASHED.items()}
+        files = {kind.architecture: f"{kind.architecture}.json", **kind.networks}
+        hashes = {file: result[f"{name}_sha256"] for name, file in files.items()}
         dataset, class_names, image_shape = result["dataset"], tuple(result["class_names"]), result["image_shape"]
         preparation, test_fingerprint = Preparation(**result["preparation"]), result["test_fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{folder / 'result.json'} is not a training's result ({error!r}). {_TRAIN}") from error
+        raise FileError(f"{folder / 'result.json'} is not a {kind.name}'s result ({error!r}). {_REMEDY}") from error
     for file, sha256 in hashes.items():
         require(
             hashlib.sha256(_read(folder / file)).hexdigest() == sha256,
-            f"{folder / file} is not the file that the training wrote (its SHA-256 differs from result.json's): "
-            "restore it, or train again with --overwrite.",
+            f"{folder / file} is not the file that the {kind.name} wrote (its SHA-256 differs from result.json's): "
+            f"restore it, or {kind.again} with --overwrite.",
             FileError,
         )
-    network, unpruned = (load_network(folder / _HASHED[name]) for name in ("network", "dense_network"))
-    for name, loaded in (("network.keras", network), ("network_dense.keras", unpruned)):
+    networks = {name: load_network(folder / file) for name, file in kind.networks.items()}
+    for name, loaded in networks.items():
         require(
             tuple(loaded.input.shape[1:]) == tuple(image_shape) and loaded.output.shape[-1] == len(class_names),
-            f"{folder / name} takes images of {loaded.input.shape[1:]} and knows {loaded.output.shape[-1]} classes; "
-            f"result.json says {tuple(image_shape)} and {len(class_names)}. {_TRAIN}",
+            f"{folder / kind.networks[name]} takes images of {loaded.input.shape[1:]} and knows "
+            f"{loaded.output.shape[-1]} classes; result.json says {tuple(image_shape)} and {len(class_names)}. "
+            f"{_REMEDY}",
             FileError,
         )
     origin = {
-        "genotype": json.loads(_read(folder / "genotype.json")),
-        "genotype_sha256": hashes["genotype.json"],
-        "network_sha256": hashes["network.keras"],
+        kind.architecture: json.loads(_read(folder / f"{kind.architecture}.json")),
+        f"{kind.architecture}_sha256": hashes[f"{kind.architecture}.json"],
+        "network_sha256": hashes[NETWORK],
         "run": record,
     }
-    return FinishedTraining(Source(network, class_names, preparation, unpruned, dataset, origin), test_fingerprint)
+    source = Source(networks["network"], class_names, preparation, networks.get("dense_network"), dataset, origin)
+    return FinishedNetwork(stage, source, test_fingerprint)
 
 
 def load_network(path: Path) -> keras.Model:
     """A saved Keras network; raises FileError where the file is missing or is none."""
-    require(path.is_file(), f"{path} is missing. {_TRAIN}", FileError)
+    require(path.is_file(), f"{path} is missing. {_REMEDY}", FileError)
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, zipfile and h5py each raise their own on a file that is cut off.
@@ -128,4 +156,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise FileError(f"can't read {path}: {error.strerror}. {_TRAIN}") from error
+        raise FileError(f"can't read {path}: {error.strerror}. {_REMEDY}") from error

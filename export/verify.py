@@ -29,6 +29,7 @@ from vinnas_tf.export.measure import time_calls
 from vinnas_tf.export.proof import precision, prove, read_tflite, reference_probabilities, sha256
 from vinnas_tf.export.source import load_network
 from vinnas_tf.flags import docstring, read_flags, run_cli
+from vinnas_tf.run.folder import NETWORK, network_stage
 
 
 def main(argv: list[str]) -> None:
@@ -77,7 +78,8 @@ def require_recorded(path: Path) -> None:
 
 def _reference(path: Path, given: str, test: ImageSet) -> np.ndarray | None:
     """Probabilities of the Keras network to compare with, if there is one."""
-    network_path = Path(given) if given else path.parent.parent.parent / "train" / "network.keras"
+    run_dir = path.parent.parent.parent
+    network_path = Path(given) if given else run_dir / network_stage(run_dir) / NETWORK
     if not given and not network_path.is_file():
         return None
     network = load_network(network_path)

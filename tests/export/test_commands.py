@@ -11,7 +11,7 @@ import pytest
 from tests.export.digits_run import Trained, command, write_run
 from vinnas_tf.data.image_set import fingerprint
 from vinnas_tf.export.proof import sha256
-from vinnas_tf.export.source import read_training
+from vinnas_tf.export.source import read_finished
 
 # Equal answers, at least, and accuracy lost, at most, as docs/guide/export.md promises them.
 BARS = {
@@ -55,7 +55,7 @@ def test_the_export_writes_all_that_it_promises(exported, trained):
 
 def test_the_manifest_says_where_the_files_come_from(exported, trained):
     manifest = exported.manifest
-    training = read_training(exported.run_dir)
+    training = read_finished(exported.run_dir)
     assert manifest["genotype"] == json.loads((exported.run_dir / "train" / "genotype.json").read_text())
     assert manifest["genotype_sha256"] == sha256(exported.run_dir / "train" / "genotype.json")
     assert manifest["network_sha256"] == sha256(exported.run_dir / "train" / "network.keras")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.export.digits_run import command
 from vinnas_tf.errors import UserError
-from vinnas_tf.export.source import read_training
+from vinnas_tf.export.source import read_finished
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def run_dir(exported, tmp_path):
 
 
 def test_a_finished_training_is_read(run_dir, trained):
-    training = read_training(run_dir)
+    training = read_finished(run_dir)
     source = training.source
     assert source.class_names == trained.dataset.class_names
     assert source.image_shape == (8, 8, 1)
@@ -65,7 +65,7 @@ def add_a_class(path):
 def test_what_is_wrong_with_a_run_folder_is_told_in_one_line(file, spoil, message, run_dir):
     spoil(run_dir / file)
     with pytest.raises(UserError, match=message) as caught:
-        read_training(run_dir)
+        read_finished(run_dir)
     assert "\n" not in str(caught.value)
 
 

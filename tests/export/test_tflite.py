@@ -180,9 +180,9 @@ def test_the_labels_lie_beside(exported, trained):
 def test_another_process_writes_the_same_bytes(precision, files, exported, trained):
     """The export ran in a process of its own; this one converts again."""
     from vinnas_tf.export.__main__ import representative
-    from vinnas_tf.export.source import read_training
+    from vinnas_tf.export.source import read_finished
 
-    training = read_training(exported.run_dir)
+    training = read_finished(exported.run_dir)
     images = representative(training, training.data)
     assert convert(training.source.network, precision, images, sparse=precision == "float32") == files[precision]
 

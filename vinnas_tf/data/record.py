@@ -13,7 +13,7 @@ from vinnas_tf.run.files import write_atomically
 
 NAME = "images.csv"
 # Parts that a stage learns or chooses by, so that they are no test images for what comes of it.
-_LEARNT = frozenset({"weights", "architecture", "training", "held_out"})
+_LEARNT = frozenset({"weights", "architecture", "watched", "training", "held_out"})
 _TESTED = frozenset({"test"})
 _COLUMNS = ("part", "class", "name", "digest")
 
@@ -23,7 +23,8 @@ def write(path: Path, parts: Mapping[str, ImageSet], class_names: Sequence[str])
 
     Args:
         path: the file.
-        parts: the images by part: "weights" and "architecture" of a search, "training", "held_out" and "test".
+        parts: the images by part: "weights", "architecture" and "watched" of a search, "training" and "held_out" of a
+            training, and "test".
         class_names: name of each class.
     """
     text = io.StringIO()

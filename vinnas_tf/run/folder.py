@@ -25,17 +25,18 @@ from vinnas_tf.run.files import write_atomically, writing
 
 FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
-# Per stage: the file that is its result, and everything that it may write into its folder.
+# Per stage: the file that is its result, one of these, and everything that it may write into its folder.
 RESULTS = {
-    "search": "genotype.json",
-    "train": "result.json",
-    "export": "manifest.json",
-    "compare": "comparison.csv",
+    "search": ("genotype.json", "masks.json"),
+    "train": ("result.json",),
+    "export": ("manifest.json",),
+    "compare": ("comparison.csv",),
 }
 OUTPUTS = {
     "search": (
         "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
-        "images.csv", "tensorboard", "checkpoints",
+        "images.csv", "tensorboard", "checkpoints", "masks.json", "masks.png", "candidates.csv", "candidates.png",
+        "network.keras", "result.json", "confusion.png", "confusion.csv",
     ),
     "train": (
         "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",
@@ -46,6 +47,8 @@ OUTPUTS = {
     "export": ("saved_model", "tflite", "onnx", "manifest.json"),
     "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
 }  # fmt: skip
+NETWORK = "network.keras"
+_OF_NETWORKS = ("train", "search")  # Stages that may write it, the one that counts first.
 _FINISHED = "finished"
 _LOCK = ".lock"
 _TRASH = ".trash"
@@ -125,6 +128,11 @@ class RunDir:
     def finished(self) -> bool:
         """Whether the stage has ended; then its result exists."""
         return is_finished(self.path, self.stage)
+
+    @property
+    def result(self) -> Path:
+        """The path of the finished stage's result."""
+        return next(self.file(name) for name in RESULTS[self.stage] if self.file(name).exists())
 
     def mark_finished(self) -> None:
         """Marks the stage as finished; call it last, after every output is written."""
@@ -220,7 +228,12 @@ def require_made_with(path: Path, stage: str, settings: Sequence[Any]) -> None:
 
 def is_finished(path: Path, stage: str) -> bool:
     """Whether `stage` was run to its end in the run folder `path`."""
-    return all((path / stage / name).exists() for name in (_FINISHED, RESULTS[stage]))
+    return (path / stage / _FINISHED).exists() and any((path / stage / name).exists() for name in RESULTS[stage])
+
+
+def network_stage(path: Path) -> str:
+    """The stage whose network a run folder ships: its training, or a search that leaves a finished network."""
+    return next((stage for stage in _OF_NETWORKS if (path / stage / NETWORK).exists()), _OF_NETWORKS[0])
 
 
 def _now() -> str:
