@@ -75,6 +75,23 @@ skip, pool, zero: share of edges they lead on.""",
         ("zero", "share_zero", "{:.0%}".format, 5),
     ),
 )
+CHANNEL_TABLE = Table(
+    """\
+CE: cross-entropy under relaxed masks. KL: the divergence of masked kernels from
+their prior, weighted. acc: running accuracy in training; held out: of held-out
+training images, each under a mask of its own. p: probability that a channel is
+dropped, mean over channels, least and largest. p>1/2: groups above one half.""",
+    (
+        ("CE", "cross_entropy", _amount, 8),
+        ("KL", "kl_weighted", _amount, 8),
+        ("acc", "weight_accuracy", "{:.2%}".format, 9),
+        ("held out", "alpha_accuracy", "{:.2%}".format, 10),
+        ("p mean", "drop_mean", "{:.3f}".format, 8),
+        ("least", "drop_least", _amount, 7),
+        ("largest", "drop_largest", "{:.3f}".format, 8),
+        ("p>1/2", "groups_above_half", "{:.0f}".format, 6),
+    ),
+)
 TRAIN_TABLE = Table(
     """\
 CE: cross-entropy. KL(w): divergence of the weights, weighted as in the loss.

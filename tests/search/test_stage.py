@@ -34,14 +34,14 @@ def test_it_finds_what_the_command_finds_for_the_same_images(tmp_path, capsys) -
     data, config = DataConfig(data_fraction=0.1, augment=("crop",)), SearchConfig(method="darts", **SMALL)
     dataset = load_train(data, config.seed)
     with RunDir(tmp_path, stage="search", settings=[data, config, RunConfig()], data_fingerprint="") as run:
-        genotype = search(data, make_method(config), dataset, run)
+        searched = search(data, make_method(config), dataset, run)
     capsys.readouterr()
     again = Search(config).fit(dataset.train.images, dataset.train.labels, augment=["crop"])
     assert capsys.readouterr().out == ""
     # Arrays bring no names to draw the halves by, so only the set of images is the same; a tf.data set is the same set.
     pairs = tf.data.Dataset.from_tensor_slices((dataset.train.images, dataset.train.labels)).shuffle(200, seed=5)
     assert again.genotype == Search(config).fit(pairs.batch(7), augment=["crop"]).genotype
-    assert again.genotype.cells.keys() == genotype.cells.keys()
+    assert isinstance(searched, SearchResult) and again.genotype.cells.keys() == searched.genotype.cells.keys()
     assert [*again.history[0]] == (tmp_path / "search/metrics.csv").read_text().splitlines()[0].split(",")
 
 

@@ -10,6 +10,7 @@ from vinnas_tf.architecture.found import Found
 from vinnas_tf.config import DataConfig, SearchConfig, restored
 from vinnas_tf.errors import require
 from vinnas_tf.methods import METHODS, make_method, method_class
+from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir, stage_record
 
@@ -44,8 +45,9 @@ ABLATIONS = {
 
 
 def known_rows() -> dict[str, Row]:
-    """Every row by its name: methods, then ablations."""
-    return {**{method: Row(method) for method in METHODS}, **ABLATIONS}
+    """Every row by its name: methods that find cells, whose network is then trained, and ablations."""
+    of_cells = [method for method, kind in METHODS.items() if not issubclass(kind, ChannelMethod)]
+    return {**{method: Row(method) for method in of_cells}, **ABLATIONS}
 
 
 def require_rows(names: tuple[str, ...]) -> None:

@@ -42,9 +42,11 @@ class Split(NamedTuple):
 
     Attributes:
         of: makes it, of all training images and the seed of the search.
+        beside: makes it where images to watch are given: of the training images and those.
     """
 
     of: Callable[[ImageSet, int], SearchImages]
+    beside: Callable[[ImageSet, ImageSet], SearchImages]
 
     def __call__(self, images: ImageSet, seed: int) -> SearchImages:
         """Splits `images` by a draw with `seed`."""
@@ -63,10 +65,19 @@ def held_out(share: float) -> Split:
         rest, kept = hold_out(images, share, seed)
         return SearchImages(rest, rest, kept)
 
-    return Split(split)
+    return Split(split, _watched_alone)
+
+
+def _watched_alone(images: ImageSet, watched: ImageSet) -> SearchImages:
+    return SearchImages(images, images, watched)
+
+
+def _learnt_from(images: ImageSet, watched: ImageSet) -> SearchImages:
+    """The architecture learns from the images that it is watched on."""
+    return SearchImages(images, watched, watched)
 
 
 # Weights learn from one half and the architecture from the other, on which it is watched (VINNAS, Algorithm 1).
-halves = Split(_halves)
+halves = Split(_halves, _learnt_from)
 # Weights and architecture learn from all images, on which they are watched too.
-whole = Split(lambda images, _: SearchImages(images, images, images))
+whole = Split(lambda images, _: SearchImages(images, images, images), _learnt_from)

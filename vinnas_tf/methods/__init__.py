@@ -8,6 +8,8 @@ from vinnas_tf.errors import did_you_mean, require
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.bayesnas import BayesNas
 from vinnas_tf.methods.darts import Darts
+from vinnas_tf.methods.pgnas import Pgnas
+from vinnas_tf.methods.pgnas_random import PgnasRandom
 from vinnas_tf.methods.random_search import RandomSearch
 from vinnas_tf.methods.si_vdnas import SiVdnas
 from vinnas_tf.methods.vdnas import HVdnas, VVdnas
@@ -22,6 +24,8 @@ METHODS: dict[str, type[Method]] = {
     "h_vdnas": HVdnas,
     "v_vdnas": VVdnas,
     "bayesnas": BayesNas,
+    "pgnas": Pgnas,
+    "pgnas_random": PgnasRandom,
     "random": RandomSearch,
 }
 

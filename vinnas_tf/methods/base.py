@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.architecture.collapse import collapse_warning
+from vinnas_tf.architecture.collapse import choice_shares, collapse_warning, mixing_entropy
 from vinnas_tf.architecture.edge_values import EdgeValues
 from vinnas_tf.architecture.found import Columns, Found
 from vinnas_tf.architecture.genotype import Genotype
@@ -16,6 +16,7 @@ from vinnas_tf.architecture.posterior import Posterior, select, softmax
 from vinnas_tf.architecture.skeleton import CellGroup
 from vinnas_tf.architecture.space import SPACES, SearchSpace
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, SearchConfig
+from vinnas_tf.console import SEARCH_TABLE, Table
 from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.data.search_images import SearchImages, Split, halves
 from vinnas_tf.errors import require
@@ -95,6 +96,8 @@ class Method:
         nonnegative: whether all mixing weights of a draw are at least 0, which makes a step cheaper.
         normalize_all: whether skip and bare pools are normalised, as all other primitives are.
         images_between: how many images go through the network and back between the epochs of a search, in all.
+        augmented_as: as how many images the terms of the whole data set count one that is augmented.
+        table: what is printed of an epoch.
         keeps_best_epoch: whether the epoch with the least error on the watched images is kept, or the last.
         terms: what the loss consists of beside the cross-entropy, by name.
         scheduled: variables with the values of `schedule`, which a search makes and sets.
@@ -115,6 +118,8 @@ class Method:
     nonnegative: bool = False
     normalize_all: bool = False
     images_between: int = 0
+    augmented_as: int = 1
+    table: Table = SEARCH_TABLE
     keeps_best_epoch: bool = False
 
     def __init__(self, config: SearchConfig, settings: Any = None) -> None:
@@ -158,6 +163,14 @@ class Method:
     def draw(self, seed: tf.Tensor | None) -> Draw:
         """The mixing weights of a step, sampled from `seed`, int32 [2], or those of the mean network for None."""
         return Draw({group: self.mixing_weights(alpha) for group, alpha in self.alphas.draw(seed).items()}, seed)
+
+    def evaluation_draw(self, batch: tf.Tensor | int = 0) -> Draw:
+        """What the network is evaluated with: the mean network.
+
+        Args:
+            batch: the number of a batch, for a method that draws here too: each batch should get other draws.
+        """
+        return self.draw(None)
 
     def values(self, draw: Draw, network: Network) -> dict[str, tf.Tensor]:
         """The raw value of each of `terms`."""
@@ -230,11 +243,23 @@ class Method:
         """
         return {group: np.array(mixing) for group, mixing in self.draw(None).mixing.items()}
 
-    def epoch_figures(self, found: Found) -> Mapping[str, Value]:
+    def decision_figures(self, found: Any) -> dict[str, float]:
+        """How decided the search is after an epoch, for metrics.csv: entropy of the mixing weights, and what leads.
+
+        Args:
+            found: the parameters as they are, of the kind that the network finds.
+        """
+        shares = choice_shares(self.preference(found), found.primitives)
+        return {
+            "mixing_entropy": mixing_entropy(self.shares()),
+            **{f"share_{kind}": share for kind, share in shares.items()},
+        }
+
+    def epoch_figures(self, found: Any) -> Mapping[str, Value]:
         """What metrics.csv tells of an epoch beside the figures of every method, by column; None: not known yet."""
         return {}
 
-    def warning(self, found: Found) -> str | None:
+    def warning(self, found: Any) -> str | None:
         """One line where what was found so far is not to be trusted, such as a collapse; else None."""
         return collapse_warning(self.preference(found), found.primitives, self.derive(found))
 

@@ -4,6 +4,8 @@
 
 Trains a supergraph of candidate operations by variational inference, and writes the
 found cells, the posterior they come from and pictures of both into a run folder.
+With --method=pgnas it searches which channels of a network are kept, and writes that
+network with its weights, ready for vinnas_tf.export.
 The same command resumes a run that was interrupted, and ends with the same result.
 """
 
@@ -12,32 +14,29 @@ if __name__ == "__main__":
 
 # isort: split
 import sys
-import textwrap
 from pathlib import Path
 
 import keras
-import psutil
 
-from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.config import DataConfig, RunConfig, SearchConfig
-from vinnas_tf.console import counted, describe, duration, introduce
+from vinnas_tf.console import counted, describe, introduce
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.batches import Normalization
-from vinnas_tf.data.images import Dataset, load_train, with_full_path
+from vinnas_tf.data.images import Dataset, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
-from vinnas_tf.flags import docstring, preset_names, read_flags, run_cli
-from vinnas_tf.kernels.device import on_cpu, prepare_cpu
+from vinnas_tf.flags import docstring, read_flags, run_cli
+from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import make_method, method_variants
 from vinnas_tf.methods.base import Method
-from vinnas_tf.plots.cells import draw_cells
-from vinnas_tf.plots.posterior import draw_posterior
+from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.run.folder import RunDir, default_run_dir
-from vinnas_tf.search.estimate import estimate
-from vinnas_tf.search.result import SearchResult
-from vinnas_tf.search.stage import Progress, epoch_table, train_supergraph
+from vinnas_tf.search.forecast import begin
+from vinnas_tf.search.outputs import write_cells, write_channels
+from vinnas_tf.search.result import ChannelResult, SearchResult
+from vinnas_tf.search.stage import Progress, train_and_choose
 
 
-def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> Genotype:
+def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> SearchResult | ChannelResult:
     """Searches, or goes on searching, and writes everything that the run folder's `search/` holds.
 
     Args:
@@ -47,33 +46,22 @@ def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> G
         run: the opened run folder.
 
     Raises:
-        SettingError: the images do not fit the skeleton or the batch.
+        SettingError: the images do not fit the network or the batch.
         DivergenceError: a loss stopped being a finite number.
+        ArchitectureError: all candidates of a search of channels are cut in two.
     """
-    result = _train(data, method, dataset, run) if method.trains else SearchResult(method, method.derive(None))
-    result.genotype.save(run.file("genotype.json"))
-    if result.found is not None:
-        result.found.save(run.file("posterior.json"), method.columns(result.found))
-    values = result.edge_values
-    draw_cells(result.genotype, values, run.file("cells.png"), run.file("cells.svg"))
-    if values is not None:
-        draw_posterior(values, result.genotype, run.file("posterior.png"))
-    run.mark_finished()
-    return result.genotype
-
-
-def _train(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> SearchResult:
+    if not method.trains:
+        drawn = SearchResult(method, method.derive(None))
+        write_cells(drawn, run)
+        return drawn
     images = method.split(dataset.train, method.config.seed)
     image_record.write(run.file(image_record.NAME), images.parts, dataset.class_names)
 
-    def begin(progress: Progress) -> list[keras.callbacks.Callback]:
-        print(_forecast(data, progress), flush=True)
-        return [
-            keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
-            epoch_table(progress),
-        ]
+    def callbacks(progress: Progress) -> list[keras.callbacks.Callback]:
+        table = begin(data, progress, len(images.watched))
+        return [keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False), table]
 
-    result = train_supergraph(
+    result = train_and_choose(
         method,
         images,
         Normalization.of(dataset.train),
@@ -81,10 +69,14 @@ def _train(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> S
         augment=data.augment,
         folder=run.file(""),
         watch=counted,
-        begin=begin,
+        begin=callbacks,
     )
-    accuracy = result.history[result.epoch - 1]["alpha_accuracy"]
-    print(f"Kept the alphas of epoch {result.epoch}, with {accuracy:.2%} on {images.watched_name}.")
+    if isinstance(result, ChannelResult):
+        write_channels(result, images, dataset, data, run)
+    else:
+        write_cells(result, run)
+        accuracy = result.history[result.epoch - 1]["alpha_accuracy"]
+        print(f"Kept the alphas of epoch {result.epoch}, with {accuracy:.2%} on {images.watched_name}.")
     return result
 
 
@@ -114,35 +106,15 @@ def main(argv: list[str]) -> None:
         overwrite=where.overwrite,
     ) as run:
         if run.finished:
-            print(f"{path} is finished: its genotype is in {run.file('genotype.json')}. --overwrite starts anew.")
+            print(f"{path} is finished: what it found is in {run.result}. --overwrite starts anew.")
             return
         print(introduce(f"Search into {path}", settings.preset, dataset, data, config, method.settings), flush=True)
+        if isinstance(method, ChannelMethod):
+            open_source(data).part("test")  # Tells now, and not after the search, what is wrong with it.
         with reading():
-            genotype = search(data, method, dataset, run)
-        print(f"{describe(genotype)}\nWritten to {run.file('')}")
-
-
-def _forecast(data: DataConfig, progress: Progress) -> str:
-    """What is ahead: parameters, time, memory, and what to do where that is too much."""
-    supergraph, steps, done = progress.model.supergraph, progress.steps, progress.done
-    config = supergraph.method.config
-    seconds, memory = estimate(supergraph, config, steps, config.epochs - done)
-    parameters = supergraph.count_params()
-    begins = f"Resumes after epoch {done}" if done else "Starts"
-    lines = [
-        f"{begins}: {parameters:,} parameters, {steps} steps an epoch. Rough estimate: "
-        f"{duration(seconds)} and {memory / 2**30:.1f} GiB."
-    ]
-    available = psutil.virtual_memory().available
-    if on_cpu() and memory > available:
-        lines.append(f"That is more memory than the {available / 2**30:.1f} GiB free here: use a smaller --batch_size.")
-    if on_cpu() and seconds > 3600:
-        laptop = f"{data.dataset}_laptop"
-        smaller = (
-            f"--preset={laptop}" if laptop in preset_names("search") else "fewer --epochs or a smaller --data_fraction"
-        )
-        lines.append(f"For a search within the hour on this CPU use {smaller}.")
-    return "\n".join(textwrap.fill(line, 80) for line in lines)
+            result = search(data, method, dataset, run)
+        found = result.masks.describe() if isinstance(result, ChannelResult) else describe(result.genotype)
+        print(f"{found}\nWritten to {run.file('')}")
 
 
 if __name__ == "__main__":

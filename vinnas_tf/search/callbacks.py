@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import keras
 
-from vinnas_tf.architecture.collapse import choice_shares, mixing_entropy
 from vinnas_tf.data.batches import Normalization, spread_batches
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.picture_index import Watch, unwatched
@@ -131,11 +130,8 @@ class Recorder(keras.callbacks.Callback):
         row["weight_accuracy"] = figures["weight_accuracy"]
         row["alpha_accuracy"] = accuracy
         row["alpha_error"] = 1.0 - accuracy
-        row["mixing_entropy"] = mixing_entropy(method.shares())
-        shares = choice_shares(method.preference(found), found.primitives)
-        row |= {f"share_{kind}": share for kind, share in shares.items()}
-        row |= method.epoch_figures(found)
+        row |= method.decision_figures(found) | method.epoch_figures(found)
         row["seconds"] = round(time.monotonic() - self.started, 3)
-        self.record.append(row, found)
+        self.record.append(row, found.arrays)
         _log.info("epoch %d/%d: accuracy %.2f%% on watched images", epoch + 1, method.config.epochs, 100 * accuracy)
         self.save(epoch + 1)

@@ -1,24 +1,54 @@
 """The model that a search trains, as a Keras model: one primitive, of which a method's step makes an iteration."""
 
 import functools
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.layers.convolution import Shape
-from vinnas_tf.methods.base import ARCHITECTURE, WEIGHTS, Draw, Method
+from vinnas_tf.methods.base import ARCHITECTURE, WEIGHTS, Draw, Method, Network
 from vinnas_tf.methods.steps import Batch
 from vinnas_tf.network.evaluation import hits, update_evaluation
 from vinnas_tf.optimizer import OfPosteriors
 from vinnas_tf.search.gradients import Objective, gradients, hyper_gradient
-from vinnas_tf.search.supergraph import Supergraph
+
+
+class Searched(Network, Protocol):
+    """A network that is searched, with its architecture parameters: a supergraph, or a backbone under masks."""
+
+    @property
+    def weight_variables(self) -> list[keras.Variable]:
+        """All trained variables but the architecture parameters."""
+
+    @property
+    def architecture_variables(self) -> list[keras.Variable]:
+        """The architecture parameters that are trained."""
+
+    def build(self, input_shape: Shape) -> None:
+        """Makes what depends on the shape of the images."""
+
+    def count_params(self) -> int:
+        """How many parameters it has."""
+
+    def found(self, arrays: Mapping[str, np.ndarray] | None = None) -> Any:
+        """The architecture parameters as plain data with `arrays` by name: as they are, or as `arrays` has them."""
+
+    def __call__(
+        self,
+        images: tf.Tensor,
+        draw: Draw,
+        freeze_weights: bool = False,
+        statistics: kernels.Statistics | None = None,
+    ) -> tf.Tensor:
+        """Logits of normalised images [n, h, w, c]; `statistics` of the normalisations are the batch's for None."""
 
 
 class SearchModel(keras.Model):
-    """Trains a supergraph as its method says.
+    """Trains a supergraph, or a backbone, as its method says.
 
     `fit` takes a data set of ((weight images, labels), (architecture images, labels)); `evaluate` takes (images,
     labels) and uses the mean network and the statistics that `measure_statistics` left. `scheduled` (set by a callback)
@@ -31,9 +61,9 @@ class SearchModel(keras.Model):
         examples: number of images that the weights learn from; N of VINNAS's objective (8).
     """
 
-    def __init__(self, supergraph: Supergraph, method: Method, examples: int, **kwargs: Any) -> None:
+    def __init__(self, supergraph: Searched, method: Method, examples: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.supergraph = supergraph
+        self.supergraph: Any = supergraph  # Whoever made it knows which kind it is.
         self.method = method
         self.examples = examples
         self.searches_architecture = True
@@ -93,7 +123,7 @@ class SearchModel(keras.Model):
                 "no statistics to evaluate with: call measure_statistics first, or use MeasureStatistics."
             )
         statistics = kernels.PopulationStatistics(tf.convert_to_tensor(self.statistics))
-        return self.supergraph(images, self.method.draw(None), statistics=statistics)
+        return self.supergraph(images, self.method.evaluation_draw(), statistics=statistics)
 
     def measure_statistics(self, batches: Iterable[Batch]) -> None:
         """Measures the statistics of all normalisations with the mean weights and the mean alphas of this moment.
@@ -105,7 +135,8 @@ class SearchModel(keras.Model):
             batches: of equal size, of images [n, h, w, c] and labels, which are not used. Each is normalised by its own
                 statistics here too.
         """
-        measured = kernels.pool_statistics(tf.stack([self._batch_statistics(images) for images, _ in batches]))
+        of_batches = [self._batch_statistics(images, tf.constant(number)) for number, (images, _) in enumerate(batches)]
+        measured = kernels.pool_statistics(tf.stack(of_batches))
         if self.statistics is None:
             with self.distribute_strategy.scope():
                 self.statistics = tf.Variable(measured, trainable=False)
@@ -113,10 +144,10 @@ class SearchModel(keras.Model):
             self.statistics.assign(measured)
 
     @tf.function(autograph=False)
-    def _batch_statistics(self, images: tf.Tensor) -> tf.Tensor:
+    def _batch_statistics(self, images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         """Mean and variance of all normalisations over one batch, [2, channels of all]."""
         statistics = kernels.BatchStatistics()
-        self.supergraph(images, self.method.draw(None), statistics=statistics)
+        self.supergraph(images, self.method.evaluation_draw(number), statistics=statistics)
         return statistics.kept()
 
     def train_step(self, data: tuple[Batch, Batch]) -> dict[str, tf.Tensor]:

@@ -1,11 +1,10 @@
 """The record of a search: one row of figures and one snapshot of the alphas an epoch, kept on disk as it grows."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from vinnas_tf.architecture.found import Found
-from vinnas_tf.architecture.space import SearchSpace
 from vinnas_tf.run.files import Value, read_metrics, write_arrays, write_metrics
 
 
@@ -33,12 +32,17 @@ class SearchRecord:
             with np.load(folder / "trajectory.npz") as arrays:
                 self.trajectory = {name: arrays[name][: len(self.rows)] for name in arrays.files}
 
-    def append(self, row: dict[str, Value], found: Found) -> None:
-        """Adds a finished epoch and writes both files, where there is a folder."""
+    def append(self, row: dict[str, Value], found: Mapping[str, np.ndarray]) -> None:
+        """Adds a finished epoch and writes both files, where there is a folder.
+
+        Args:
+            row: the epoch's figures.
+            found: its architecture parameters, by name.
+        """
         self.rows.append(row)
         self.trajectory = {
             name: np.concatenate([self.trajectory.get(name, value[None][:0]), value[None]])
-            for name, value in found.arrays.items()
+            for name, value in found.items()
         }
         if self.folder is not None:
             write_arrays(self.folder / "trajectory.npz", self.trajectory)
@@ -52,6 +56,6 @@ class SearchRecord:
         errors = np.array([row["alpha_error"] for row in self.rows[weight_epochs:]], float)
         return weight_epochs + int(np.argmin(errors))
 
-    def found(self, epoch: int, space: SearchSpace, states: int, primitives: tuple[str, ...]) -> Found:
-        """The architecture parameters as they stood at the end of `epoch` (from 0)."""
-        return Found(space, states, primitives, {name: values[epoch] for name, values in self.trajectory.items()})
+    def found(self, epoch: int) -> dict[str, np.ndarray]:
+        """The architecture parameters as they stood at the end of `epoch` (from 0), by name."""
+        return {name: values[epoch] for name, values in self.trajectory.items()}

@@ -1,23 +1,30 @@
 """What a search found, as plain data that saves itself."""
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 
 from vinnas_tf.architecture.edge_values import EdgeValues
 from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.architecture.masks import DropProbabilities, Masks
 from vinnas_tf.architecture.posterior import Posterior
 from vinnas_tf.methods.base import Method
+from vinnas_tf.methods.channels import ChannelMethod
+from vinnas_tf.network.evaluation import Evaluation
+from vinnas_tf.network.files import save_network
 from vinnas_tf.run.files import Value, write_arrays, write_metrics
 
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search found.
+    """What a search of cells found.
 
     Attributes:
         method: the search method, which knows how to read `found`.
@@ -58,3 +65,74 @@ class SearchResult:
             self.found.save(folder / "posterior.json", self.method.columns(self.found))
             write_metrics(folder / "metrics.csv", self.history)
             write_arrays(folder / "trajectory.npz", self.trajectory)
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelResult:
+    """What a search of the channels of a network found: a smaller network, with its weights.
+
+    Attributes:
+        method: the search method.
+        masks: the channels that are kept.
+        network: the network that is left, in plain Keras: from raw pixels in 0..255 to logits.
+        found: the drop probabilities after the last epoch.
+        candidates: a row for each candidate, as candidates.csv holds them.
+        chosen: the number of the one whose masks are kept.
+        held_out: figures of `network` on the images that candidates were judged by.
+        costs: parameters and operations, of the network and of each layer, before and after.
+        stripping_error: largest difference of a logit that taking out dropped channels made.
+        epoch: the last epoch, counted from 1.
+        history: the figures of each epoch, as metrics.csv holds them.
+        trajectory: by "channels/QUANTITY", the parameters at the end of each epoch, [epochs, groups].
+    """
+
+    method: ChannelMethod
+    masks: Masks
+    network: keras.Model
+    found: DropProbabilities
+    candidates: Sequence[dict[str, Value]]
+    chosen: int
+    held_out: Evaluation
+    costs: Mapping[str, Any]
+    stripping_error: float
+    epoch: int
+    history: Sequence[dict[str, Value]]
+    trajectory: dict[str, np.ndarray]
+
+    def figures(self) -> dict[str, Any]:
+        """All figures that need no test image, as JSON holds them."""
+        accuracies = np.array([row["accuracy"] for row in self.candidates], float)
+        return {
+            "seed": self.method.config.seed,
+            "held_out": {"stripped": self.held_out.figures()},
+            "candidates": {
+                "number": len(accuracies),
+                "chosen": self.chosen,
+                "accuracy_mean": float(accuracies.mean()),
+                "accuracy_std": float(accuracies.std()),
+                "accuracy_best": float(accuracies[self.chosen]),
+            },
+            **self.costs,
+            "stripping_error": self.stripping_error,
+            "search_seconds": round(sum(float(row["seconds"] or 0) for row in self.history), 1),
+        }
+
+    def save(self, folder: str | Path) -> dict[str, str]:
+        """Writes masks.json, network.keras, posterior.json, candidates.csv, metrics.csv and trajectory.npz.
+
+        Returns:
+            SHA-256 of the masks and of the network, by their names in result.json.
+
+        Raises:
+            FileError: the folder can't be written.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.found.save(folder / "posterior.json")
+        write_metrics(folder / "metrics.csv", self.history)
+        write_metrics(folder / "candidates.csv", self.candidates)
+        write_arrays(folder / "trajectory.npz", self.trajectory)
+        network = save_network(self.network, folder / "network.keras")
+        self.masks.save(folder / "masks.json")
+        masks = hashlib.sha256((folder / "masks.json").read_bytes()).hexdigest()
+        return {"masks_sha256": masks, "network_sha256": network}

@@ -8,10 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vinnas_tf.architecture.found import Found
-from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.console import SEARCH_TABLE, Watch, counted
+from vinnas_tf.console import Watch, counted
 from vinnas_tf.data import picture_index
 from vinnas_tf.data.arrays import array_dataset
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
@@ -20,11 +18,15 @@ from vinnas_tf.errors import require
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import make_method, method_from
 from vinnas_tf.methods.base import Method
+from vinnas_tf.methods.channels import ChannelMethod
+from vinnas_tf.methods.steps import Batch
 from vinnas_tf.run.checkpoint import EpochCheckpoint
+from vinnas_tf.search.backbone import Backbone
 from vinnas_tf.search.callbacks import AfterEpoch, MeasureStatistics, Recorder, Schedule
-from vinnas_tf.search.model import SearchModel
+from vinnas_tf.search.channels import choose_channels, require_held_out
+from vinnas_tf.search.model import Searched, SearchModel
 from vinnas_tf.search.record import SearchRecord
-from vinnas_tf.search.result import SearchResult
+from vinnas_tf.search.result import ChannelResult, SearchResult
 from vinnas_tf.search.supergraph import Supergraph
 
 
@@ -66,7 +68,7 @@ class Search:
         augment: Sequence[str] = (),
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int = 0,
-    ) -> SearchResult:
+    ) -> Any:
         """Searches.
 
         Args:
@@ -78,9 +80,13 @@ class Search:
             callbacks: further Keras callbacks.
             verbose: 1 prints a line an epoch; 0 tells the logger "vinnas_tf" alone.
 
+        Returns:
+            A `SearchResult`, or of a method that searches the channels of a network a `ChannelResult`.
+
         Raises:
             DataError: the images can't be used.
             SettingError: the images do not fit the skeleton or the batch.
+            ArchitectureError: no candidate of a search of channels is whole.
             DivergenceError: a loss stopped being a finite number.
         """
         dataset = array_dataset(images, labels, validation=validation)
@@ -89,12 +95,12 @@ class Search:
         config = self.method.config
         split = self.method.split(dataset.train, config.seed)
         if dataset.validation is not None:
-            split = SearchImages(dataset.train, dataset.validation, dataset.validation)
+            split = self.method.split.beside(dataset.train, dataset.validation)
 
         def callbacks_of(progress: Progress) -> Sequence[keras.callbacks.Callback]:
             return [*callbacks, *([epoch_table(progress)] if verbose else [])]
 
-        return train_supergraph(
+        return train_and_choose(
             self.method,
             split,
             Normalization.of(dataset.train),
@@ -121,10 +127,9 @@ class Progress:
     steps: int
     done: int
 
-    def found(self, epoch: int) -> Found:
-        """The architecture parameters at the end of an epoch, counted from 0."""
-        config = self.model.method.config
-        return self.record.found(epoch, SPACES[config.space], config.states, self.model.method.primitives)
+    def found(self, epoch: int) -> Any:
+        """The architecture parameters at the end of an epoch, counted from 0, as the network finds them."""
+        return self.model.supergraph.found(self.record.found(epoch))
 
     def warning(self) -> str | None:
         """One line where the choices have collapsed, else None."""
@@ -134,15 +139,14 @@ class Progress:
         return method.warning(self.found(-1))
 
 
-def epoch_table(progress: Progress) -> Watch:
-    """Prints a line an epoch."""
-    config, record = progress.model.method.config, progress.record
-    return Watch(
-        SEARCH_TABLE, config.epochs, progress.steps, lambda: record.rows[-1], config.weight_epochs, progress.warning
-    )
+def epoch_table(progress: Progress, ahead: Callable[[float], str] | None = None) -> Watch:
+    """Prints a line an epoch; `ahead` as `Watch` takes it."""
+    method, record = progress.model.method, progress.record
+    epochs, warm_up = method.config.epochs, method.config.weight_epochs
+    return Watch(method.table, epochs, progress.steps, lambda: record.rows[-1], warm_up, progress.warning, ahead)
 
 
-def train_supergraph(
+def train_and_choose(
     method: Method,
     images: SearchImages,
     normalization: Normalization,
@@ -152,8 +156,8 @@ def train_supergraph(
     folder: Path | None = None,
     watch: picture_index.Watch = picture_index.unwatched,
     begin: Callable[[Progress], Sequence[keras.callbacks.Callback]] = lambda _: (),
-) -> SearchResult:
-    """Trains the supergraph, or goes on training it, and reads off what was found.
+) -> SearchResult | ChannelResult:
+    """Trains the network that is searched, or goes on training it, and chooses an architecture.
 
     Args:
         method: the search method.
@@ -162,11 +166,12 @@ def train_supergraph(
         classes: how many.
         augment: augmentations of the images.
         folder: where epochs are recorded, and resumed from; None: nowhere.
-        watch: goes through what takes long between epochs, and tells how far it is.
+        watch: goes through what takes long between epochs, or after them, and tells how far it is.
         begin: called before the first epoch, where there is one left to do; returns further callbacks.
 
     Raises:
         SettingError: the images do not fit the skeleton or the batch.
+        ArchitectureError: no candidate of a search of channels is whole.
         DivergenceError: a loss stopped being a finite number.
     """
     config = method.config
@@ -180,7 +185,10 @@ def train_supergraph(
         f"batch_size={config.batch_size} is more than the {min(map(len, parts))} images in each half of the data: "
         "use a smaller one, or a larger data_fraction.",
     )
-    model = make_model(method, images.weights.image_shape, classes, examples)
+    if isinstance(method, ChannelMethod):
+        require_held_out(images)
+    counted_as = method.augmented_as if augment else 1
+    model = make_model(method, images.weights.image_shape, classes, examples, counted_as)
     checkpoint, done = None, 0
     if folder is not None:
         optimizers = [model.weight_optimizer, model.architecture_optimizer]
@@ -200,10 +208,11 @@ def train_supergraph(
                 first_epoch=done * steps // own_steps,
                 epochs=-(-config.epochs * steps // own_steps),
             ).skip(done * steps % own_steps)
-            for which, (part, own_steps) in enumerate(zip(parts, of_each, strict=True))
+            for which, (part, own_steps) in enumerate(list(zip(parts, of_each, strict=True))[: method.step.descents])
         ]
         model.fit(
-            tf.data.Dataset.zip(*batches),
+            # A step of one descent reads the first batch alone.
+            tf.data.Dataset.zip(batches[0], batches[-1]) if len(batches) > 1 else batches[0].map(_twice),
             validation_data=evaluation_batches(
                 images.watched, batch_size=config.batch_size, normalization=normalization
             ),
@@ -220,12 +229,20 @@ def train_supergraph(
                 *further,
             ],
         )
+    if isinstance(model.supergraph, Backbone):
+        return choose_channels(model, model.supergraph, images, normalization, record, folder, watch)
     epoch = record.best_epoch(config.weight_epochs) if method.keeps_best_epoch else config.epochs - 1
     found = progress.found(epoch)
     return SearchResult(method, method.derive(found), found, epoch + 1, record.rows, record.trajectory)
 
 
-def make_model(method: Method, image_shape: tuple[int, ...], classes: int, examples: int) -> SearchModel:
+def _twice(images: tf.Tensor, labels: tf.Tensor) -> tuple[Batch, Batch]:
+    return (images, labels), (images, labels)
+
+
+def make_model(
+    method: Method, image_shape: tuple[int, ...], classes: int, examples: int, counted_as: int = 1
+) -> SearchModel:
     """A compiled search model.
 
     Args:
@@ -233,12 +250,21 @@ def make_model(method: Method, image_shape: tuple[int, ...], classes: int, examp
         image_shape: [height, width, channels] of the images.
         classes: number of classes.
         examples: number of images that an iteration's first batch is drawn from.
+        counted_as: as how many images one counts in N.
     """
-    model = SearchModel(Supergraph(method, classes), method, method.step.batches * examples)
+    learnt_from = method.step.batches * examples * counted_as
+    model = SearchModel(_make_searched(method, image_shape, classes), method, learnt_from)
     model.build((None, *image_shape))
     iterations = method.config.epochs * (examples // method.config.batch_size)
     model.compile(*method.optimizers(method.step.batches * iterations))
     return model
+
+
+def _make_searched(method: Method, image_shape: tuple[int, ...], classes: int) -> Searched:
+    """The network that a method searches."""
+    if isinstance(method, ChannelMethod):
+        return Backbone(method, method.backbone(image_shape, classes))
+    return Supergraph(method, classes)
 
 
 def make_supergraph(*, image_shape: tuple[int, int, int], classes: int, **settings: Any) -> Supergraph:
@@ -263,6 +289,11 @@ def make_supergraph(*, image_shape: tuple[int, int, int], classes: int, **settin
         (TensorShape([2, 10]), TensorShape([2, 3]))
     """
     prepare_cpu()
-    supergraph = Supergraph(method_from(settings), classes)
+    method = method_from(settings)
+    require(
+        not isinstance(method, ChannelMethod),
+        f"method={method.config.method} searches the channels of a network, and has no supergraph: use Search.",
+    )
+    supergraph = Supergraph(method, classes)
     supergraph.build((None, *image_shape))
     return supergraph

@@ -1,7 +1,7 @@
 """The supergraph: cells of mixed ops between a stem and a classifier, and the architecture parameters they share."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -137,9 +137,10 @@ class Supergraph(keras.layers.Layer):
         layers = [layer for layer in layers_within(self) if getattr(layer, "log_variance", None) is not None]
         return [(layer.mean.value, layer.log_variance.value) for layer in layers]
 
-    def found(self) -> Found:
-        """The architecture parameters as plain arrays."""
-        arrays = {name: np.array(value) for name, value in self.architecture.items()}
+    def found(self, arrays: Mapping[str, np.ndarray] | None = None) -> Found:
+        """The architecture parameters as plain data: as they are, or as `arrays`, by name, has them."""
+        if arrays is None:
+            arrays = {name: np.array(value) for name, value in self.architecture.items()}
         return Found(self.space, self.config.states, self.method.primitives, arrays)
 
     def _of_cells(self, group: str, mixing: tf.Tensor) -> Iterator[tf.Tensor]:

@@ -121,6 +121,11 @@ def main(argv: list[str]) -> None:
     )
     if not config.genotype:
         stage_record(where.run_dir, "search")
+        require(
+            not (Path(where.run_dir) / "search" / "masks.json").exists(),
+            f"the search in {where.run_dir} has left a trained network, and no cells to train: export it with "
+            f"python -m vinnas_tf.export --run_dir={where.run_dir}.",
+        )
     source = Path(config.genotype or Path(where.run_dir) / "search" / "genotype.json")
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
