@@ -180,3 +180,53 @@ def test_the_straight_through_gradient_is_exact_for_linear_losses_and_known_for_
     assert slopes["curved", True] == pytest.approx((1 + 4 * p) * of_p, rel=0.01)  # Where 3 would be right.
     assert slopes["linear", False] is None
     assert slopes["curved", False] is None
+
+
+# Precision, p, squared norm, channels, N; the divergence over N, and its gradient in the logit of p.
+DIVERGENCES = [
+    (50, 0.1, 100, 64, 5e5, 0.004458389, -4.7531e-4),
+    (150, 0.5, 10, 128, 5e5, 0.000572554, -3.7500e-4),
+    (100, 0.01, 40, 256, 1.28e6, 0.001535675, -2.4567e-5),
+    (50, 0.9, 1, 64, 5e5, -0.000036611, 2.0812e-5),
+]
+
+
+@pytest.mark.parametrize(("precision", "p", "norm", "channels", "examples", "value", "slope"), DIVERGENCES)
+def test_the_divergence_of_masked_kernels_has_the_tabled_values(
+    precision, p, norm, channels, examples, value, slope
+) -> None:
+    logit = tf.constant(special.logit(p), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(logit)
+        divergence = variational.spike_and_slab_divergence(logit, norm, channels, precision) / examples
+    np.testing.assert_allclose(divergence, value, rtol=2e-5)
+    np.testing.assert_allclose(tape.gradient(divergence, logit), slope, rtol=1e-4)
+    expected = p * (1 - p) * (-precision / 2 * norm + channels * special.logit(p)) / examples
+    np.testing.assert_allclose(slope, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.6])
+def test_the_divergence_of_masked_kernels_is_that_of_narrow_mixtures_but_for_a_constant(p: float) -> None:
+    """KL(q || N(0, 1/l^2)) by Monte Carlo, q = (1 - p) N(m, s^2) + p N(0, s^2) in 12 dimensions."""
+    generator = np.random.default_rng(0)
+    size, draws, s, precision = 12, 100_000, 0.05, 4.0
+    m = generator.normal(size=size)
+    kept = generator.random(draws) >= p
+    x = kept[:, None] * m + s * generator.standard_normal((draws, size))
+    log_slab = stats.norm(m, s).logpdf(x).sum(axis=1) + np.log(1 - p)
+    log_spike = stats.norm(0, s).logpdf(x).sum(axis=1) + np.log(p)
+    log_prior = stats.norm(0, precision**-0.5).logpdf(x).sum(axis=1)
+    ratio = np.logaddexp(log_slab, log_spike) - log_prior
+    constant = size / 2 * (precision * s**2 - np.log(precision * s**2) - 1)
+    logit = tf.constant(special.logit(p), tf.float32)
+    found = float(variational.spike_and_slab_divergence(logit, float(m @ m), 1.0, precision))
+    assert abs(ratio.mean() - constant - found) < 5 * ratio.std() / np.sqrt(draws)
+
+
+def test_the_divergence_of_masked_kernels_is_finite_where_p_is_0_or_1() -> None:
+    logit = tf.constant([-200.0, 200.0])
+    with tf.GradientTape() as tape:
+        tape.watch(logit)
+        divergence = variational.spike_and_slab_divergence(logit, tf.constant([2.0, 2.0]), tf.constant([3.0, 3.0]), 5.0)
+    np.testing.assert_allclose(divergence, [5.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(tape.gradient(divergence, logit), [0.0, 0.0], atol=1e-6)

@@ -16,6 +16,7 @@ from vinnas_tf.config import SearchConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.methods import METHODS, make_method, method_from
 from vinnas_tf.methods.base import Method
+from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.methods.random_search import random_genotype
 from vinnas_tf.optimizer import PosteriorSGD
 from vinnas_tf.search.model import SearchModel
@@ -26,7 +27,14 @@ ALTERNATING = [(True, False), (False, True)]
 STEPS = {"vinnas": ALTERNATING, "vinnas_joint": [(True, True)] * 2, "darts": ALTERNATING}
 STEPS |= dict.fromkeys(("si_vdnas", "h_vdnas", "v_vdnas"), ALTERNATING)
 STEPS["bayesnas"] = [(True, True)]
-SEARCHES = [(method, space) for method in STEPS for space in SPACES if METHODS[method].can_search(SPACES[space])]
+STEPS |= {"pgnas": [(True, True)], "pgnas_random": [(True, False)]}
+SEARCHES = [
+    (method, space)
+    for method in STEPS
+    for space in SPACES
+    if METHODS[method].can_search(SPACES[space])
+    and (space == "vinnas" or not issubclass(METHODS[method], ChannelMethod))  # They search no cells.
+]
 ZERO = VINNAS.primitives.index("zero")
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.architecture.masks import ChannelGroup
-from vinnas_tf.errors import SettingError, require
+from vinnas_tf.errors import require
 from vinnas_tf.kernels.device import plain
 from vinnas_tf.network.layer_kinds import MIXING, ONE_TO_ONE, input_tensors, kernel_variable, why_opaque
 
@@ -33,7 +33,7 @@ class MaskedNetwork:
         channels: how many channels all groups have.
 
     Raises:
-        SettingError: a layer is called more than once, two have one name, or no layer can have a mask.
+        SettingError: a layer is called more than once, an operation is no layer, or no layer can have a mask.
     """
 
     def __init__(self, network: keras.Model) -> None:
@@ -205,12 +205,12 @@ def _normalized(layer: keras.layers.BatchNormalization, x: tf.Tensor, statistics
 
 
 def _require_walkable(network: keras.Model) -> None:
-    for layer in network.layers:
-        try:
-            input_tensors(layer)
-            layer.output  # noqa: B018
-        except (AttributeError, ValueError):
-            raise SettingError(
-                f"the layer {layer.name} of the network {network.name} is called more than once: "
-                "its channels can't have one mask. Choose another backbone."
-            ) from None
+    """Raises SettingError where a layer reads what no layer's only call has made."""
+    made = {id(layer.output) for layer in network.layers}
+    readers = {layer.name: input_tensors(layer) for layer in network.layers} | {"logits": [network.output]}
+    for name, tensors in readers.items():
+        require(
+            all(id(tensor) in made for tensor in tensors),
+            f"in the network {network.name} {name} comes from a layer that is called twice, or from an operation that "
+            "is no layer: such channels can't have masks. Choose another backbone.",
+        )

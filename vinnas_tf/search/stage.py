@@ -212,7 +212,7 @@ def train_and_choose(
         ]
         model.fit(
             # A step of one descent reads the first batch alone.
-            tf.data.Dataset.zip(batches[0], batches[-1]) if len(batches) > 1 else batches[0].map(_twice),
+            tf.data.Dataset.zip(*batches) if len(batches) > 1 else batches[0].map(_twice),
             validation_data=evaluation_batches(
                 images.watched, batch_size=config.batch_size, normalization=normalization
             ),
