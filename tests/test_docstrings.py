@@ -29,7 +29,17 @@ def test_examples_of_docstrings(name: str) -> None:
 
 def test_every_public_name_has_an_example_where_people_look_for_one() -> None:
     """Data and errors are shown in the examples of what makes them."""
-    plain = {"Edge", "ExportResult", "Method", "SearchResult", "SearchSpace", "TrainResult", "UserError", "draw_cells"}
+    plain = {
+        "ChannelResult",
+        "Edge",
+        "ExportResult",
+        "Method",
+        "SearchResult",
+        "SearchSpace",
+        "TrainResult",
+        "UserError",
+        "draw_cells",
+    }
     without = [name for name in vinnas_tf.__all__ if ">>> " not in (getattr(vinnas_tf, name).__doc__ or "")]
     assert set(without) == plain
 

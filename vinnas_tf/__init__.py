@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vinnas_tf.architecture.genotype import Edge, Genotype
+    from vinnas_tf.architecture.masks import Masks
     from vinnas_tf.architecture.primitives import register_primitive
     from vinnas_tf.architecture.space import SearchSpace, register_space
     from vinnas_tf.errors import UserError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vinnas_tf.methods.base import Method
     from vinnas_tf.network.build import build_network
     from vinnas_tf.plots.cells import draw_cells
-    from vinnas_tf.search.result import SearchResult
+    from vinnas_tf.search.result import ChannelResult, SearchResult
     from vinnas_tf.search.stage import Search, make_supergraph
     from vinnas_tf.train.result import TrainResult
     from vinnas_tf.train.stage import Training
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 _HOMES = {
+    "ChannelResult": "search.result",
     "Edge": "architecture.genotype",
     "ExportResult": "export.stage",
     "Exporter": "export.stage",
     "Genotype": "architecture.genotype",
+    "Masks": "architecture.masks",
     "Method": "methods.base",
     "Search": "search.stage",
     "SearchResult": "search.result",
@@ -51,10 +54,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "ChannelResult",
     "Edge",
     "ExportResult",
     "Exporter",
     "Genotype",
+    "Masks",
     "Method",
     "Search",
     "SearchResult",

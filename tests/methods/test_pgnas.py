@@ -12,7 +12,7 @@ from scipy import special
 from vinnas_tf.errors import UserError
 from vinnas_tf.methods import method_from
 from vinnas_tf.methods.pgnas import Pgnas
-from vinnas_tf.search.backbone import Backbone
+from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.model import SearchModel
 
 EXAMPLES = 2000
@@ -36,7 +36,7 @@ def two_halves(_: tuple[int, ...] = (1, 2, 1), classes: int = 2) -> keras.Model:
 def model_of(**settings: Any) -> SearchModel:
     method = method_from({"method": "pgnas", "label_smoothing": 0.0, "alpha_learning_rate": 0.05, **settings})
     assert isinstance(method, Pgnas)
-    model = SearchModel(Backbone(method, two_halves()), method, EXAMPLES)
+    model = SearchModel(MaskedBackbone(method, two_halves()), method, EXAMPLES)
     model.build((None, 1, 2, 1))
     model.compile(*method.optimizers(1000))
     for name, value in method.schedule(0).items():
@@ -70,7 +70,7 @@ def test_a_channel_of_noise_is_dropped_and_one_with_the_signal_is_kept(signal_an
 def test_both_kinds_of_variables_go_down_the_divergence_over_n(signal_and_noise) -> None:
     """Gradients of the term alone, which the log holds too, against its formula in NumPy."""
     model = model_of(prior_precision=30.0, weight_optimizer="sgd", weight_learning_rate=1.0)
-    network: Backbone = model.supergraph
+    network: MaskedBackbone = model.supergraph
     kernel = network.network.get_layer("classifier").kernel
     p, norms = 0.1, np.square(kernel.numpy()).sum(axis=1)
     logit = special.logit(p)
@@ -79,7 +79,7 @@ def test_both_kinds_of_variables_go_down_the_divergence_over_n(signal_and_noise)
     # The two frozen convolutions have one channel and a kernel of one, each.
     np.testing.assert_allclose(value, (0.9 * 15 * norms - entropy).sum() + 2 * (0.9 * 15 - entropy), rtol=1e-5)
     with tf.GradientTape() as tape:
-        variables = [kernel.value, model.method.logit.value]
+        variables = [kernel.value, network.architecture["channels/logit"].value]
         tape.watch(variables)
         loss = model.method.values(model.method.draw(None), network)["kl"]
     of_kernel, of_logit = tape.gradient(loss, variables)
@@ -92,7 +92,7 @@ def test_both_kinds_of_variables_go_down_the_divergence_over_n(signal_and_noise)
 
 def test_in_training_each_image_has_a_relaxed_mask_and_in_evaluation_a_hard_one(signal_and_noise) -> None:
     model = model_of(initial_drop_probability=0.5)
-    network: Backbone = model.supergraph
+    network: MaskedBackbone = model.supergraph
     images, _ = signal_and_noise(0)
     same = tf.repeat(images[:1], 64, axis=0)
     relaxed = network(same, model.method.draw(tf.constant([1, 2]))).numpy()

@@ -13,7 +13,14 @@ from vinnas_tf import kernels
 from vinnas_tf.architecture.masks import ChannelGroup
 from vinnas_tf.errors import require
 from vinnas_tf.kernels.device import plain
-from vinnas_tf.network.layer_kinds import MIXING, ONE_TO_ONE, input_tensors, kernel_variable, why_opaque
+from vinnas_tf.network.layer_kinds import (
+    FLATTENING,
+    MIXING,
+    ONE_TO_ONE,
+    input_tensors,
+    kernel_variable,
+    why_opaque,
+)
 
 
 class MaskedNetwork:
@@ -125,6 +132,8 @@ class MaskedNetwork:
                 found = np.full(layer.output.shape[-1], (inputs[0] & kept).any())
             elif isinstance(layer, keras.layers.Concatenate):
                 found = np.concatenate(inputs)
+            elif isinstance(layer, FLATTENING):
+                found = np.tile(inputs[0], layer.output.shape[-1] // inputs[0].size)
             elif isinstance(layer, keras.layers.Add) or _keeps_channels(layer):
                 found = np.any(inputs, axis=0)
             else:

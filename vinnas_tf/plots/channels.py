@@ -70,7 +70,8 @@ def draw_masks(masks: Masks, found: DropProbabilities, path: str | os.PathLike[s
     figure = Figure(figsize=(10, 1.4 + 0.2 * len(shown)), layout="constrained")
     channels, probabilities = figure.subplots(1, 2, width_ratios=(4, 1), sharey=True)
     colours = ListedColormap([_DROPPED, _KEPT])
-    channels.pcolormesh(np.arange(widest + 1), np.arange(len(shown) + 1) - 0.5, cells, cmap=colours, vmin=0, vmax=1)
+    grid = np.arange(widest + 1), np.arange(len(shown) + 1) - 0.5
+    channels.pcolormesh(*grid, cells, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=0.3)
     labels = [f"{masks.groups[n].name}: {masks.groups[n].channels - lost[n]}/{masks.groups[n].channels}" for n in shown]
     channels.set_yticks(range(len(shown)), labels, fontsize=6, parse_math=False)
     channels.set_xlabel("input channel of the layer (blue: kept)")

@@ -16,7 +16,7 @@ from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.network.masks import MaskedNetwork
 
 
-class Backbone(keras.layers.Layer):
+class MaskedBackbone(keras.layers.Layer):
     """The network whose channels are searched (PGNAS, section 2).
 
     Args:

@@ -13,7 +13,7 @@ from vinnas_tf.errors import require
 from vinnas_tf.network.costs import costs, largest_difference
 from vinnas_tf.network.evaluation import evaluate
 from vinnas_tf.network.stripping import strip
-from vinnas_tf.search.backbone import Backbone
+from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.callbacks import MeasureStatistics
 from vinnas_tf.search.candidates import Judge, best_candidate, draw_candidate, judge_candidates
 from vinnas_tf.search.model import SearchModel
@@ -35,7 +35,7 @@ def require_held_out(images: SearchImages) -> None:
 
 def choose_channels(
     model: SearchModel,
-    backbone: Backbone,
+    backbone: MaskedBackbone,
     images: SearchImages,
     normalization: Normalization,
     record: SearchRecord,

@@ -9,7 +9,7 @@ from vinnas_tf.config import DataConfig
 from vinnas_tf.console import duration
 from vinnas_tf.flags import preset_names
 from vinnas_tf.kernels.device import on_cpu
-from vinnas_tf.search.backbone import Backbone
+from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.estimate import estimate
 from vinnas_tf.search.stage import Progress, epoch_table
 from vinnas_tf.search.supergraph import Supergraph
@@ -28,7 +28,7 @@ def begin(data: DataConfig, progress: Progress, held_out: int) -> keras.callback
     network = progress.model.supergraph
     begins = f"Resumes after epoch {progress.done}" if progress.done else "Starts"
     size = f"{begins}: {network.count_params():,} parameters"
-    if isinstance(network, Backbone):
+    if isinstance(network, MaskedBackbone):
         masked = network.masked
         groups = f"{masked.channels:,} channels in {len(masked.groups)} groups"
         print(textwrap.fill(f"{size}, {groups}, {progress.steps} steps an epoch.", 80), flush=True)
@@ -54,7 +54,7 @@ def _cells_ahead(data: DataConfig, progress: Progress, supergraph: Supergraph, s
     return "\n".join(textwrap.fill(line, 80) for line in lines)
 
 
-def _channels_ahead(progress: Progress, backbone: Backbone, held_out: int, seconds: float) -> str:
+def _channels_ahead(progress: Progress, backbone: MaskedBackbone, held_out: int, seconds: float) -> str:
     """Time of the epochs and of the candidates, from the seconds of an iteration."""
     config, candidates = backbone.method.config, backbone.method.settings.candidates
     training = seconds * progress.steps * (config.epochs - progress.done)

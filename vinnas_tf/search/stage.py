@@ -21,7 +21,7 @@ from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.methods.steps import Batch
 from vinnas_tf.run.checkpoint import EpochCheckpoint
-from vinnas_tf.search.backbone import Backbone
+from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.callbacks import AfterEpoch, MeasureStatistics, Recorder, Schedule
 from vinnas_tf.search.channels import choose_channels, require_held_out
 from vinnas_tf.search.model import Searched, SearchModel
@@ -229,7 +229,7 @@ def train_and_choose(
                 *further,
             ],
         )
-    if isinstance(model.supergraph, Backbone):
+    if isinstance(model.supergraph, MaskedBackbone):
         return choose_channels(model, model.supergraph, images, normalization, record, folder, watch)
     epoch = record.best_epoch(config.weight_epochs) if method.keeps_best_epoch else config.epochs - 1
     found = progress.found(epoch)
@@ -263,7 +263,7 @@ def make_model(
 def _make_searched(method: Method, image_shape: tuple[int, ...], classes: int) -> Searched:
     """The network that a method searches."""
     if isinstance(method, ChannelMethod):
-        return Backbone(method, method.backbone(image_shape, classes))
+        return MaskedBackbone(method, method.backbone(image_shape, classes))
     return Supergraph(method, classes)
 
 
