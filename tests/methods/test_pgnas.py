@@ -58,7 +58,7 @@ def signal_and_noise() -> Callable[[int], tuple[tf.Tensor, tf.Tensor]]:
 
 def test_a_channel_of_noise_is_dropped_and_one_with_the_signal_is_kept(signal_and_noise) -> None:
     model = model_of(prior_precision=10.0)
-    step = tf.function(lambda *batch: model.descend(batch, weights=True, architecture=True))
+    step = tf.function(lambda *batch: model.descend(batch, weights=True, architecture=True), autograph=False)
     for number in range(500):
         step(*signal_and_noise(number))
     found = model.supergraph.found()
