@@ -4,7 +4,7 @@ import dataclasses
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -110,8 +110,16 @@ would keep, being below the threshold of log lambda, and their share.""",
 )
 
 
-def introduce(title: str, preset: str, dataset: Dataset, *settings: Any) -> str:
-    """What a command is about to do, in lines of at most 80 columns: title and preset, the images, all settings."""
+def introduce(title: str, preset: str, dataset: Dataset, *settings: Any, unread: Collection[str] = frozenset()) -> str:
+    """What a command is about to do, in lines of at most 80 columns: title and preset, the images, all settings.
+
+    Args:
+        title: what it does.
+        preset: the preset's name; may be empty.
+        dataset: the images.
+        *settings: dataclass instances.
+        unread: names of settings that the command does not read.
+    """
     height, width, channels = dataset.train.image_shape
     images = [
         f"{len(dataset.train)} images of {height} x {width} x {channels} in {len(dataset.class_names)} classes: "
@@ -119,7 +127,11 @@ def introduce(title: str, preset: str, dataset: Dataset, *settings: Any) -> str:
         *dataset.notes,
     ]
     values = {name: value for config in settings for name, value in dataclasses.asdict(config).items()}
-    words = [f"{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in values.items()]
+    words = [
+        f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for name, value in values.items()
+        if name not in unread
+    ]
     wrapped = textwrap.wrap("  ".join(words), 80, break_on_hyphens=False, break_long_words=False)
     told = [textwrap.fill(line, 80, break_on_hyphens=False) for line in images]
     return "\n".join([title + (f", preset {preset}" if preset else ""), *told, *wrapped])

@@ -108,7 +108,11 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is finished: what it found is in {run.result}. --overwrite starts anew.")
             return
-        print(introduce(f"Search into {path}", settings.preset, dataset, data, config, method.settings), flush=True)
+        own = method.settings
+        print(
+            introduce(f"Search into {path}", settings.preset, dataset, data, config, own, unread=method.ignores),
+            flush=True,
+        )
         if isinstance(method, ChannelMethod):
             open_source(data).part("test")  # Tells now, and not after the search, what is wrong with it.
         with reading():
