@@ -83,7 +83,7 @@ training images, each under a mask of its own. p: probability that a channel is
 dropped, mean over channels, least and largest. p>1/2: groups above one half.""",
     (
         ("CE", "cross_entropy", _amount, 8),
-        ("KL", "kl_weighted", _amount, 8),
+        ("KL", "kl_weighted", "{:.4f}".format, 8),
         ("acc", "weight_accuracy", "{:.2%}".format, 9),
         ("held out", "alpha_accuracy", "{:.2%}".format, 10),
         ("p mean", "drop_mean", "{:.3f}".format, 8),

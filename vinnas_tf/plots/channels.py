@@ -79,7 +79,7 @@ def draw_masks(masks: Masks, found: DropProbabilities, path: str | os.PathLike[s
     probabilities.barh(range(len(shown)), found.p[shown], color=_CHOSEN, height=0.7)
     probabilities.axvline(0.5, color="grey", linewidth=0.8, linestyle=":")
     probabilities.set_xlim(0, 1)
-    probabilities.set_xlabel("p that a channel is dropped")
+    probabilities.set_xlabel("p (dropped)")
     vector = masks.vector
     left_out = f"; {len(shown)} of {len(masks.groups)} groups shown" if len(shown) < len(masks.groups) else ""
     title = f"{int(vector.sum()):,} of {vector.size:,} channels are kept ({vector.mean():.1%}){left_out}"
