@@ -47,6 +47,10 @@ class MaskedNetwork:
         _require_walkable(network)
         self.network = network
         self._producers = {id(layer.output): layer for layer in network.layers}
+        # Each channel of the output comes from the input channel of the same place.
+        self._one_to_one = {
+            layer.name for layer in network.layers if isinstance(layer, ONE_TO_ONE) and not why_opaque(layer)
+        }
         self.layers = [layer for layer in network.layers if _is_maskable(layer)]
         require(
             bool(self.layers),
@@ -134,7 +138,7 @@ class MaskedNetwork:
                 found = np.concatenate(inputs)
             elif isinstance(layer, FLATTENING):
                 found = np.tile(inputs[0], layer.output.shape[-1] // inputs[0].size)
-            elif isinstance(layer, keras.layers.Add) or _keeps_channels(layer):
+            elif isinstance(layer, keras.layers.Add) or layer.name in self._one_to_one:
                 found = np.any(inputs, axis=0)
             else:
                 found = np.full(layer.output.shape[-1], any(one.any() for one in inputs))
@@ -186,7 +190,7 @@ class MaskedNetwork:
         if isinstance(layer, keras.layers.Concatenate):
             for one in layer.input:
                 yield from self._sources(one)
-        elif _keeps_channels(layer):
+        elif layer.name in self._one_to_one:
             yield from self._sources(layer.input)
         else:
             yield layer.name, tensor.shape[-1]
@@ -194,11 +198,6 @@ class MaskedNetwork:
 
 def _is_maskable(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, MIXING) and not (getattr(layer, "groups", 1) > 1)
-
-
-def _keeps_channels(layer: keras.layers.Layer) -> bool:
-    """Whether each channel of the output comes from the input channel of the same place."""
-    return isinstance(layer, ONE_TO_ONE) and not why_opaque(layer)
 
 
 def _normalized(layer: keras.layers.BatchNormalization, x: tf.Tensor, statistics: kernels.Statistics | None) -> Any:
