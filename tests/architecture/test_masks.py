@@ -56,6 +56,12 @@ def test_anything_else_is_refused_in_one_line(text: str, message: str, tmp_path)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
+def test_two_groups_of_a_layer_may_come_from_one_source() -> None:
+    groups = (ChannelGroup("conv", "stem", 0, 2), ChannelGroup("conv", "stem", 2, 2))
+    masks = Masks({}, (8, 8, 3), 10, groups, (np.ones(2), np.zeros(2)))
+    assert Masks.from_json(masks.to_json()).groups == groups
+
+
 def test_masks_of_other_lengths_than_their_groups_are_refused() -> None:
     with pytest.raises(ArchitectureError, match="one value for each of its channels"):
         Masks({}, (8, 8, 3), 10, GROUPS, (np.ones(3), np.ones(3)))

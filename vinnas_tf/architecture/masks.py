@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class ChannelGroup:
 
     @property
     def name(self) -> str:
-        """What tells the group from others."""
+        """What reads the channels, and where they come from."""
         return f"{self.layer} < {self.source}"
 
 
@@ -121,9 +122,9 @@ class Masks:
         _require(type(classes) is int and classes >= 1, "'classes' must be a whole number of at least 1", classes)
         _require(isinstance(entries, list) and 1 <= len(entries) <= _MOST_GROUPS, "'groups' must be a list", entries)
         pairs = list(_groups(entries))
-        names = [group.name for group, _ in pairs]
-        twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-        _require(not twice, "a group is listed once", sorted(twice))
+        counts = Counter((group.layer, group.start) for group, _ in pairs)  # Two may come from one source.
+        twice = [place for place, count in counts.items() if count > 1]
+        _require(not twice, "a group is listed once", twice)
         groups, kept = zip(*pairs, strict=True)
         return cls(data["backbone"], tuple(shape), classes, groups, kept)
 
