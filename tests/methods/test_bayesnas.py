@@ -20,8 +20,7 @@ from vinnas_tf.evidence import LEAST_VARIANCE
 from vinnas_tf.methods import bayesnas, make_method, method_from
 from vinnas_tf.methods.bayesnas import BayesNas, BayesNasSettings
 from vinnas_tf.methods.switches import Switches
-from vinnas_tf.search.result import SearchResult
-from vinnas_tf.search.stage import train_supergraph
+from vinnas_tf.search.stage import train_and_choose
 
 NAMES = ("sep_conv_3x3", "max_pool_3x3", "skip")
 # The edges of two states: (0, 2), (1, 2), (0, 3), (1, 3), (2, 3).
@@ -240,7 +239,7 @@ IMAGES = (np.random.default_rng(0).integers(100, size=(24, 6, 6, 1)) + 100 * LAB
 )
 
 
-def searched(folder, **own: Any) -> SearchResult:
+def searched(folder, **own: Any) -> Any:
     """A search of two updates, each after one epoch of the switches."""
     folder.mkdir(exist_ok=True)
     settings = {"cells": "N", "states": 1, "channels": 4, "epochs": 2, "weight_epochs": 0, "batch_size": 6}
@@ -248,7 +247,7 @@ def searched(folder, **own: Any) -> SearchResult:
         {"method": "bayesnas", "space": "small", "updates": 2, "switch_penalty": 0.02, **settings, **own}
     )
     train = array_dataset(IMAGES, LABELS).train
-    return train_supergraph(method, method.split(train, 0), Normalization.of(train), 2, folder=folder)
+    return train_and_choose(method, method.split(train, 0), Normalization.of(train), 2, folder=folder)
 
 
 class Killed(Exception):

@@ -58,7 +58,7 @@ def run(
     digits: Dataset,
     folder: Path | None,
     begin: Callable[[Progress], Sequence[keras.callbacks.Callback]] = lambda _: (),
-    go_through: Callable[[str, Sequence[int]], Iterator[int]] = lambda _, items: iter(items),
+    watch: Callable[[str, Sequence[int]], Iterator[int]] = lambda _, items: iter(items),
 ) -> ChannelResult:
     images = Small.split(digits.train, CONFIG.seed)
     result = train_and_choose(
@@ -68,7 +68,7 @@ def run(
         10,
         folder=folder,
         begin=begin,
-        go_through=go_through,
+        watch=watch,
     )
     assert isinstance(result, ChannelResult)
     return result
@@ -166,7 +166,7 @@ def test_a_search_that_was_killed_twice_ends_with_the_same_files(finished, digit
         raise Killed
 
     with pytest.raises(Killed):
-        run(digits, tmp_path, go_through=kill)
+        run(digits, tmp_path, watch=kill)
     assert 0 < len(rows_of(tmp_path)) < CANDIDATES
     seen: list[int] = []
 
@@ -174,7 +174,7 @@ def test_a_search_that_was_killed_twice_ends_with_the_same_files(finished, digit
         seen.extend(items)
         return iter(items)
 
-    result = run(digits, tmp_path, go_through=watch)
+    result = run(digits, tmp_path, watch=watch)
     result.save(tmp_path)
     assert seen == [20, 40]
     for name in ("candidates.csv", "masks.json", "posterior.json", "trajectory.npz"):

@@ -130,7 +130,7 @@ class Recorder(keras.callbacks.Callback):
         row["weight_accuracy"] = figures["weight_accuracy"]
         row["alpha_accuracy"] = accuracy
         row["alpha_error"] = 1.0 - accuracy
-        row |= method.decision_figures(found) | method.epoch_figures(found)
+        row |= {**method.decision_figures(found), **method.epoch_figures(found)}
         row["seconds"] = round(time.monotonic() - self.started, 3)
         self.record.append(row, found.arrays)
         _log.info("epoch %d/%d: accuracy %.2f%% on watched images", epoch + 1, method.config.epochs, 100 * accuracy)
