@@ -14,7 +14,7 @@ from vinnas_tf.search.estimate import estimate
 from vinnas_tf.search.stage import Progress, epoch_table
 from vinnas_tf.search.supergraph import Supergraph
 
-_FORWARD = 1 / 6  # Of the seconds of an iteration, which is two batches forwards and backwards: a guess, not measured.
+_FORWARD = 1 / 3  # Of the seconds of a step, which goes forwards and backwards: a guess, not measured.
 
 
 def begin(data: DataConfig, progress: Progress, held_out: int) -> keras.callbacks.Callback:
@@ -55,7 +55,7 @@ def _cells_ahead(data: DataConfig, progress: Progress, supergraph: Supergraph, s
 
 
 def _channels_ahead(progress: Progress, backbone: MaskedBackbone, held_out: int, seconds: float) -> str:
-    """Time of the epochs and of the candidates, from the seconds of an iteration."""
+    """Time of the epochs and of the candidates, from the seconds of a step."""
     config, candidates = backbone.method.config, backbone.method.settings.candidates
     training = seconds * progress.steps * (config.epochs - progress.done)
     judging = seconds * _FORWARD * candidates * held_out / config.batch_size
