@@ -84,7 +84,7 @@ def judge_candidates(
         candidates: how many.
         seed: of the draws.
         folder: where the file is written as they are judged; None: nowhere.
-        watch: goes through pieces of the work, and tells how far it is.
+        watch: goes through them, and tells how far it is.
 
     Returns:
         A row for each: `index`, `seed`, `accuracy`, `channels` and `weights` that are kept, the latter of kernels, and
@@ -93,23 +93,26 @@ def judge_candidates(
     path = folder / NAME if folder is not None else None
     rows: Rows = read_metrics(path)[:candidates] if path is not None else []
     weights = network.weights_of_channel
-    starts = range(len(rows), candidates, _TOGETHER)
+    left = range(len(rows), candidates)
+    judged: dict[int, tuple[np.ndarray, float]] = {}
     what = f"Judges {candidates:,} candidates on {judge.images:,} held-out images"
-    for start in watch(what, starts) if len(starts) else ():
-        numbers = range(start, min(start + _TOGETHER, candidates))
-        masks = np.stack([draw_candidate(drop, seed, number) for number in numbers])
-        for number, mask, accuracy in zip(numbers, masks, judge.accuracies(masks), strict=True):
-            rows.append(
-                {
-                    "index": number,
-                    "seed": seed,
-                    "accuracy": float(accuracy),
-                    "channels": int(mask.sum()),
-                    "weights": int(weights[mask].sum()),
-                    "connected": int(network.connects(mask)),
-                }
-            )
-        if path is not None:
+    for number in watch(what, left) if left else ():
+        if not judged:
+            numbers = range(number, min(number + _TOGETHER, candidates))
+            masks = np.stack([draw_candidate(drop, seed, one) for one in numbers])
+            judged = dict(zip(numbers, zip(masks, judge.accuracies(masks), strict=True), strict=True))
+        mask, accuracy = judged.pop(number)
+        rows.append(
+            {
+                "index": number,
+                "seed": seed,
+                "accuracy": float(accuracy),
+                "channels": int(mask.sum()),
+                "weights": int(weights[mask].sum()),
+                "connected": int(network.connects(mask)),
+            }
+        )
+        if path is not None and not judged:
             write_metrics(path, rows)
     return rows
 
