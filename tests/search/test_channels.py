@@ -24,7 +24,7 @@ from vinnas_tf.methods import METHODS
 from vinnas_tf.methods.pgnas import Pgnas, PgnasSettings
 from vinnas_tf.network.masks import MaskedNetwork
 from vinnas_tf.run.folder import RunDir
-from vinnas_tf.search.__main__ import search
+from vinnas_tf.search.__main__ import main, search
 from vinnas_tf.search.candidates import Judge, best_candidate, draw_candidate, judge_candidates
 from vinnas_tf.search.result import ChannelResult
 from vinnas_tf.search.stage import Progress, Search, make_supergraph, train_and_choose
@@ -232,6 +232,14 @@ def test_the_command_reads_the_test_images_after_the_choice_and_leaves_a_finishe
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     table = (folder / "metrics.csv").read_text().splitlines()
     assert {"kl", "kl_weighted", "drop_mean", "drop_largest", "groups_above_half"} <= set(table[0].split(","))
+
+
+def test_a_folder_with_a_training_is_refused_which_an_export_would_take(tmp_path, capsys) -> None:
+    data = DataConfig()
+    with RunDir(tmp_path, stage="train", settings=[data], data_fingerprint="") as run:
+        run.file("network.keras").write_bytes(b"")
+    with pytest.raises(UserError, match="holds a training, whose network an export would take: use another --run_dir"):
+        main(["--method=pgnas", f"--run_dir={tmp_path}"])
 
 
 def test_export_takes_the_network_of_such_a_search_and_train_refuses_it(finished) -> None:

@@ -24,12 +24,13 @@ from vinnas_tf.data import record as image_record
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.images import Dataset, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
+from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import make_method, method_variants
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
-from vinnas_tf.run.folder import RunDir, default_run_dir
+from vinnas_tf.run.folder import NETWORK, RunDir, default_run_dir
 from vinnas_tf.search.forecast import begin
 from vinnas_tf.search.outputs import write_cells, write_channels
 from vinnas_tf.search.result import ChannelResult, SearchResult
@@ -114,6 +115,11 @@ def main(argv: list[str]) -> None:
             flush=True,
         )
         if isinstance(method, ChannelMethod):
+            require(
+                not (path / "train" / NETWORK).exists(),
+                f"{path} holds a training, whose network an export would take: use another --run_dir.",
+                RunFolderError,
+            )
             open_source(data).part("test")  # Tells now, and not after the search, what is wrong with it.
         with reading():
             result = search(data, method, dataset, run)
