@@ -13,7 +13,8 @@ _WITH_ACTIVATION = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.lay
 def plain_network(network: keras.Model) -> keras.Model:
     """The same network with the same weights in new layers of the same names, whose kernels are Keras's own layers.
 
-    Gaussian weights become their means. ReLU that is an argument or an `Activation` becomes a layer `ReLU`.
+    Gaussian weights become their means. ReLU that is an argument or an `Activation` becomes a layer `ReLU`. Batch
+    normalisation stays of its class.
 
     Args:
         network: a Functional model whose layers are called once each; images to logits.

@@ -149,6 +149,7 @@ def test_code_in_the_file_is_not_run_and_layers_of_ones_own_are_not_known(tmp_pa
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
 def test_a_file_that_is_missing_or_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.keras").write_text("no archive")
     keras.Sequential([layers.Flatten(), layers.Dense(CLASSES)]).save(tmp_path / "unbuilt.keras")

@@ -28,8 +28,7 @@ class Backbone:
     """A kind of backbone.
 
     Attributes:
-        build: makes one of image shape, classes and seed, and of the arguments below; a Functional model of Keras's own
-            layers, from normalised images [n, h, w, c] to logits [n, classes].
+        build: makes one of image shape, classes and seed, and of the arguments below, as `make_backbone` returns it.
         reads: the settings that it reads, `backbone_` left out, which are arguments of `build`.
         blocks: the published number of blocks of each stage; none where it has no such stages.
         file: whether its name is followed by a colon and a file, the argument `file` of `build`.
@@ -105,8 +104,9 @@ class BackboneSettings:
 def make_backbone(settings: BackboneSettings, image_shape: tuple[int, ...], classes: int, seed: int) -> keras.Model:
     """The network that the settings ask for: normalised images [n, h, w, c] to logits [n, classes].
 
-    It is a Functional model of Keras's own layers, each called once, so that every channel can be followed
-    (`network/layer_kinds.py`). The same seed gives the same weights.
+    It is a Functional model of Keras's own layers, but for batch normalisation, which may be this project's faster one
+    of the same arithmetic. Each is called once, so that every channel can be followed (`network/layer_kinds.py`). The
+    same seed gives the same weights.
 
     Raises:
         SettingError: a setting does not fit the images, or the other settings.
