@@ -51,11 +51,13 @@ class Term(NamedTuple):
         gamma: its weight, at the end of a ramp where there is one.
         of: WEIGHTS, ARCHITECTURE or their union: a descent in any of them adds the term.
         per_example: whether the term belongs to the whole data set, so that the mean loss takes 1/N of it.
+        setting: the setting that gamma comes from; empty where none does.
     """
 
     gamma: float
     of: frozenset[str]
     per_example: bool = True
+    setting: str = ""
 
 
 class Network(Protocol):

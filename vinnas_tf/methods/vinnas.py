@@ -69,9 +69,9 @@ class Vinnas(Method):
         require_epoch("gamma_start_epoch", self.gamma_start_epoch, config.epochs)
         self._zero = SPACES[config.space].primitives.index("zero")
         self.terms = {
-            "kl_weights": Term(self.settings.gamma_weights, WEIGHTS),
-            "kl_alphas": Term(self.settings.gamma_alphas, ARCHITECTURE),
-            "entropy": Term(self.settings.gamma_entropy, ARCHITECTURE, per_example=False),
+            "kl_weights": Term(self.settings.gamma_weights, WEIGHTS, setting="gamma_weights"),
+            "kl_alphas": Term(self.settings.gamma_alphas, ARCHITECTURE, setting="gamma_alphas"),
+            "entropy": Term(self.settings.gamma_entropy, ARCHITECTURE, per_example=False, setting="gamma_entropy"),
         }
 
     def mixing_weights(self, alpha: tf.Tensor) -> tf.Tensor:

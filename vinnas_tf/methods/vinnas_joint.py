@@ -42,7 +42,9 @@ class VinnasJoint(Method):
         super().__init__(config, settings)
         self.gamma_start_epoch = self.settings.gamma_start_epoch
         require_epoch("gamma_start_epoch", self.gamma_start_epoch, config.epochs)
-        self.terms = {"kl_alphas": Term(PRIOR_WEIGHT * self.settings.gamma_alphas, ARCHITECTURE)}
+        self.terms = {
+            "kl_alphas": Term(PRIOR_WEIGHT * self.settings.gamma_alphas, ARCHITECTURE, setting="gamma_alphas")
+        }
 
     def values(self, draw: Draw, network: Network) -> dict[str, tf.Tensor]:
         """The sum of KL(N(mean, variance) || N(0, 1))."""

@@ -1,52 +1,159 @@
 """Everything that training changes, saved after an epoch (by the recorders in `callbacks.py`) and brought back."""
 
-from collections.abc import Sequence
+import hashlib
+import io
+import json
+import logging
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
-import tensorflow as tf
+import numpy as np
 
-from vinnas_tf.errors import FileError
+from vinnas_tf.errors import FileError, require
+from vinnas_tf.run.files import Value, write_atomically, writing
+
+_KEPT = 2  # So that one damaged file does not lose the run.
+_NAME = re.compile(r"epoch-(\d+)\.npz")
+_DIGEST = hashlib.sha256().digest_size * 2
+_log = logging.getLogger("vinnas_tf")
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """What a checkpoint holds beside the variables.
+
+    Attributes:
+        epochs: finished epochs; 0 where nothing was restored.
+        rows: the figures of each.
+        arrays: further arrays, by name.
+    """
+
+    epochs: int = 0
+    rows: list[dict[str, Value]] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class EpochCheckpoint:
-    """The state of a model and its optimizers after a number of epochs.
+    """The state of a model, its optimizers and its record after a number of epochs, in one file an epoch.
 
     Keras's own savers leave out the seed generators and optimizers beyond the first; here all variables are listed.
-    TensorFlow writes a checkpoint's files first and the pointer to it last, so that a crash leaves the one before.
+    A file appears whole or not at all and is on the disk before the next epoch begins. It ends with a SHA-256 of the
+    rest: a file that was cut or changed afterwards is told from a good one, and the one before it is used.
 
     Args:
         model: built model.
         optimizers: its optimizers, built.
-        folder: where checkpoints lie; the latest two are kept.
+        folder: where checkpoints lie; the latest two are kept, and nothing else.
     """
 
     def __init__(self, model: keras.Model, optimizers: Sequence[keras.Optimizer], folder: Path) -> None:
-        variables = [*model.variables, *(variable for optimizer in optimizers for variable in optimizer.variables)]
-        self._epochs = tf.Variable(0, dtype=tf.int64)
-        self._checkpoint = tf.train.Checkpoint(
-            epochs=self._epochs, variables=[variable.value for variable in variables]
-        )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
+        self._variables = [
+            *model.variables,
+            *(variable for optimizer in optimizers for variable in optimizer.variables),
+        ]
+        self._folder = folder
 
-    def restore(self) -> int:
-        """Brings back the latest checkpoint and returns the number of its epochs; 0 where there is none.
+    def restore(self) -> Restored:
+        """Brings back the latest checkpoint that is whole; a damaged one is named in a warning.
 
-        Raises FileError where it is of other variables, as an earlier version of the package may have left it.
+        Raises:
+            FileError: all checkpoints are damaged, or the latest is of other variables, as an earlier version of the
+                package may have left it.
         """
-        latest = self._manager.latest_checkpoint
-        if latest is None:
-            return 0
-        try:
-            self._checkpoint.restore(latest).assert_consumed()
-        except (AssertionError, ValueError) as error:
-            raise FileError(
-                f"{latest} has other variables than this version of vinnas_tf, and can't go on with it: "
-                "use another run_dir, or start anew."
-            ) from error
-        return int(self._epochs)
+        paths = self._paths()
+        damaged = []
+        for path in reversed(paths):
+            content = _read(path)
+            if content is None:
+                damaged.append(path)
+                continue
+            for lost in damaged:
+                _log.warning("%s is damaged: goes on from %s.", lost, path.name)
+            return self._assign(path, content)
+        require(
+            not paths,
+            f"{' and '.join(map(str, paths))} are damaged, and there is no other checkpoint: "
+            "restore one of them, or start anew with overwrite.",
+            FileError,
+        )
+        return Restored()
 
-    def save(self, epochs: int) -> None:
-        """Writes the state after `epochs` finished epochs."""
-        self._epochs.assign(epochs)
-        self._manager.save(checkpoint_number=epochs)
+    def save(self, epochs: int, rows: Sequence[Mapping[str, Value]], arrays: Mapping[str, np.ndarray]) -> None:
+        """Writes the state after `epochs` finished epochs, with their figures and further arrays by name.
+
+        Raises:
+            FileError: it can't be written; the checkpoints before are still there.
+        """
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        held = {f"variable/{index}": np.asarray(variable) for index, variable in enumerate(self._variables)}
+        held |= {f"array/{name}": value for name, value in arrays.items()}
+        write_atomically(self._folder / f"epoch-{epochs}.npz", _sealed({**held, "rows": np.array(json.dumps(rows))}))
+        self._clear()
+
+    def _assign(self, path: Path, content: Mapping[str, np.ndarray]) -> Restored:
+        """Gives the variables what the file holds."""
+        values = [value for name, value in content.items() if name.startswith("variable/")]
+        shapes = [tuple(value.shape) for value in values]
+        require(
+            shapes == [tuple(variable.shape) for variable in self._variables],
+            f"{path} has other variables than this version of vinnas_tf, and can't go on with it: use another run_dir, "
+            "or start anew.",
+            FileError,
+        )
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+        arrays = {name.removeprefix("array/"): value for name, value in content.items() if name.startswith("array/")}
+        return Restored(_epochs(path), json.loads(str(content["rows"])), arrays)
+
+    def _paths(self) -> list[Path]:
+        """The checkpoints, the earliest first."""
+        if not self._folder.is_dir():
+            return []
+        return sorted((path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)), key=_epochs)
+
+    def _clear(self) -> None:
+        """Removes earlier checkpoints, and what a killed write left."""
+        kept = self._paths()[-_KEPT:]
+        for path in self._folder.iterdir():
+            if path not in kept:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def warn_of_lost_epochs(metrics: Path, restored: Restored) -> None:
+    """Says where epochs that a metrics file tells of are done again, for no checkpoint holds them."""
+    if not restored.epochs and metrics.exists():
+        _log.warning("%s tells of epochs that no checkpoint holds: starts anew.", metrics)
+
+
+def _epochs(path: Path) -> int:
+    found = _NAME.fullmatch(path.name)
+    assert found
+    return int(found[1])
+
+
+def _sealed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An .npz file whose comment, its last bytes, is the SHA-256 of all before it."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = b"0" * _DIGEST
+    content = buffer.getvalue()[:-_DIGEST]
+    return content + hashlib.sha256(content).hexdigest().encode()
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a sealed file, in their order; None where it isn't as it was written."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"can't read {path}: {error.strerror}.") from error
+    if hashlib.sha256(content[:-_DIGEST]).hexdigest().encode() != content[-_DIGEST:]:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import keras
 
@@ -10,10 +10,11 @@ from vinnas_tf.data.batches import Normalization, spread_batches
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.data.search_images import SearchImages
+from vinnas_tf.run.checkpoint import EpochCheckpoint
 from vinnas_tf.run.files import Value
 from vinnas_tf.search.model import SearchModel
 from vinnas_tf.search.record import SearchRecord
-from vinnas_tf.training import require_finite
+from vinnas_tf.training import require_finite, suspects
 
 _log = logging.getLogger("vinnas_tf")
 
@@ -53,12 +54,16 @@ class AfterEpoch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Calls the method; raises DivergenceError where a loss is not finite."""
-        _require_finite(logs or {}, epoch)
+        _require_finite(self.model, logs or {}, epoch)
         self.model.method.after_epoch(epoch, self.model, self.images, self.watch)
 
 
-def _require_finite(logs: dict, epoch: int) -> None:
-    require_finite(logs, epoch, "Search in a new run_dir with a smaller weight_learning_rate or alpha_learning_rate.")
+def _require_finite(model: SearchModel, logs: Mapping[str, float], epoch: int) -> None:
+    """Raises DivergenceError where an epoch left anything that is not finite; says what to do against it."""
+    terms = model.method.terms
+    weighted = {terms[name].setting: logs[f"{name}_weighted"] for name in terms if terms[name].setting}
+    smaller = suspects(("weight_learning_rate", "alpha_learning_rate"), weighted, logs["cross_entropy"])
+    require_finite(logs, model.variables, epoch, f"Search in a new run_dir with a smaller {smaller}.")
 
 
 class MeasureStatistics(keras.callbacks.Callback):
@@ -97,15 +102,15 @@ class Recorder(keras.callbacks.Callback):
 
     Args:
         record: where the figures go.
-        save: writes the checkpoint for a number of finished epochs.
+        checkpoint: keeps the state of finished epochs; None where nothing is kept.
     """
 
     model: SearchModel
 
-    def __init__(self, record: SearchRecord, save: Callable[[int], None]) -> None:
+    def __init__(self, record: SearchRecord, checkpoint: EpochCheckpoint | None) -> None:
         super().__init__()
         self.record = record
-        self.save = save
+        self.checkpoint = checkpoint
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock."""
@@ -114,7 +119,7 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records `epoch`; raises DivergenceError where a loss is not finite."""
         logs = logs or {}
-        _require_finite(logs, epoch)
+        _require_finite(self.model, logs, epoch)
         found = self.model.supergraph.found()
         method, scheduled = self.model.method, {name: float(value) for name, value in self.model.scheduled.items()}
         figures: dict[str, Value] = {name: float(value) for name, value in logs.items()}
@@ -134,4 +139,5 @@ class Recorder(keras.callbacks.Callback):
         row["seconds"] = round(time.monotonic() - self.started, 3)
         self.record.append(row, found.arrays)
         _log.info("epoch %d/%d: accuracy %.2f%% on watched images", epoch + 1, method.config.epochs, 100 * accuracy)
-        self.save(epoch + 1)
+        if self.checkpoint is not None:
+            self.checkpoint.save(epoch + 1, self.record.rows, self.record.trajectory)

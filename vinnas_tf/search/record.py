@@ -1,36 +1,37 @@
-"""The record of a search: one row of figures and one snapshot of the alphas an epoch, kept on disk as it grows."""
+"""The record of a search: one row of figures and one snapshot of the alphas an epoch, written as it grows."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from vinnas_tf.run.checkpoint import Restored
 from vinnas_tf.run.files import Value, read_metrics, write_arrays, write_metrics
+from vinnas_tf.run.outputs import finished_file
 
 
 def search_seconds(run_dir: Path) -> float:
     """Seconds of all epochs of the search in a run folder; 0 where nothing was trained."""
-    return sum(float(row["seconds"] or 0) for row in read_metrics(run_dir / "search" / "metrics.csv"))
+    return sum(float(row["seconds"] or 0) for row in read_metrics(finished_file(run_dir, "search", "metrics.csv")))
 
 
 class SearchRecord:
-    """The finished epochs of a search, in memory and on disk (`metrics.csv` and `trajectory.npz`).
+    """The finished epochs of a search.
 
-    The best epoch so far is a function of the record, so nothing else has to survive a crash.
+    The checkpoint holds them, so that they are those of its variables. `metrics.csv` and `trajectory.npz` show them to
+    people and are never read back here.
 
     Args:
         folder: where the two files lie; None: in memory alone.
-        epochs: finished epochs to keep; later ones, which a killed process may have left behind, are dropped.
+        restored: the epochs that a checkpoint held.
     """
 
-    def __init__(self, folder: Path | None, epochs: int) -> None:
+    def __init__(self, folder: Path | None, restored: Restored) -> None:
         self.folder = folder
-        self.rows: list[dict[str, Value]] = []
-        self.trajectory: dict[str, np.ndarray] = {}
-        if folder is not None and epochs:
-            self.rows = read_metrics(folder / "metrics.csv")[:epochs]
-            with np.load(folder / "trajectory.npz") as arrays:
-                self.trajectory = {name: arrays[name][: len(self.rows)] for name in arrays.files}
+        self.rows = restored.rows
+        self.trajectory = restored.arrays
+        if restored.epochs:
+            self._write()
 
     def append(self, row: dict[str, Value], found: Mapping[str, np.ndarray]) -> None:
         """Adds a finished epoch and writes both files, where there is a folder.
@@ -44,6 +45,9 @@ class SearchRecord:
             name: np.concatenate([self.trajectory.get(name, value[None][:0]), value[None]])
             for name, value in found.items()
         }
+        self._write()
+
+    def _write(self) -> None:
         if self.folder is not None:
             write_arrays(self.folder / "trajectory.npz", self.trajectory)
             write_metrics(self.folder / "metrics.csv", self.rows)

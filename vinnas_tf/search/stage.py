@@ -20,7 +20,7 @@ from vinnas_tf.methods import make_method, method_from
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.methods.steps import Batch
-from vinnas_tf.run.checkpoint import EpochCheckpoint
+from vinnas_tf.run.checkpoint import EpochCheckpoint, Restored, warn_of_lost_epochs
 from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.callbacks import AfterEpoch, MeasureStatistics, Recorder, Schedule
 from vinnas_tf.search.channels import choose_channels, require_held_out
@@ -189,12 +189,13 @@ def train_and_choose(
         require_held_out(images)
     counted_as = method.augmented_as if augment else 1
     model = make_model(method, images.weights.image_shape, classes, examples, counted_as)
-    checkpoint, done = None, 0
+    checkpoint, restored = None, Restored()
     if folder is not None:
         optimizers = [model.weight_optimizer, model.architecture_optimizer]
         checkpoint = EpochCheckpoint(model, optimizers, folder / "checkpoints")
-        done = checkpoint.restore()
-    record = SearchRecord(folder, done)
+        restored = checkpoint.restore()
+        warn_of_lost_epochs(folder / "metrics.csv", restored)
+    record, done = SearchRecord(folder, restored), restored.epochs
     progress = Progress(model, record, steps, done)
     if done < config.epochs:
         further = begin(progress)
@@ -225,7 +226,7 @@ def train_and_choose(
                 Schedule(),
                 MeasureStatistics(images.weights, normalization),
                 AfterEpoch(images, watch),
-                Recorder(record, checkpoint.save if checkpoint else lambda _: None),
+                Recorder(record, checkpoint),
                 *further,
             ],
         )

@@ -13,7 +13,7 @@ from vinnas_tf.network.evaluation import set_best_statistics
 from vinnas_tf.run.files import Value
 from vinnas_tf.train.images import TrainingImages
 from vinnas_tf.train.model import TrainModel
-from vinnas_tf.training import ramp, require_finite
+from vinnas_tf.training import ramp, require_finite, suspects
 from vinnas_tf.variational import log_noise_ratio
 
 Rows = list[dict[str, Value]]  # The figures of each epoch, as metrics.csv has them.
@@ -92,11 +92,12 @@ class TrainRecorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records `epoch`; raises DivergenceError where a loss is not finite."""
-        logs = logs or {}
-        if self.save:
-            require_finite(logs, epoch, "Train in a new run_dir with a smaller learning_rate.")
-        else:
-            require_finite(logs, epoch, "Train a new network with a smaller learning_rate.", kept=False)
+        assert logs is not None
+        weighted = {"gamma_weights": logs["kl_weights_weighted"]}
+        smaller = suspects(("learning_rate",), weighted, logs["cross_entropy"])
+        where = "in a new run_dir" if self.save else "a new network"
+        remedy = f"Train {where} with a smaller {smaller}."
+        require_finite(logs, self.model.variables, epoch, remedy, kept=self.save is not None)
         row: dict[str, Value] = {"epoch": epoch + 1}
         row |= {name: float(logs[name]) for name in ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")}
         row["gamma_kl_weights"] = float(self.model.gamma)

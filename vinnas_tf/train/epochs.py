@@ -9,8 +9,8 @@ from vinnas_tf.config import TrainConfig
 from vinnas_tf.console import duration
 from vinnas_tf.data.batches import training_batches
 from vinnas_tf.network.pruning import count_parameters, total
-from vinnas_tf.run.checkpoint import EpochCheckpoint
-from vinnas_tf.run.files import read_metrics, write_metrics
+from vinnas_tf.run.checkpoint import EpochCheckpoint, warn_of_lost_epochs
+from vinnas_tf.run.files import write_metrics
 from vinnas_tf.train.callbacks import HeldOutImages, Rows, TrainRecorder
 from vinnas_tf.train.images import TrainingImages
 from vinnas_tf.train.model import TrainModel
@@ -64,14 +64,18 @@ def run_epochs(
     save, logs, done = None, [], 0
     if folder is not None:
         checkpoint = EpochCheckpoint(model, [model.optimizer], folder / "checkpoints")
-        done = checkpoint.restore()
-        rows += read_metrics(folder / "metrics.csv")[:done]
+        restored = checkpoint.restore()
+        warn_of_lost_epochs(folder / "metrics.csv", restored)
+        done = restored.epochs
+        rows += restored.rows
         logs.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
 
         def save(finished: int) -> None:
             write_metrics(folder / "metrics.csv", rows)  # First: the checkpoint declares them done.
-            checkpoint.save(finished)
+            checkpoint.save(finished, rows, {})
 
+        if done:
+            write_metrics(folder / "metrics.csv", rows)
     if done == epochs:
         return rows
     batches = training_batches(

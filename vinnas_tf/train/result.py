@@ -1,6 +1,7 @@
 """What comes of a training: the network that is shipped, and its figures as plain data."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from vinnas_tf.data.arrays import image_set, require_fit
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.picture import Preparation
+from vinnas_tf.errors import DivergenceError, require
 from vinnas_tf.network.evaluation import Evaluation, evaluate
 from vinnas_tf.network.files import save_network
 from vinnas_tf.network.pruning import ThresholdPoint
@@ -148,9 +150,21 @@ class TrainResult:
 def evaluate_all(
     networks: Mapping[str, keras.Model], part: str, images: ImageSet, normalization: Normalization, progress: Progress
 ) -> dict[str, Evaluation]:
-    """Figures of each of a result's networks on `images`, which are called `part`."""
+    """Figures of each of a result's networks on `images`, which are called `part`.
+
+    Raises:
+        DivergenceError: a network's answers are not finite numbers.
+    """
     title = f"Evaluates {len(networks)} networks on {len(images):,} {part} images"
-    return {
+    found = {
         name: evaluate(model, batches_to_evaluate(images, normalization if name in _NORMALIZED else None))
         for name, model in progress.go_through(title, list(networks.items()))
     }
+    for name, of_network in found.items():
+        require(
+            math.isfinite(of_network.nll),
+            f"the {name} network's answers to {part} images are not finite, so its training diverged: train in a new "
+            "run_dir with a smaller learning_rate.",
+            DivergenceError,
+        )
+    return found
