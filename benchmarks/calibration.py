@@ -35,6 +35,7 @@ from vinnas_tf.plots.style import DPI, INK, png
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import stage_record
 from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.outputs import finished_file
 
 BINS = np.linspace(0, 1, 11)
 FACTORS = tuple(float(2**power) for power in np.arange(-4, 10.5, 0.5))  # of the standard deviations; all are tried
@@ -80,8 +81,8 @@ def load(pattern: str) -> list[Search]:
         settings = stage_record(folder, "search")["settings"]
         config = restored(SearchConfig, settings)
         own: Any = restored(method_class(config.method).Settings, settings)
-        posterior = Posterior.load(Path(folder, "search", "posterior.json"))
-        genotype = Genotype.load(Path(folder, "search", "genotype.json"))
+        posterior = Posterior.load(finished_file(folder, "search", "posterior.json"))
+        genotype = Genotype.load(finished_file(folder, "search", "genotype.json"))
         chosen = {group: np.zeros(mean.shape, bool) for group, mean in posterior.mean.items()}
         for group, edges in genotype.cells.items():
             for edge in edges:

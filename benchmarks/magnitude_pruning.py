@@ -41,6 +41,7 @@ from vinnas_tf.network.evaluation import evaluate, set_best_statistics
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import stage_record
+from vinnas_tf.run.outputs import finished_file
 from vinnas_tf.train.images import TrainingImages
 from vinnas_tf.train.stage import make_network
 
@@ -175,7 +176,7 @@ def compare(run_dir: Path) -> dict[str, Any]:
         f"the images of {run_dir} have changed since it was trained: train again.",
     )
     images = TrainingImages.of(dataset, config.held_out, config.seed)
-    genotype = Genotype.load(run_dir / "train" / "genotype.json")
+    genotype = Genotype.load(finished_file(run_dir, "train", "genotype.json"))
     classes = len(dataset.class_names)
     weights = tf.constant(images.class_weights(config, classes), tf.float32)
     plain = dataclasses.replace(config, variational=False)

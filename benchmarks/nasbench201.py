@@ -39,8 +39,9 @@ from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import METHODS, method_variants
 from vinnas_tf.run.child import run_command
 from vinnas_tf.run.files import write_atomically, writing
-from vinnas_tf.run.folder import is_finished, require_made_with
+from vinnas_tf.run.folder import require_made_with
 from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.outputs import finished_file, is_finished
 from vinnas_tf.search.record import search_seconds
 
 RANDOM_PROXY = "random-proxy"
@@ -81,7 +82,7 @@ def search(row: str, seed: int, epochs: int, folder: Path) -> Found:
         run_command("vinnas_tf.search", [*flags, f"--run_dir={source}"], Path(f"{source}.log"))
     if spec.again:
         choose_again(source, spec.again, path)
-    code = cell_code(Genotype.load(path / "search" / "genotype.json"))
+    code = cell_code(Genotype.load(finished_file(path, "search", "genotype.json")))
     return Found(row, seed, code, search_seconds(path))
 
 

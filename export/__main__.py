@@ -33,6 +33,7 @@ from vinnas_tf.export.source import FinishedNetwork, read_finished
 from vinnas_tf.export.stage import write_files
 from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.run.folder import RunDir
+from vinnas_tf.run.outputs import finished_file
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def export(finished: FinishedNetwork, config: ExportConfig, run: RunDir) -> dict
     test = load_test(data, counted)
     if fingerprint([test]) != finished.test_fingerprint:
         print("warning: the test images are not those of the training, whose figures they can't be held against.")
-    records = [run.path / stage / image_record.NAME for stage in ("search", "train")]
+    records = [finished_file(run.path, stage, image_record.NAME) for stage in ("search", "train")]
     learnt_from = warn_of_learnt(test.digests, np.concatenate([image_record.learnt(path) for path in records]))
     progress = Progress(count_steps(finished.source, config.formats))
     result = write_files(
@@ -111,6 +112,11 @@ def representative(finished: FinishedNetwork, data: DataConfig) -> np.ndarray:
         dataset.fingerprint == finished.record["data_fingerprint"],
         f"the training images of {data.dataset} are not those that the network was trained on (their fingerprint "
         "differs from config.json's): restore them, or train again with --overwrite.",
+    )
+    require(
+        dataset.class_names == finished.source.class_names,
+        f"the training's result.json names the classes {', '.join(finished.source.class_names)}, and {data.dataset} "
+        f"has {', '.join(dataset.class_names)}: train again with --overwrite.",
     )
     return dataset.train.sample()
 

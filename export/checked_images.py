@@ -16,7 +16,7 @@ from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.interface import Interface
 from vinnas_tf.run.files import user_path
-from vinnas_tf.run.folder import network_stage
+from vinnas_tf.run.outputs import finished_file, network_stage
 
 _UNKNOWN = "The export was made from Python: it can't be told whether the network learnt from these images."
 
@@ -121,7 +121,7 @@ def _of_folder(
     if "run" not in described:
         return images, [_UNKNOWN]
     run_dir = path.parent.parent.parent
-    record = run_dir / network_stage(run_dir) / image_record.NAME
+    record = finished_file(run_dir, network_stage(run_dir), image_record.NAME)
     if not record.is_file():
         return _of_folder_without_record(images, dataset, preparation.framing, described)
     known = np.isin(images.digests, image_record.learnt(record))

@@ -12,6 +12,7 @@ from typing import Any
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.export import manifest, pixels
+from vinnas_tf.export.digest import sha256
 
 LABELS = "labels.txt"
 CLASS_NAMES = "class_names.txt"
@@ -54,11 +55,45 @@ def read_interface(path: Path) -> Interface:
     for place in (path.parent.parent / manifest.NAME, path / _ASSETS / manifest.NAME):
         if place.is_file():
             described = manifest.read(place)
+            _require_same_names(path, described["class_names"])
             return Interface(tuple(described["class_names"]), pixels.preparation(described["image"]), described)
-    for labels in (path / _ASSETS / CLASS_NAMES, path.parent / LABELS):
-        if labels.is_file():
-            try:
-                return Interface(tuple(labels.read_text(encoding="utf-8").splitlines()), None, None)
-            except (OSError, ValueError) as error:
-                raise FileError(f"{labels} can't be read as names of classes ({error}).") from error
+    for labels in _name_files(path):
+        return Interface(_read_names(labels), None, None)
     return Interface((), None, None)
+
+
+def require_recorded(path: Path) -> None:
+    """Raises FileError where the export's manifest lies beside a file and describes other content."""
+    beside = path.parent.parent / manifest.NAME
+    if not beside.is_file():
+        return
+    entry = manifest.read(beside)["files"].get("/".join(path.parts[-2:]))
+    require(
+        entry is None or entry["sha256"] == sha256(path),
+        f"{path} is not the file that {beside} describes (its SHA-256 differs): it was changed or cut off; export it "
+        "anew with --overwrite.",
+        FileError,
+    )
+
+
+def _name_files(path: Path) -> list[Path]:
+    """The files with names of classes that lie in or beside an exported file."""
+    return [labels for labels in (path / _ASSETS / CLASS_NAMES, path.parent / LABELS) if labels.is_file()]
+
+
+def _read_names(labels: Path) -> tuple[str, ...]:
+    try:
+        return tuple(labels.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise FileError(f"{labels} can't be read as names of classes ({error}).") from error
+
+
+def _require_same_names(path: Path, class_names: list[str]) -> None:
+    """Raises FileError where a file of labels, which others read, names other classes than the manifest."""
+    for labels in _name_files(path):
+        require(
+            _read_names(labels) == tuple(class_names),
+            f"{labels} does not name the classes of the manifest, {', '.join(class_names)}: it was changed; export "
+            "anew with --overwrite.",
+            FileError,
+        )

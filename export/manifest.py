@@ -10,6 +10,7 @@ import vinnas_tf
 from vinnas_tf.errors import FileError
 from vinnas_tf.export import pixels
 from vinnas_tf.run.folder import PACKAGES
+from vinnas_tf.run.outputs import finished_file
 
 if TYPE_CHECKING:  # Whoever reads a manifest needs no Keras.
     from vinnas_tf.export.source import Source
@@ -43,10 +44,12 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         FileError: the file can't be read or is no manifest of this version.
     """
+    if path.parent.name == "export":  # Else it was moved, or the library wrote it.
+        finished_file(path.parent.parent, "export", NAME)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         known = manifest["format"] == FORMAT and isinstance(manifest["files"], dict)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise FileError(f"{path} can't be read as an export's manifest ({error}): export with --overwrite.") from error
     if not known:
         raise FileError(f"{path} was not written by this version ({FORMAT}): export with --overwrite.")

@@ -4,10 +4,11 @@ The functions above `main` run in that process; `predict` and `time_calls` start
 that crashes its interpreter thus takes nobody else along.
 """
 
+import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,7 @@ def predict(path: Path, images: np.ndarray) -> np.ndarray:
     Raises:
         FileError: the file can't be loaded or run, or takes images of another shape.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        np.save(f"{folder}/images.npy", images)
+    with _scratch(images) as folder:
         _fresh_process(["predict", folder, path])
         return np.load(f"{folder}/probabilities.npy")
 
@@ -52,8 +52,7 @@ def time_calls(paths: Sequence[Path], image: np.ndarray) -> list[dict[str, dict[
         FileError: one of them can't be loaded or run, or takes images of another shape.
     """
     latencies: list[dict[str, dict[str, float]]] = [{} for _ in paths]
-    with tempfile.TemporaryDirectory() as folder:
-        np.save(f"{folder}/images.npy", image[None])
+    with _scratch(image[None]) as folder:
         for threads in THREADS:
             _fresh_process(["time", folder, *paths, threads])
             record = json.loads(Path(folder, "milliseconds.json").read_text())
@@ -61,6 +60,24 @@ def time_calls(paths: Sequence[Path], image: np.ndarray) -> list[dict[str, dict[
                 median, p95 = np.percentile(milliseconds, [50, 95])
                 latency[str(threads)] = {"median_ms": round(median, 4), "p95_ms": round(p95, 4)}
     return latencies
+
+
+@contextlib.contextmanager
+def _scratch(images: np.ndarray) -> Iterator[str]:
+    """A temporary folder with the images; raises FileError where there is no room for them."""
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise FileError(f"there is no temporary folder ({error.strerror}): name one with TMPDIR.") from error
+    with folder:
+        try:
+            np.save(f"{folder.name}/images.npy", images)
+        except OSError as error:  # NumPy tells of a short write without its reason.
+            raise FileError(
+                f"can't write {images.nbytes:,} bytes of images into {tempfile.gettempdir()} "
+                f"({error.strerror or error}): free that disk, or name another folder with TMPDIR."
+            ) from error
+        yield folder.name
 
 
 def _fresh_process(arguments: Sequence[Any]) -> None:

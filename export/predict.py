@@ -15,7 +15,7 @@ import numpy as np
 
 from vinnas_tf.data.picture import Preparation, decode, prepare
 from vinnas_tf.errors import FileError, UserError, require
-from vinnas_tf.export.interface import read_interface, require_present
+from vinnas_tf.export.interface import read_interface, require_present, require_recorded
 from vinnas_tf.export.runtime import load
 from vinnas_tf.run.stderr import held_back
 from vinnas_tf.run.streams import open_standard_streams
@@ -34,6 +34,7 @@ def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
         FileError: the file or a picture can't be read.
     """
     require_present(file)
+    require_recorded(file.resolve())
     interface = read_interface(file.resolve())
     try:
         with held_back():  # Runtimes tell of their parts there.

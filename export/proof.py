@@ -4,7 +4,6 @@ A file that misses its bar is told with what to try.
 """
 
 import gzip
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.picture import at_once
 from vinnas_tf.errors import FileError, UserError, require
 from vinnas_tf.export import flatbuffer
+from vinnas_tf.export.digest import files_of
 from vinnas_tf.export.measure import predict
 
 _BATCH = 256
@@ -166,24 +166,6 @@ def _undecided(reference: np.ndarray) -> str | None:
         f"the Keras network itself is undecided on {ties} of the {len(reference)} images with another answer (two "
         f"classes within {_UNDECIDED}), so train it longer"
     )
-
-
-def sha256(path: Path) -> str:
-    r"""SHA-256 of a file; of a folder, that of its listing as `sha256sum` prints it, sorted by path.
-
-    In a shell: find . -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum | sha256sum
-    """
-    if not path.is_dir():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    listing = [f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files_of(path)]
-    return hashlib.sha256("".join(listing).encode()).hexdigest()
-
-
-def files_of(path: Path) -> list[Path]:
-    """The file itself, or all files of a folder, sorted by path."""
-    if not path.is_dir():
-        return [path]
-    return sorted((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.as_posix())
 
 
 def size(path: Path) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """What is exported: a network, such as that of a run folder, held to what the training wrote about it."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,31 +11,30 @@ import keras
 from vinnas_tf.config import DataConfig, restored
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, require
-from vinnas_tf.run.folder import NETWORK, network_stage, stage_record
+from vinnas_tf.run.folder import stage_record
+from vinnas_tf.run.outputs import NETWORK, finished_file, network_stage
 
 _REMEDY = "Run python -m vinnas_tf.train, or a search that leaves a network, with this --run_dir first."
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a stage leaves beside result.json, which holds the SHA-256 of each file.
+    """What a stage leaves beside result.json.
 
     Attributes:
         name: the stage in words.
-        again: doing it anew, in words.
         architecture: what result.json calls the architecture; its file has the same name.
         networks: files of the networks, by what result.json calls them.
     """
 
     name: str
-    again: str
     architecture: str
     networks: Mapping[str, str]
 
 
 _KINDS = {
-    "train": _Kind("training", "train again", "genotype", {"network": NETWORK, "dense_network": "network_dense.keras"}),
-    "search": _Kind("search", "search again", "masks", {"network": NETWORK}),
+    "train": _Kind("training", "genotype", {"network": NETWORK, "dense_network": "network_dense.keras"}),
+    "search": _Kind("search", "masks", {"network": NETWORK}),
 }
 
 
@@ -108,21 +106,15 @@ def read_finished(run_dir: Path) -> FinishedNetwork:
     record = stage_record(run_dir, stage)
     folder = run_dir / stage
     kind = _KINDS[stage]
+    for file in ("result.json", f"{kind.architecture}.json", *kind.networks.values()):
+        finished_file(run_dir, stage, file)
     try:
         result = json.loads(_read(folder / "result.json"))
-        files = {kind.architecture: f"{kind.architecture}.json", **kind.networks}
-        hashes = {file: result[f"{name}_sha256"] for name, file in files.items()}
+        hashes = {name: result[name] for name in (f"{kind.architecture}_sha256", "network_sha256")}
         dataset, class_names, image_shape = result["dataset"], tuple(result["class_names"]), result["image_shape"]
         preparation, test_fingerprint = Preparation(**result["preparation"]), result["test_fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{folder / 'result.json'} is not a {kind.name}'s result ({error!r}). {_REMEDY}") from error
-    for file, sha256 in hashes.items():
-        require(
-            hashlib.sha256(_read(folder / file)).hexdigest() == sha256,
-            f"{folder / file} is not the file that the {kind.name} wrote (its SHA-256 differs from result.json's): "
-            f"restore it, or {kind.again} with --overwrite.",
-            FileError,
-        )
     networks = {name: load_network(folder / file) for name, file in kind.networks.items()}
     for name, loaded in networks.items():
         require(
@@ -134,8 +126,7 @@ def read_finished(run_dir: Path) -> FinishedNetwork:
         )
     origin = {
         kind.architecture: json.loads(_read(folder / f"{kind.architecture}.json")),
-        f"{kind.architecture}_sha256": hashes[f"{kind.architecture}.json"],
-        "network_sha256": hashes[NETWORK],
+        **hashes,
         "run": record,
     }
     source = Source(networks["network"], class_names, preparation, networks.get("dense_network"), dataset, origin)

@@ -19,13 +19,14 @@ from vinnas_tf.data.image_set import ImageSet, fingerprint
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, SettingError, UserError, require
 from vinnas_tf.export import manifest, table
+from vinnas_tf.export.digest import sha256
 from vinnas_tf.export.formats import FORMATS, Task
 from vinnas_tf.export.measure import time_calls
 from vinnas_tf.export.onnx import require_onnx
-from vinnas_tf.export.proof import prove, reference_probabilities, sha256, size
+from vinnas_tf.export.proof import prove, reference_probabilities, size
 from vinnas_tf.export.source import Source
 from vinnas_tf.run.files import write_atomically, writing
-from vinnas_tf.run.folder import OUTPUTS
+from vinnas_tf.run.outputs import OUTPUTS
 from vinnas_tf.train.result import TrainResult
 
 _ANSWERS = 8  # That tell probabilities from logits.

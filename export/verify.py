@@ -22,14 +22,14 @@ import numpy as np
 from vinnas_tf.config import VerifyConfig
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.errors import FileError, require
-from vinnas_tf.export import manifest, table
+from vinnas_tf.export import table
 from vinnas_tf.export.checked_images import images_to_check
-from vinnas_tf.export.interface import read_interface, require_present
+from vinnas_tf.export.interface import read_interface, require_present, require_recorded
 from vinnas_tf.export.measure import time_calls
-from vinnas_tf.export.proof import precision, prove, read_tflite, reference_probabilities, sha256
+from vinnas_tf.export.proof import precision, prove, read_tflite, reference_probabilities
 from vinnas_tf.export.source import load_network
 from vinnas_tf.flags import docstring, read_flags, run_cli
-from vinnas_tf.run.folder import NETWORK, network_stage
+from vinnas_tf.run.outputs import NETWORK, network_stage
 
 
 def main(argv: list[str]) -> None:
@@ -60,20 +60,6 @@ def main(argv: list[str]) -> None:
         print(line)
     if figures["failures"]:
         sys.exit(1)
-
-
-def require_recorded(path: Path) -> None:
-    """Raises FileError where the export's manifest lies beside a file and describes other content."""
-    beside = path.parent.parent / manifest.NAME
-    if not beside.is_file():
-        return
-    entry = manifest.read(beside)["files"].get("/".join(path.parts[-2:]))
-    require(
-        entry is None or entry["sha256"] == sha256(path),
-        f"{path} is not the file that {beside} describes (its SHA-256 differs): it was changed or cut off; export it "
-        "anew with --overwrite.",
-        FileError,
-    )
 
 
 def _reference(path: Path, given: str, test: ImageSet) -> np.ndarray | None:

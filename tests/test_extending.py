@@ -32,7 +32,7 @@ from vinnas_tf.methods import METHODS, method_variants
 from vinnas_tf.methods.base import ARCHITECTURE, WEIGHTS, Draw, Method, Network, Term
 from vinnas_tf.methods.steps import joint
 from vinnas_tf.network.stripping import strip
-from vinnas_tf.run.folder import OUTPUTS
+from vinnas_tf.run.outputs import OUTPUTS
 
 SMALL: dict[str, Any] = {
     "cells": "N", "states": 1, "channels": 4, "epochs": 3, "weight_epochs": 1, "batch_size": 8,

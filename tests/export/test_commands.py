@@ -10,7 +10,7 @@ import pytest
 
 from tests.export.digits_run import Trained, command, write_run
 from vinnas_tf.data.image_set import fingerprint
-from vinnas_tf.export.proof import sha256
+from vinnas_tf.export.digest import sha256
 from vinnas_tf.export.source import read_finished
 
 # Equal answers, at least, and accuracy lost, at most, as docs/guide/export.md promises them.
@@ -181,6 +181,7 @@ def test_images_other_than_those_of_the_training_are_refused(exported, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     del config["stages"]["export"]  # As before the export.
     config["stages"]["train"]["data_fingerprint"] = "0" * 64
+    del config["sha256"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     done = command("vinnas_tf.export", f"--run_dir={tmp_path}")
     assert done.returncode == 2

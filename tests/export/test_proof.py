@@ -13,8 +13,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.errors import UserError
+from vinnas_tf.export.digest import sha256
 from vinnas_tf.export.measure import predict, time_calls
-from vinnas_tf.export.proof import prove, sha256, size
+from vinnas_tf.export.proof import prove, size
 
 
 @pytest.fixture(scope="module")

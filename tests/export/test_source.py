@@ -52,13 +52,13 @@ def add_a_class(path):
     [
         ("config.json", remove, "no finished train"),
         ("train/finished", remove, "no finished train"),
-        ("train/result.json", cut_off, "is not a training's result"),
-        ("train/result.json", add_a_class, "result.json says"),
+        ("train/result.json", cut_off, "is not the file that the stage wrote"),
+        ("train/result.json", add_a_class, "is not the file that the stage wrote"),
         ("train/network.keras", remove, "can't read .*network.keras"),
-        ("train/network.keras", cut_off, "is not the file that the training wrote"),
+        ("train/network.keras", cut_off, "is not the file that the stage wrote"),
         ("train/network_dense.keras", remove, "can't read .*network_dense.keras"),
-        ("train/network_dense.keras", cut_off, "is not the file that the training wrote"),
-        ("train/genotype.json", change_genotype, "is not the file that the training wrote"),
+        ("train/network_dense.keras", cut_off, "is not the file that the stage wrote"),
+        ("train/genotype.json", change_genotype, "is not the file that the stage wrote"),
         ("train/genotype.json", remove, "can't read .*genotype.json"),
     ],
 )

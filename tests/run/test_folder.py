@@ -14,7 +14,8 @@ import pytest
 import vinnas_tf
 from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.errors import UserError
-from vinnas_tf.run.folder import OUTPUTS, RunDir, default_run_dir
+from vinnas_tf.run.folder import RunDir, default_run_dir
+from vinnas_tf.run.outputs import OUTPUTS
 
 FINGERPRINT = "0123456789abcdef" * 4
 
@@ -151,14 +152,26 @@ def test_what_another_version_began_is_not_gone_on_with_and_what_it_finished_is_
     record = config["stages"]["search"]
     record["versions"]["vinnas_tf"] = "0.1.0"
     record["settings"]["gone"] = 3  # A setting that there is no more.
+    del config["sha256"]  # The first versions wrote none.
     (run.path / "config.json").write_text(json.dumps(config))
     assert f"was begun by vinnas_tf 0.1.0, and this is {vinnas_tf.__version__}: go on with that" in run.error()
     (run.path / "search" / "genotype.json").write_text("{}")
-    (run.path / "search" / "finished").write_text("")
+    (run.path / "search" / "finished").write_text("2026-11-26T08:00:00+00:00\n")
     with run.open() as opened:
         assert opened.finished
     with replace(run, overwrite=True, search=SearchConfig(epochs=30)).open() as opened:
         assert opened.record["versions"]["vinnas_tf"] == vinnas_tf.__version__
+
+
+def test_a_record_that_was_changed_is_refused(run):
+    """A setting that differs by a bit would be another run's, without a word."""
+    with run.open() as opened:
+        finish(opened)
+    path = run.path / "config.json"
+    text = path.read_text()
+    for damaged in ("", text[: len(text) // 2], text[:-2], text.replace('"seed": 0', '"seed": 1'), "[" * 100_000):
+        path.write_text(damaged)
+        assert "config.json is damaged, or was not written by this version" in run.error()
 
 
 def test_a_command_that_wrote_nothing_does_not_bind_the_next(run):

@@ -38,7 +38,8 @@ from vinnas_tf.methods import METHODS, make_method, method_variants, names, read
 from vinnas_tf.methods.base import NoSettings
 from vinnas_tf.run.child import run_command
 from vinnas_tf.run.files import write_atomically
-from vinnas_tf.run.folder import RunDir, default_run_dir, is_finished, require_made_with
+from vinnas_tf.run.folder import RunDir, default_run_dir, require_made_with
+from vinnas_tf.run.outputs import finished_file, is_finished
 from vinnas_tf.search.record import search_seconds
 from vinnas_tf.train.__main__ import handed_on
 
@@ -162,7 +163,7 @@ def _search_flags(config: CompareConfig) -> dict[str, str]:
 def read_result(stage: Stage, path: Path) -> Result:
     """The figures of a row and seed whose training is finished, in the comparison's folder `path`."""
     folder = stage.folder(path)
-    figures = json.loads((folder / "train" / "result.json").read_text(encoding="utf-8"))
+    figures = json.loads(finished_file(folder, "train", "result.json").read_text(encoding="utf-8"))
     return Result(
         row=stage.row,
         seed=stage.seed,
@@ -170,7 +171,7 @@ def read_result(stage: Stage, path: Path) -> Result:
         params_nonzero=figures["params_nonzero"],
         search_seconds=search_seconds(folder),
         train_seconds=figures["train_seconds"],
-        parameter_free=Genotype.load(folder / "train" / "genotype.json").parameter_free_share,
+        parameter_free=Genotype.load(finished_file(folder, "train", "genotype.json")).parameter_free_share,
         genotype=figures["genotype_sha256"],
     )
 
@@ -269,7 +270,7 @@ def main(argv: list[str]) -> None:
     ) as run:
         if run.finished:
             print(f"{path} is finished: its table is in {run.file('comparison.md')}. --overwrite starts anew.")
-            results = from_csv(run.file("comparison.csv").read_text(encoding="utf-8"))
+            results = from_csv(finished_file(path, "compare", "comparison.csv").read_text(encoding="utf-8"))
         else:
             # The first search reads the training images at once; of the test images it is told now and not hours later.
             open_source(resolve(Stage(config.methods[0], config.first_seed, "train"), config, path)[0]).part("test")
@@ -293,7 +294,7 @@ def _run(stage: Stage, config: CompareConfig, path: Path) -> float:
 
 def warn_of_found(stage: Stage, path: Path) -> None:
     """Tells, before its training, of a found cell in which nothing learns."""
-    genotype = Genotype.load(stage.folder(path) / "search" / "genotype.json")
+    genotype = Genotype.load(finished_file(stage.folder(path), "search", "genotype.json"))
     warn_of_idle_cells(genotype, f"{stage.row}, seed {stage.seed}")
 
 

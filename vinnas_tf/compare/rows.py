@@ -13,6 +13,7 @@ from vinnas_tf.methods import METHODS, make_method, method_class
 from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir, stage_record
+from vinnas_tf.run.outputs import finished_file
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def choose_again(source: Path, again: Mapping[str, str], target: Path) -> None:
     config = restored(SearchConfig, record["settings"])
     own: Any = restored(method_class(config.method).Settings, record["settings"])
     method = make_method(config, dataclasses.replace(own, **again))
-    found = Found.load(source / "search" / "posterior.json")
+    found = Found.load(finished_file(source, "search", "posterior.json"))
     with RunDir(
         target,
         stage="search",
@@ -85,6 +86,6 @@ def choose_again(source: Path, again: Mapping[str, str], target: Path) -> None:
         if run.finished:
             return
         found.save(run.file("posterior.json"), method.columns(found))
-        write_atomically(run.file("metrics.csv"), (source / "search" / "metrics.csv").read_bytes())
+        write_atomically(run.file("metrics.csv"), finished_file(source, "search", "metrics.csv").read_bytes())
         method.derive(found).save(run.file("genotype.json"))
         run.mark_finished()

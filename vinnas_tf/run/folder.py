@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -22,34 +23,10 @@ from typing import Any, Self, cast
 import vinnas_tf
 from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.run.files import write_atomically, writing
+from vinnas_tf.run.outputs import MARKER, OUTPUTS, RESULTS, is_finished, mark
 
 FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
-# Per stage: the file that is its result, one of these, and everything that it may write into its folder.
-RESULTS = {
-    "search": ("genotype.json", "masks.json"),
-    "train": ("result.json",),
-    "export": ("manifest.json",),
-    "compare": ("comparison.csv",),
-}
-OUTPUTS = {
-    "search": (
-        "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
-        "images.csv", "tensorboard", "checkpoints", "masks.json", "masks.png", "candidates.csv", "candidates.png",
-        "network.keras", "result.json", "confusion.png", "confusion.csv",
-    ),
-    "train": (
-        "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",
-        "threshold.png", "threshold.csv", "confusion.png", "confusion.csv", "images.csv", "tensorboard", "checkpoints",
-        "fine_tuning",
-        "magnitude_pruning", "magnitude_pruning.json",
-    ),
-    "export": ("saved_model", "tflite", "onnx", "manifest.json"),
-    "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
-}  # fmt: skip
-NETWORK = "network.keras"
-_OF_NETWORKS = ("train", "search")  # Stages that may write it, the one that counts first.
-_FINISHED = "finished"
 _LOCK = ".lock"
 _TRASH = ".trash"
 # Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
@@ -136,7 +113,7 @@ class RunDir:
 
     def mark_finished(self) -> None:
         """Marks the stage as finished; call it last, after every output is written."""
-        write_atomically(self.file(_FINISHED), _now() + "\n")
+        mark(self.file(""), self.stage)
 
     def close(self) -> None:
         """Releases the lock; the kernel does it too when the process dies, however it dies."""
@@ -151,7 +128,12 @@ class RunDir:
         self.close()
 
     def _take_lock(self) -> None:
-        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            if self.finished:  # There is nothing left to write, so that a folder to read from will do.
+                return
+            raise
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -176,7 +158,7 @@ class RunDir:
             early = [change for change in changes if change.split()[0] not in self._late_settings]
             _refuse(self.path, early, "use --overwrite to start anew")
             if changes:
-                self.file(_FINISHED).unlink(missing_ok=True)
+                self.file(MARKER).unlink(missing_ok=True)
                 self._write_record(stages)
             else:
                 self.record = before
@@ -187,7 +169,8 @@ class RunDir:
         self.file("").mkdir(exist_ok=True)
 
     def _write_record(self, stages: Mapping[str, Any]) -> None:
-        config = {"format": FORMAT, "stages": {**stages, self.stage: self.record}}
+        stages = {**stages, self.stage: self.record}
+        config = {"format": FORMAT, "stages": stages, "sha256": _sha256(stages)}
         write_atomically(self.path / "config.json", json.dumps(config, indent=2) + "\n")
 
     def _remove_outputs(self) -> None:
@@ -198,7 +181,7 @@ class RunDir:
         trash = self.file(_TRASH)
         shutil.rmtree(trash, ignore_errors=True)
         trash.mkdir(parents=True)
-        for name in (_FINISHED, *OUTPUTS[self.stage]):
+        for name in (MARKER, *OUTPUTS[self.stage]):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self.file(name), trash / name)
         shutil.rmtree(trash)
@@ -224,16 +207,6 @@ def require_made_with(path: Path, stage: str, settings: Sequence[Any]) -> None:
     record = stage_record(path, stage)
     changes = _changes(record, {**record, "settings": {**record["settings"], **_settings(settings)}})
     _refuse(path, changes, "remove it to do it again")
-
-
-def is_finished(path: Path, stage: str) -> bool:
-    """Whether `stage` was run to its end in the run folder `path`."""
-    return (path / stage / _FINISHED).exists() and any((path / stage / name).exists() for name in RESULTS[stage])
-
-
-def network_stage(path: Path) -> str:
-    """The stage whose network a run folder ships: its training, or a search that leaves a finished network."""
-    return next((stage for stage in _OF_NETWORKS if (path / stage / NETWORK).exists()), _OF_NETWORKS[0])
 
 
 def _now() -> str:
@@ -280,18 +253,26 @@ def _read_stages(path: Path) -> dict[str, Any]:
     """Returns config.json's records by stage."""
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        known = config["format"] == FORMAT
+        known = config["format"] == FORMAT and config.get("sha256") in (None, _sha256(config["stages"]))
+        known = known and config.keys() <= {"format", "stages", "sha256"}  # None: of an earlier version.
         stages = {stage: {**record, "settings": {**record["settings"]}} for stage, record in config["stages"].items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError, KeyError, AttributeError):  # Not text, not JSON, or not of this shape.
+    # Not text, not JSON, JSON deeper than Python reads, or not of this shape.
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         known = False
     require(
         known,
-        f"{path / 'config.json'} was not written by this version ({FORMAT}): use another --run_dir.",
+        f"{path / 'config.json'} is damaged, or was not written by this version ({FORMAT}): restore it, or use another "
+        "--run_dir.",
         RunFolderError,
     )
     return stages
+
+
+def _sha256(stages: Mapping[str, Any]) -> str:
+    """Of the records; a record that was changed by hand is not that of the files any more."""
+    return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()
 
 
 def _settings(configs: Sequence[Any]) -> dict[str, Any]:

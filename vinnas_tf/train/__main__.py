@@ -32,10 +32,11 @@ from vinnas_tf.console import counted, describe, introduce, warn_of_idle_cells, 
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.images import Dataset, load_test, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
-from vinnas_tf.errors import require
+from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.run.folder import RunDir, default_run_dir, stage_record
+from vinnas_tf.run.outputs import finished_file
 from vinnas_tf.train.claim import LATE_SETTINGS
 from vinnas_tf.train.images import TrainingImages
 from vinnas_tf.train.outputs import write_outputs
@@ -119,14 +120,18 @@ def main(argv: list[str]) -> None:
         bool(config.genotype or where.run_dir),
         "nothing to train: name a searched run folder with --run_dir, or a genotype file with --genotype.",
     )
-    if not config.genotype:
+    if config.genotype:
+        source, learnt_from = Path(config.genotype), Path(config.genotype).with_name(image_record.NAME)
+    else:
         stage_record(where.run_dir, "search")
         require(
             not (Path(where.run_dir) / "search" / "masks.json").exists(),
             f"the search in {where.run_dir} has left a trained network, and no cells to train: export it with "
             f"python -m vinnas_tf.export --run_dir={where.run_dir}.",
         )
-    source = Path(config.genotype or Path(where.run_dir) / "search" / "genotype.json")
+        source, learnt_from = (
+            finished_file(where.run_dir, "search", name) for name in ("genotype.json", image_record.NAME)
+        )
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
     prepare_cpu()
@@ -145,7 +150,7 @@ def main(argv: list[str]) -> None:
             print(f"{path} is trained: its figures are in {run.file('result.json')}. --overwrite starts anew.")
             return
         test = open_source(data).part("test")  # Tells now, and not after the training, what is wrong with it.
-        learnt_before = image_record.learnt(source.with_name(image_record.NAME))
+        learnt_before = image_record.learnt(learnt_from)
         title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
         print(title, describe(genotype), sep="\n", flush=True)
         warn_of_idle_cells(genotype)
@@ -182,7 +187,13 @@ def _inherit(run_dir: str) -> Inherited:
 def handed_on(settings: Mapping[str, Any], preset: str) -> Inherited:
     """What a training takes over from a search with these settings and that preset."""
     names = ("dataset", "data_dir", "image_size", "framing", "cells", "seed")
-    values = {name: settings[name] for name in names if name in settings}  # A search of an earlier version framed none.
+    missing = [name for name in names if name not in settings and name != "framing"]  # The first searches framed none.
+    require(
+        not missing,
+        f"the search's record has no {' and no '.join(missing)}, so it is of another version: search anew.",
+        RunFolderError,
+    )
+    values = {name: settings[name] for name in names if name in settings}
     return Inherited(values, preset, firm=("dataset", "data_dir"))
 
 
