@@ -134,8 +134,8 @@ def test_an_illegal_edge_is_refused_in_one_line(edge, message):
         (changed(version=True), "reads version 1 or 2, got True"),
         (json.dumps({key: value for key, value in MNIST_DATA.items() if key != "cells"}), "'cells' is missing"),
         (changed(concat=[2, 3]), "'concat' is unknown"),
-        (changed(states=0), "states must be a whole number of at least 1, got 0"),
-        (changed(states="2"), "states must be a whole number of at least 1, got '2'"),
+        (changed(states=0), "states must be a whole number, 1 to 64, got 0"),
+        (changed(states="2"), "states must be a whole number, 1 to 64, got '2'"),
         (changed(cells={}), "it has no cells"),
         (changed(cells=[]), "'cells' must name groups of cells, got []"),
         (cells(normal=[]), "normal cell: no edge leads into any state; give it one."),
@@ -157,6 +157,22 @@ def test_a_file_that_is_not_a_genotype_is_refused_in_one_line_that_names_it(tmp_
     assert message in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("states", [2 * 10**6, 10**9])
+def test_a_file_of_hundred_bytes_costs_neither_time_nor_memory(states):
+    text = json.dumps({"version": 2, "space": "vinnas", "states": states, "cells": {"normal": []}})
+    with pytest.raises(UserError, match="1 to 64") as error:
+        Genotype.from_json(text)
+    assert len(str(error.value)) < 200
+
+
+def test_deep_and_long_json_ends_in_a_short_line():
+    long = {"version": 2, "states": 1, "cells": {"normal": ["x" * 10**5]}}
+    for text in ("[" * 100_000, '{"version":' * 100_000, json.dumps(long), json.dumps({"version": "9" * 10**5})):
+        with pytest.raises(UserError) as error:
+            Genotype.from_json(text)
+        assert len(str(error.value)) < 300
 
 
 def test_a_missing_or_binary_file_is_one_clear_line(tmp_path):

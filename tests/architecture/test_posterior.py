@@ -246,6 +246,19 @@ def test_file_round_trip_is_exact_for_gaussian_and_for_deterministic_alphas(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["posterior.json"]
 
 
+def test_edges_are_read_by_their_nodes_in_whatever_order_they_stand():
+    posterior = make(np.arange(50.0).reshape(5, 10), primitives=VINNAS.primitives)
+    data = json.loads(found_of(posterior).to_json(posterior.columns(itself)))
+    edges = data["cells"]["reduction"]
+    edges[0], edges[3] = edges[3], edges[0]
+    np.testing.assert_array_equal(
+        Found.from_json(json.dumps(data)).of("mean")["reduction"], posterior.mean["reduction"]
+    )
+    edges[1] = edges[0]
+    with pytest.raises(UserError, match="are not those of 2 states"):
+        Found.from_json(json.dumps(data))
+
+
 def test_arrays_of_edges_alone_and_of_another_shape():
     edges = VINNAS.edges(1)
     found = Found(
@@ -262,7 +275,8 @@ def test_arrays_of_edges_alone_and_of_another_shape():
     ("change", "message"),
     [
         ({"version": 9}, "reads version 1, got 9"),
-        ({"states": 3}, r"must be \[edges, K\]"),
+        ({"states": 3}, "the edges of the reduction cell are not those of 3 states"),
+        ({"states": 10**9}, "states must be a whole number, 1 to 64"),
         ({"primitives": ["sep_conv_3x3", "skip", "conv"]}, "make the file anew"),
         ({"cells": {"sideways": []}}, "make the file anew"),
         ({"cells": 3}, "make the file anew"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
+from vinnas_tf.architecture.space import MOST_STATES, SPACES, VINNAS, SearchSpace
 from vinnas_tf.architecture.versioned import load, parse_versioned
 from vinnas_tf.errors import ArchitectureError
 from vinnas_tf.run.files import write_atomically
@@ -97,7 +97,14 @@ class Found:
         try:
             space, primitives = SPACES[data["space"]], data["primitives"]
             arrays = {}
-            for group, edges in data["cells"].items():
+            if not (type(data["states"]) is int and 1 <= data["states"] <= MOST_STATES):
+                raise ValueError(f"states must be a whole number, 1 to {MOST_STATES}")
+            places = space.edges(data["states"])
+            for group, listed in data["cells"].items():
+                of_place = {(edge["source"], edge["target"]): edge for edge in listed}
+                if len(listed) != len(places) or of_place.keys() != set(places):
+                    raise ValueError(f"the edges of the {group} cell are not those of {data['states']} states")
+                edges = [of_place[place] for place in places]
                 for name in edges[0]["primitives"][primitives[0]]:
                     rows = [[edge["primitives"][p][name] for p in primitives] for edge in edges]
                     arrays[f"{group}/{name}"] = np.array(rows, np.float64)

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vinnas_tf.architecture.skeleton import CELL_TYPE_OF
-from vinnas_tf.architecture.space import SPACES, VINNAS, SearchSpace
-from vinnas_tf.architecture.versioned import load, parse_versioned
+from vinnas_tf.architecture.space import MOST_STATES, SPACES, VINNAS, SearchSpace
+from vinnas_tf.architecture.versioned import load, parse_versioned, shown
 from vinnas_tf.errors import ArchitectureError, require
 from vinnas_tf.run.files import write_atomically
 
@@ -60,12 +60,12 @@ class Genotype:
 
     def __post_init__(self) -> None:
         require(
-            type(self.states) is int and self.states >= 1,
-            f"genotype: states must be a whole number of at least 1, got {self.states!r}.",
+            type(self.states) is int and 1 <= self.states <= MOST_STATES,
+            f"genotype: states must be a whole number, 1 to {MOST_STATES}, got {shown(self.states)}.",
             ArchitectureError,
         )
         known = type(self.space) is str and self.space in SPACES
-        require(known, f"genotype: space must be {' or '.join(SPACES)}, got {self.space!r}.", ArchitectureError)
+        require(known, f"genotype: space must be {' or '.join(SPACES)}, got {shown(self.space)}.", ArchitectureError)
         cells = {group: tuple(edges) for group, edges in sorted(self.cells.items())}
         require(bool(cells), "genotype: it has no cells; give at least one.", ArchitectureError)
         for group, edges in cells.items():
@@ -122,7 +122,9 @@ class Genotype:
         data = parse_versioned(text, "genotype", _FIELDS, {"space": VINNAS.name})
         cells = data["cells"] if data["version"] == VERSION else _cells_of_version_1(data)
         require(
-            isinstance(cells, dict), f"genotype: 'cells' must name groups of cells, got {cells!r}.", ArchitectureError
+            isinstance(cells, dict),
+            f"genotype: 'cells' must name groups of cells, got {shown(cells)}.",
+            ArchitectureError,
         )
         return cls(data["states"], {group: _parse_edges(group, edges) for group, edges in cells.items()}, data["space"])
 
@@ -146,13 +148,13 @@ def _cells_of_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_edges(group: str, entries: Any) -> tuple[Edge, ...]:
     require(
         isinstance(entries, list),
-        f"genotype: {group!r} must be a list of edges, got {entries!r}.",
+        f"genotype: {group!r} must be a list of edges, got {shown(entries)}.",
         ArchitectureError,
     )
     for entry in entries:
         require(
             isinstance(entry, dict) and entry.keys() == {"target", "source", "primitive"},
-            f"genotype: an edge of {group!r} must have target, source and primitive and no more, got {entry!r}.",
+            f"genotype: an edge of {group!r} must have target, source and primitive and no more, got {shown(entry)}.",
             ArchitectureError,
         )
     return tuple(Edge(**entry) for entry in entries)
@@ -165,7 +167,7 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSp
         for field, node in (("target", edge.target), ("source", edge.source)):
             require(
                 type(node) is int,
-                f"{cell}: {field} must be the whole number of a node, got {node!r}.",
+                f"{cell}: {field} must be the whole number of a node, got {shown(node)}.",
                 ArchitectureError,
             )
         link = f"edge {edge.source} -> {edge.target}"
@@ -181,7 +183,7 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSp
         )
         require(
             edge.primitive in legal,
-            f"{cell}, {link}: {edge.primitive!r} is not one of {', '.join(legal)}.",
+            f"{cell}, {link}: {shown(edge.primitive)} is not one of {', '.join(legal)}.",
             ArchitectureError,
         )
         require(

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from vinnas_tf.architecture.primitives import PRIMITIVES, Block, Convolution
 from vinnas_tf.errors import require
 
+MOST_STATES = 64  # Of a cell. DARTS has 4; a file that says more is damaged, or meant to cost time and memory.
+
 
 class Choice(NamedTuple):
     """What a found cell keeps; None stands for any number."""

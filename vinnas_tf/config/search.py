@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.architecture.space import MOST_STATES, SPACES
 from vinnas_tf.architecture.stem import PLAIN
 from vinnas_tf.config.setting import (
     ADAM,
@@ -75,6 +75,10 @@ class SearchConfig:
             space.states in (None, self.states) and (space.reduces or "N" in self.cells),
             f"space={self.space} needs states={space.states} and an N in cells, such as NRNRN; "
             f"got {self.states} and {self.cells}.",
+        )
+        require(
+            type(self.states) is not int or self.states <= MOST_STATES,
+            f"states={self.states} is more than the {MOST_STATES} that a cell may have.",
         )
         require_stem(self.stem, self.channels)
         require_counts(self, "states", "channels", "epochs", "batch_size")
