@@ -25,7 +25,7 @@ def require_finite(
 
     Args:
         logs: the figures.
-        variables: those of the model, after the epoch.
+        variables: the trained ones, after the epoch.
         epoch: which one, from 0.
         remedy: what to do, a sentence.
         kept: whether there is a checkpoint of the epoch before.

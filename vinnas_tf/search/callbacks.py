@@ -63,7 +63,7 @@ def _require_finite(model: SearchModel, logs: Mapping[str, float], epoch: int) -
     terms = model.method.terms
     weighted = {terms[name].setting: logs[f"{name}_weighted"] for name in terms if terms[name].setting}
     smaller = suspects(("weight_learning_rate", "alpha_learning_rate"), weighted, logs["cross_entropy"])
-    require_finite(logs, model.variables, epoch, f"Search in a new run_dir with a smaller {smaller}.")
+    require_finite(logs, model.trainable_variables, epoch, f"Search in a new run_dir with a smaller {smaller}.")
 
 
 class MeasureStatistics(keras.callbacks.Callback):

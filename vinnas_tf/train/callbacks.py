@@ -97,7 +97,7 @@ class TrainRecorder(keras.callbacks.Callback):
         smaller = suspects(("learning_rate",), weighted, logs["cross_entropy"])
         where = "in a new run_dir" if self.save else "a new network"
         remedy = f"Train {where} with a smaller {smaller}."
-        require_finite(logs, self.model.variables, epoch, remedy, kept=self.save is not None)
+        require_finite(logs, self.model.trainable_variables, epoch, remedy, kept=self.save is not None)
         row: dict[str, Value] = {"epoch": epoch + 1}
         row |= {name: float(logs[name]) for name in ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")}
         row["gamma_kl_weights"] = float(self.model.gamma)
