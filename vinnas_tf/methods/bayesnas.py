@@ -32,8 +32,8 @@ from vinnas_tf.run.files import Value
 
 GAMMA, MAGNITUDE = RANKINGS = ("gamma", "magnitude")
 UNDECIDED_SHARE = 0.75
-# What the curvature is measured on, in batches of so many; the standard error is that of so many draws, 5 percent.
-CURVATURE_IMAGES, CURVATURE_BATCH, CURVATURE_DRAWS = 500, 25, 800
+# What the curvature is measured on, in batches of so many; the standard error is that of so many draws, 7 percent.
+CURVATURE_IMAGES, CURVATURE_BATCH, CURVATURE_DRAWS = 500, 16, 400
 _SEED = 20  # What distinguishes its draws from all others of a seed.
 
 

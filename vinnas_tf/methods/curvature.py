@@ -60,7 +60,7 @@ def with_covariance_of(logits: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     return roots * (draws - roots * tf.reduce_sum(roots * draws, axis=-1, keepdims=True))
 
 
-def random_signs(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def random_signs(shape: Sequence[int | tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
     """Draws of -1 and 1 from `seed`, int32 [2]: of all draws of mean 0 and variance 1 those of the least kurtosis."""
     return 2.0 * tf.cast(tf.random.stateless_uniform(shape, seed) < 0.5, tf.float32) - 1.0
 
@@ -88,15 +88,17 @@ def measure_curvature(
         seed: int32 [2], of the draws.
         watch: goes through the batches, and tells how far it is.
     """
-    shape = (-(-draws // len(batches)), len(batches[0]), classes)
 
     @tf.function(autograph=False)
-    def of_batch(images: tf.Tensor, number: tf.Tensor) -> list[tf.Tensor]:
-        signs = random_signs(shape, tf.random.fold_in(seed, number))
+    def of_batch(images: tf.Tensor, number: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
+        signs = random_signs((count, images.shape[0], classes), tf.random.fold_in(seed, number))
         return gauss_newton_diagonal(logits, variables, images, signs)
 
+    for _ in watch("Prepares to measure the curvature of the loss", [None]):  # Tracing takes longer than a batch.
+        of_batch(batches[0], tf.constant(0), tf.constant(1))
+    count = tf.constant(-(-draws // len(batches)))
     total = [np.zeros(variable.shape) for variable in variables]
     for number, images in watch("Measures the curvature of the loss", list(enumerate(batches))):
-        for sum_, of_variable in zip(total, of_batch(images, tf.constant(number)), strict=True):
+        for sum_, of_variable in zip(total, of_batch(images, tf.constant(number), count), strict=True):
             sum_ += of_variable.numpy()
     return [sum_ / len(batches) for sum_ in total]
