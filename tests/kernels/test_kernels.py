@@ -366,3 +366,7 @@ def test_fold_in_depends_on_seed_and_word_alone():
     seeds = {tuple(kernels.fold_in(tf.constant(s), w).numpy()) for s in ([0, 0], [0, 1], [1, 0]) for w in range(20)}
     assert len(seeds) == 60
     np.testing.assert_array_equal(kernels.fold_in(tf.constant([1, 2]), 3), kernels.fold_in(tf.constant([1, 2]), 3))
+
+
+def test_a_network_without_normalisation_has_no_statistics():
+    assert kernels.BatchStatistics().kept().shape == (2, 0)

@@ -50,7 +50,7 @@ class BatchStatistics:
 
     def kept(self) -> tf.Tensor:
         """The means and the variances so far, [2, channels of all normalisations]."""
-        return tf.concat(self._kept, axis=1)
+        return tf.concat([tf.zeros((2, 0)), *self._kept], axis=1)  # A network may have none.
 
 
 class PopulationStatistics:

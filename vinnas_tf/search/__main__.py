@@ -13,7 +13,9 @@ if __name__ == "__main__":
     import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
+import hashlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -24,7 +26,7 @@ from vinnas_tf.data import record as image_record
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.images import Dataset, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
-from vinnas_tf.errors import RunFolderError, require
+from vinnas_tf.errors import FileError, RunFolderError, require
 from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import make_method, method_variants
@@ -82,6 +84,23 @@ def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> S
     return result
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """The file that a backbone is made of, as a setting of the search: one that was changed is another backbone."""
+
+    backbone_sha256: str
+
+
+def _origin(method: Method) -> list[_Origin]:
+    file = method.settings.file if isinstance(method, ChannelMethod) else None
+    if file is None:
+        return []
+    try:
+        return [_Origin(hashlib.sha256(file.read_bytes()).hexdigest())]
+    except OSError as error:
+        raise FileError(f"can't read {file}: {error.strerror}.") from error
+
+
 def main(argv: list[str]) -> None:
     """The command: reads flags, opens the run folder, searches, and says where everything is."""
     settings = read_flags(
@@ -102,7 +121,7 @@ def main(argv: list[str]) -> None:
     with RunDir(
         path,
         stage="search",
-        settings=[data, config, method.settings],
+        settings=[data, config, method.settings, *_origin(method)],
         data_fingerprint=dataset.fingerprint,
         preset=settings.preset,
         overwrite=where.overwrite,

@@ -1,6 +1,7 @@
 """Every backbone: what its settings refuse, its parameters at published sizes, and that it can be stripped."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.errors import SettingError
+from vinnas_tf.errors import SettingError, UserError
 from vinnas_tf.network.backbones import BACKBONES, BackboneSettings, make_backbone
 from vinnas_tf.network.layer_kinds import MIXING, input_tensors, why_opaque
 from vinnas_tf.network.pruning import count_parameters, total
@@ -268,3 +269,19 @@ def test_a_method_may_have_these_settings_among_its_own() -> None:
     assert Own(backbone_width=4, temperature=0.5).backbone_width == 4
     with pytest.raises(SettingError, match="backbone_cells is not read"):
         Own(backbone_cells="R")
+
+
+def test_a_file_that_was_changed_is_another_backbone(tmp_path: Path) -> None:
+    """A search records its sum, so that none goes on with other weights."""
+    from vinnas_tf.methods import method_from
+    from vinnas_tf.search.__main__ import _origin
+
+    path = tmp_path / "own.keras"
+    path.write_bytes(b"one")
+    method = method_from({"method": "pgnas", "backbone": f"keras:{path}"})
+    (one,) = _origin(method)
+    assert one.backbone_sha256 == hashlib.sha256(b"one").hexdigest()
+    assert _origin(method_from({"method": "pgnas"})) == _origin(method_from({"method": "darts"})) == []
+    path.unlink()
+    with pytest.raises(UserError, match="can't read .*own.keras"):
+        _origin(method)

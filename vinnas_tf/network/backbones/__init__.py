@@ -6,6 +6,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -92,13 +93,20 @@ class BackboneSettings:
             read = setting_name == field.name or setting_name in kind.reads
             require(
                 read or getattr(self, field.name) == field.default,
-                f"{field.name} is not read by backbone={name}: leave it out.",
+                f"{field.name} is not read by backbone={name}: leave it out, or where a preset has it, set it to its "
+                f"default, {field.default or 'which is empty'}.",
             )
         require(self.backbone_width >= 1, f"backbone_width must be at least 1, got {self.backbone_width}.")
         require(
             all(count >= 1 for count in self.backbone_blocks),
             f"backbone_blocks must be at least 1 in each stage, got {','.join(map(str, self.backbone_blocks))}.",
         )
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the backbone is made of; None where it is made of settings alone."""
+        _, colon, file = self.backbone.partition(":")
+        return user_path(file) if colon else None
 
 
 def make_backbone(settings: BackboneSettings, image_shape: tuple[int, ...], classes: int, seed: int) -> keras.Model:
@@ -119,11 +127,10 @@ def make_backbone(settings: BackboneSettings, image_shape: tuple[int, ...], clas
         (None, 10)
     """
     prepare_cpu()
-    name, _, file = settings.backbone.partition(":")
-    kind = BACKBONES[name]
+    kind = BACKBONES[settings.backbone.partition(":")[0]]
     arguments: dict[str, Any] = {of: getattr(settings, f"backbone_{of}") for of in kind.reads}
     if kind.blocks:
         arguments["blocks"] = settings.backbone_blocks or kind.blocks
     if kind.file:
-        arguments["file"] = user_path(file)
+        arguments["file"] = settings.file
     return kind.build(image_shape, classes, seed, **arguments)
