@@ -52,9 +52,10 @@ def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
 
 
 def test_by_default_all_methods_are_compared_that_can_search_the_space(tmp_path):
-    assert able_methods(config(), tmp_path) == tuple(METHODS)
+    of_cells = [name for name in METHODS if name not in ("pgnas", "pgnas_random")]  # Those leave no cells to train.
+    assert able_methods(config(), tmp_path) == tuple(of_cells)
     of_tables = config(search="--space=nasbench201 --cells=NRN --states=3")
-    assert able_methods(of_tables, tmp_path) == tuple(name for name in METHODS if name != "bayesnas")
+    assert able_methods(of_tables, tmp_path) == tuple(name for name in of_cells if name != "bayesnas")
 
 
 def test_a_method_is_given_the_flags_that_it_reads(tmp_path):

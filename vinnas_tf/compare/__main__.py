@@ -133,7 +133,8 @@ def able_methods(config: CompareConfig, path: Path) -> tuple[str, ...]:
     Raises:
         SettingError: the command line of a search is wrong.
     """
-    space_of = {name: resolve(Stage(name, config.first_seed, "search"), config, path)[1].space for name in METHODS}
+    rows = [name for name in METHODS if name in known_rows()]
+    space_of = {name: resolve(Stage(name, config.first_seed, "search"), config, path)[1].space for name in rows}
     return tuple(name for name, space in space_of.items() if METHODS[name].can_search(SPACES[space]))
 
 

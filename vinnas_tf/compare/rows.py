@@ -39,7 +39,7 @@ ABLATIONS = {
     "vinnas-point-weights": Row("vinnas", ("--novariational",)),
     "si_vdnas-mode": Row("si_vdnas", again={"choose": "mode"}),
     "darts-second-order": Row("darts", ("--darts_order=2",)),
-    "bayesnas-by-entropy": Row("bayesnas", ("--determined=0",)),
+    "bayesnas-entropy-only": Row("bayesnas", ("--determined=0",)),
     "bayesnas-normalized": Row("bayesnas", ("--normalize_switches",)),
     "bayesnas-magnitude": Row("bayesnas", again={"keep": "magnitude"}),
 }

@@ -209,11 +209,11 @@ def _points(statistics: Statistics) -> str:
     return "-" if statistics.difference is None else f"{100 * statistics.difference:+.2f}"
 
 
-_NAME = 20  # Width of a row's name; with it a block has 80 columns at most.
+_NAME = 21  # Width of a row's name; with it a block has 80 columns at most.
 _BLOCKS = (
     (
         _Column("n", 4, lambda summary: str(summary.statistics.n)),
-        _Column("accuracy, %", 16, lambda summary: _accuracy(summary.statistics)),
+        _Column("accuracy, %", 15, lambda summary: _accuracy(summary.statistics)),
         _Column("best, %", 8, lambda summary: f"{100 * summary.best:.2f}"),
         _Column("non-zero", 11, lambda summary: f"{summary.params_nonzero:,.0f}"),
         _Column("search min", 11, lambda summary: f"{summary.search_minutes:.1f}"),
