@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from vinnas_tf.evidence import LEAST_VARIANCE, determined_share, penalty_weights, variances
+from vinnas_tf.evidence import LEAST_VARIANCE, determined_share, penalty_weights, settled_variances, variances
 
 
 def one(value: float) -> np.ndarray:
@@ -46,6 +46,25 @@ def test_repeated_at_one_value_it_comes_to_its_fixed_point(curvature, value, fix
     for _ in range(500):
         gamma = variances(one(value), penalty_weights(one(curvature), gamma))
     np.testing.assert_allclose(gamma, [fixed], rtol=1e-5)
+    np.testing.assert_allclose(settled_variances(one(value), one(curvature)), gamma, rtol=1e-6)
+
+
+def test_of_groups_it_comes_to_the_root_of_the_equation_at_rest() -> None:
+    """gamma^2 sum of H / (1 + gamma H) = |w|^2, over ten orders of magnitude, solved by bisection."""
+    generator = np.random.default_rng(0)
+    curvature, values = 10 ** generator.uniform(-6, 4, (5, 30)), generator.normal(size=(5, 30))
+    curvature[0, 0] = 0.0
+    found = settled_variances(values, curvature)
+
+    def excess(log_gamma: float, h: np.ndarray, w: np.ndarray) -> float:
+        gamma = np.exp(log_gamma)
+        return np.log(gamma**2 * (h / (1 + gamma * h)).sum() / (w @ w))
+
+    for group in range(30):
+        root = optimize.brentq(excess, -40, 40, args=(curvature[:, group], values[:, group]), xtol=1e-13)
+        assert found[group] == pytest.approx(np.exp(root), rel=1e-6)
+    dead = settled_variances(np.array([[0.5, 0.0]]), np.array([[0.0, 2.0]]))
+    assert dead.tolist() == [np.inf, 0.0]
 
 
 def test_it_loses_no_digits_where_the_printed_difference_cancels() -> None:

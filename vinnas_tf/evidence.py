@@ -13,6 +13,7 @@ import numpy as np
 
 # A Gaussian of this variance, 1 / (2 pi e), has no entropy (section 5.3: 0.0585).
 LEAST_VARIANCE = 1.0 / (2.0 * np.pi * np.e)
+_STEPS_TO_REST = 30
 
 
 def penalty_weights(curvature: np.ndarray, gamma: np.ndarray) -> np.ndarray:
@@ -38,6 +39,25 @@ def variances(values: np.ndarray, omega: np.ndarray) -> np.ndarray:
     norm = np.sqrt(np.square(np.asarray(values, np.float64)).sum(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(norm > 0, norm / omega, 0.0)
+
+
+def settled_variances(values: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """The variances at which eqs. (17) to (19) come to rest, while the values stay as they are.
+
+    At rest gamma^2 sum of H / (1 + gamma H) = |w|^2. The left side grows with gamma, so there is one such gamma, and it
+    does not matter where the equations start. A step of them leaves at most half of log gamma's distance from it.
+
+    Args:
+        values: w, [members, ...].
+        curvature: H of each value, [members, ...].
+
+    Returns:
+        gamma of each group, [...]; infinite where only H is 0, and 0 where all values are.
+    """
+    gamma = variances(values, penalty_weights(curvature, np.zeros(np.shape(values)[1:])))
+    for _ in range(_STEPS_TO_REST):
+        gamma = variances(values, penalty_weights(curvature, gamma))
+    return gamma
 
 
 def determined_share(curvature: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -18,16 +18,16 @@ from vinnas_tf.architecture.posterior import select
 from vinnas_tf.architecture.skeleton import CellGroup
 from vinnas_tf.architecture.space import SPACES, Choice, SearchSpace
 from vinnas_tf.config import SearchConfig, require_positive, require_share, setting
+from vinnas_tf.curvature import measure_curvature
 from vinnas_tf.data.batches import Normalization, spread_batches
 from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.data.search_images import SearchImages, whole
 from vinnas_tf.errors import DivergenceError, require
 from vinnas_tf.methods.alphas import AddWeight
 from vinnas_tf.methods.base import Draw, Method
-from vinnas_tf.methods.curvature import measure_curvature
-from vinnas_tf.methods.proximal import ProximalSGD
 from vinnas_tf.methods.steps import together
 from vinnas_tf.methods.switches import Switches, strengths
+from vinnas_tf.proximal import ProximalSGD
 from vinnas_tf.run.files import Value
 
 GAMMA, MAGNITUDE = RANKINGS = ("gamma", "magnitude")

@@ -10,7 +10,7 @@ from vinnas_tf.architecture.skeleton import CellGroup
 from vinnas_tf.evidence import LEAST_VARIANCE, determined_share, penalty_weights, variances
 from vinnas_tf.methods.alphas import AddWeight
 from vinnas_tf.methods.dependency import dependent_variances
-from vinnas_tf.methods.proximal import shrunk
+from vinnas_tf.proximal import shrunk
 
 
 class Switches:

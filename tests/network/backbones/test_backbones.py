@@ -24,6 +24,8 @@ TINY: dict[str, dict[str, Any]] = {
     "resnet50": {"backbone_width": 4, "backbone_blocks": (1, 1)},
     "multi_branch_resnet50": {"backbone_width": 8, "backbone_blocks": (1, 1)},
     "densenet121": {"backbone_width": 4, "backbone_blocks": (2, 2)},
+    "lenet_300_100": {},
+    "lenet_5": {},
     "genotype": {"backbone_width": 4, "backbone_cells": "R", "backbone_stem": "cifar"},
     "keras": {},
 }

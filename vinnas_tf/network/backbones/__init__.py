@@ -1,4 +1,4 @@
-"""Whole networks whose channels are searched: those of PGNAS's paper, a genotype's, and one's own.
+"""Whole networks to make smaller: those of PGNAS's paper, LeNets, a genotype's, and one's own.
 
 `BACKBONES` maps the name that `backbone` takes to what makes it.
 """
@@ -19,6 +19,7 @@ from vinnas_tf.network.backbones.densenet import densenet121
 from vinnas_tf.network.backbones.enas import enas
 from vinnas_tf.network.backbones.from_genotype import from_genotype
 from vinnas_tf.network.backbones.from_keras import from_keras
+from vinnas_tf.network.backbones.lenet import lenet_5, lenet_300_100
 from vinnas_tf.network.backbones.multi_branch import multi_branch_resnet
 from vinnas_tf.network.backbones.resnet import INFLATED, resnet50
 from vinnas_tf.run.files import user_path
@@ -49,6 +50,8 @@ BACKBONES: dict[str, Backbone] = {
         functools.partial(resnet50, branches=INFLATED), ("width", "blocks"), (3, 4, 6, 3)
     ),
     "densenet121": Backbone(densenet121, ("width", "blocks"), (6, 12, 24, 16)),
+    "lenet_300_100": Backbone(lenet_300_100),
+    "lenet_5": Backbone(lenet_5),
     "genotype": Backbone(from_genotype, ("width", "cells", "stem"), file=True),
     "keras": Backbone(from_keras, file=True),
 }
@@ -61,8 +64,8 @@ class BackboneSettings:
     backbone: str = setting(
         "multi_branch_resnet",
         "Network whose channels are searched: multi_branch_resnet, enas, resnet50, multi_branch_resnet50, densenet121, "
-        "genotype:FILE (the network of a genotype) or keras:FILE (a Functional or Sequential model of Keras's own "
-        "layers, from normalised images to logits, which starts with its weights).",
+        "lenet_300_100, lenet_5, genotype:FILE (the network of a genotype) or keras:FILE (a Functional or Sequential "
+        "model of Keras's own layers, from normalised images to logits, which starts with its weights).",
     )
     backbone_width: int = setting(
         8,

@@ -1,6 +1,6 @@
 """Gradient descent under a penalty that has no gradient where it matters: a proximal step after each other one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -32,12 +32,13 @@ class ProximalSGD(PosteriorSGD):
         self._proximal(tf.convert_to_tensor(self.learning_rate) / (1.0 - self.momentum))
 
 
-def shrunk(values: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
+def shrunk(values: tf.Tensor, amount: tf.Tensor, members: int | Sequence[int] = 0) -> tf.Tensor:
     """The proximal point of amount * |w| for groups of values: w * max(0, 1 - amount / |w|).
 
     Args:
-        values: w, [members, ...]; axis 0 runs over the members of a group.
-        amount: of each group, [...].
+        values: w, such as [members, ...].
+        amount: of each group, of the shape of `values` without the axes of members, or with 1 for their lengths.
+        members: the axes of `values` that run over the members of a group.
     """
-    length = tf.norm(values, axis=0)
+    length = tf.norm(values, axis=members, keepdims=True)
     return values * tf.maximum(1.0 - tf.math.divide_no_nan(amount, length), 0.0)

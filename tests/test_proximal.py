@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vinnas_tf.methods.proximal import ProximalSGD, shrunk
+from vinnas_tf.proximal import ProximalSGD, shrunk
 
 
 def test_groups_shrink_along_themselves_and_at_most_to_0() -> None:

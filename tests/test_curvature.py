@@ -10,8 +10,8 @@ from scipy import special
 
 import vinnas_tf
 from vinnas_tf.architecture.space import SPACES, VINNAS
+from vinnas_tf.curvature import gauss_newton_diagonal, measure_curvature, random_signs, with_covariance_of
 from vinnas_tf.methods.bayesnas import BayesNas
-from vinnas_tf.methods.curvature import gauss_newton_diagonal, measure_curvature, random_signs, with_covariance_of
 
 
 def whole_basis(images: int, classes: int) -> tf.Tensor:

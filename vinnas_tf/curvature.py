@@ -65,6 +65,51 @@ def random_signs(shape: Sequence[int | tf.Tensor], seed: tf.Tensor) -> tf.Tensor
     return 2.0 * tf.cast(tf.random.stateless_uniform(shape, seed) < 0.5, tf.float32) - 1.0
 
 
+class Curvature:
+    """Measures the curvature of the mean cross-entropy in variables, again and again by one graph.
+
+    Args:
+        logits: maps images to [n, classes]; reads the variables.
+        variables: of any shapes.
+        shape: (draws, images, classes) of a batch.
+    """
+
+    def __init__(self, logits: Logits, variables: Sequence[tf.Variable], shape: tuple[int, int, int]) -> None:
+        self.shapes = [tuple(variable.shape) for variable in variables]
+
+        self.draws, *of_draw = shape
+        self._traced = False
+
+        @tf.function(autograph=False)
+        def of_batch(images: tf.Tensor, seed: tf.Tensor, draws: tf.Tensor) -> list[tf.Tensor]:
+            return gauss_newton_diagonal(logits, variables, images, random_signs((draws, *of_draw), seed))
+
+        self._of_batch = of_batch
+
+    def __call__(self, batches: Sequence[tf.Tensor], seed: tf.Tensor, watch: Watch = unwatched) -> list[np.ndarray]:
+        """The curvature in each variable, over batches of images [n, h, w, c].
+
+        Its relative standard error is sqrt(2 / draws of all batches) or less, beside that of the choice of images.
+
+        Args:
+            batches: images of each.
+            seed: int32 [2], of the draws.
+            watch: goes through the batches, and tells how far it is.
+        """
+        if not self._traced:
+            # Which takes longer than a batch.
+            for _ in watch("Prepares to measure the curvature of the loss", [None]):
+                self._of_batch(batches[0], seed, tf.constant(1))
+            self._traced = True
+        draws = tf.constant(self.draws)
+        total = [np.zeros(shape) for shape in self.shapes]
+        for number, images in watch("Measures the curvature of the loss", list(enumerate(batches))):
+            found = self._of_batch(images, tf.random.fold_in(seed, number), draws)
+            for sum_, of_variable in zip(total, found, strict=True):
+                sum_ += of_variable.numpy()
+        return [sum_ / len(batches) for sum_ in total]
+
+
 def measure_curvature(
     logits: Logits,
     variables: Sequence[tf.Variable],
@@ -75,30 +120,16 @@ def measure_curvature(
     seed: tf.Tensor,
     watch: Watch = unwatched,
 ) -> list[np.ndarray]:
-    """The curvature of the mean cross-entropy in each of `variables`, over batches of equal size.
-
-    Its relative standard error is sqrt(2 / draws) or less, beside that of the choice of images.
+    """As `Curvature` measures it, once.
 
     Args:
         logits: maps images to [n, classes]; reads the variables.
         variables: of any shapes.
-        batches: images [n, h, w, c] of each.
+        batches: images [n, h, w, c] of each, of equal size.
         classes: number of classes.
         draws: in all, shared evenly by the batches: the backward passes that this takes, or a few more.
         seed: int32 [2], of the draws.
         watch: goes through the batches, and tells how far it is.
     """
-
-    @tf.function(autograph=False)
-    def of_batch(images: tf.Tensor, number: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
-        signs = random_signs((count, images.shape[0], classes), tf.random.fold_in(seed, number))
-        return gauss_newton_diagonal(logits, variables, images, signs)
-
-    for _ in watch("Prepares to measure the curvature of the loss", [None]):  # Tracing takes longer than a batch.
-        of_batch(batches[0], tf.constant(0), tf.constant(1))
-    count = tf.constant(-(-draws // len(batches)))
-    total = [np.zeros(variable.shape) for variable in variables]
-    for number, images in watch("Measures the curvature of the loss", list(enumerate(batches))):
-        for sum_, of_variable in zip(total, of_batch(images, tf.constant(number), count), strict=True):
-            sum_ += of_variable.numpy()
-    return [sum_ / len(batches) for sum_ in total]
+    shape = (-(-draws // len(batches)), len(batches[0]), classes)
+    return Curvature(logits, variables, shape)(batches, seed, watch)
