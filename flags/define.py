@@ -228,6 +228,7 @@ _CONVERSIONS: dict[Any, tuple[Callable[[str], Any], str]] = {
     bool: (lambda text: {"true": True, "false": False}[text.lower()], "true or false"),
     tuple[str, ...]: (_words, "words separated by commas"),
     tuple[int, ...]: (lambda text: tuple(map(int, _words(text))), "integers separated by commas"),
+    tuple[float, ...]: (lambda text: tuple(map(_finite, _words(text))), "finite numbers separated by commas"),
 }
 
 

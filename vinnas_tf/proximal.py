@@ -32,13 +32,18 @@ class ProximalSGD(PosteriorSGD):
         self._proximal(tf.convert_to_tensor(self.learning_rate) / (1.0 - self.momentum))
 
 
-def shrunk(values: tf.Tensor, amount: tf.Tensor, members: int | Sequence[int] = 0) -> tf.Tensor:
+def lengths(values: tf.Tensor, members: Sequence[int]) -> tf.Tensor:
+    """|w| of each group, of the shape of `values` with 1 for the lengths of the axes of members."""
+    return tf.sqrt(tf.reduce_sum(values * values, axis=tf.constant(members, tf.int32), keepdims=True))
+
+
+def shrunk(values: tf.Tensor, amount: tf.Tensor, members: Sequence[int] = (0,)) -> tf.Tensor:
     """The proximal point of amount * |w| for groups of values: w * max(0, 1 - amount / |w|).
 
     Args:
         values: w, such as [members, ...].
-        amount: of each group, of the shape of `values` without the axes of members, or with 1 for their lengths.
-        members: the axes of `values` that run over the members of a group.
+        amount: of each group, of the shape of `values` with 1 for the lengths of the axes of members, or none at all
+            where these stand in front.
+        members: the axes of `values` that run over the members of a group; none where each value is a group.
     """
-    length = tf.norm(values, axis=members, keepdims=True)
-    return values * tf.maximum(1.0 - tf.math.divide_no_nan(amount, length), 0.0)
+    return values * tf.maximum(1.0 - tf.math.divide_no_nan(amount, lengths(values, members)), 0.0)

@@ -6,6 +6,7 @@ expected, what came, and what to do.
 """
 
 from vinnas_tf.config.compare import CompareConfig
+from vinnas_tf.config.compress import ACCURACY_LOSS, GROUPS, CompressConfig
 from vinnas_tf.config.data import AUGMENTATIONS, FRAMINGS, MIDDLE, STRETCH, DataConfig, RunConfig
 from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
 from vinnas_tf.config.search import SELECTION_RULES, SearchConfig
@@ -43,11 +44,13 @@ from vinnas_tf.config.setting import (
 from vinnas_tf.config.train import CLASS_WEIGHTS, NO_CLASS_WEIGHTS, TrainConfig
 
 __all__ = [
+    "ACCURACY_LOSS",
     "ADAM",
     "AUGMENTATIONS",
     "CLASS_WEIGHTS",
     "COSINE",
     "CompareConfig",
+    "CompressConfig",
     "DataConfig",
     "ESTIMATORS",
     "ESTIMATOR_HELP",
@@ -55,6 +58,7 @@ __all__ = [
     "ExportConfig",
     "FRAMINGS",
     "GAMMA_START_HELP",
+    "GROUPS",
     "LINEAR",
     "LOCAL_REPARAMETRIZATION",
     "MIDDLE",

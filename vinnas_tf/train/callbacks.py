@@ -4,17 +4,15 @@ import time
 from collections.abc import Callable
 
 import keras
-import numpy as np
 
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.layers.drop_path import DropPath
-from vinnas_tf.network.build import copy_weights, deterministic_network, gaussian_layers
+from vinnas_tf.network.build import copy_weights, deterministic_network
 from vinnas_tf.network.evaluation import set_best_statistics
 from vinnas_tf.run.files import Value
 from vinnas_tf.train.images import TrainingImages
 from vinnas_tf.train.model import TrainModel
 from vinnas_tf.training import ramp, require_finite, suspects
-from vinnas_tf.variational import log_noise_ratio
 
 Rows = list[dict[str, Value]]  # The figures of each epoch, as metrics.csv has them.
 
@@ -99,16 +97,12 @@ class TrainRecorder(keras.callbacks.Callback):
         remedy = f"Train {where} with a smaller {smaller}."
         require_finite(logs, self.model.trainable_variables, epoch, remedy, kept=self.save is not None)
         row: dict[str, Value] = {"epoch": epoch + 1}
-        row |= {name: float(logs[name]) for name in ("cross_entropy", "accuracy", "kl_weights", "kl_weights_weighted")}
-        row["gamma_kl_weights"] = float(self.model.gamma)
+        row |= self.model.figures(logs)
         row["held_out_loss"] = logs.get("val_loss")
         row["held_out_accuracy"] = logs.get("val_accuracy")
-        noise = [
-            log_noise_ratio(layer.mean.value, layer.log_variance.value) for layer in gaussian_layers(self.model.network)
-        ]
-        kept = sum(int(np.sum(ratio < self.threshold)) for ratio in noise)
-        row["weights_kept"] = kept if noise else None
-        row["share_kept"] = kept / sum(int(np.size(ratio)) for ratio in noise) if noise else None
+        kept, of_all = self.model.count_kept(self.threshold)
+        row["weights_kept"] = kept if of_all else None
+        row["share_kept"] = kept / of_all if of_all else None
         row["seconds"] = round(time.monotonic() - self.started, 3)
         self.rows.append(row)
         if self.save:

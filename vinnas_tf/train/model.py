@@ -1,15 +1,17 @@
 """The training step of a found network, as a Keras model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.network.build import weight_posteriors
+from vinnas_tf.network.build import gaussian_layers, weight_posteriors
 from vinnas_tf.network.evaluation import hits
 from vinnas_tf.network.pruning import KERNELS
-from vinnas_tf.variational import weight_kl
+from vinnas_tf.run.files import Value
+from vinnas_tf.variational import log_noise_ratio, weight_kl
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 
@@ -61,6 +63,15 @@ class TrainModel(keras.Model):
     def metrics(self) -> list[keras.Metric]:
         """All running means; Keras resets them at the start of an epoch."""
         return list(self._means.values())
+
+    def figures(self, logs: Mapping[str, float]) -> dict[str, Value]:
+        """The figures of an epoch, from its `logs`, as metrics.csv has them."""
+        return {**{name: float(logs[name]) for name in self._means}, "gamma_kl_weights": float(self.gamma)}
+
+    def count_kept(self, threshold: float) -> tuple[int, int]:
+        """How many Gaussian weights pruning at `threshold` would keep, and of how many."""
+        noise = [log_noise_ratio(layer.mean.value, layer.log_variance.value) for layer in gaussian_layers(self.network)]
+        return sum(int(np.sum(ratio < threshold)) for ratio in noise), sum(int(np.size(ratio)) for ratio in noise)
 
     def train_step(self, data: Batch) -> dict[str, tf.Tensor]:
         """One step of the optimizer."""

@@ -155,15 +155,24 @@ def make_network(config: TrainConfig, genotype: Genotype, image_shape: tuple[int
 
 
 def make_model(
-    network: keras.Model, config: TrainConfig, examples: int, class_weights: np.ndarray | None = None
+    network: keras.Model,
+    config: TrainConfig,
+    examples: int,
+    class_weights: np.ndarray | None = None,
+    *,
+    keep_zeros: bool = False,
 ) -> TrainModel:
-    """A compiled model that trains `network` in place on `examples` images, those of each class weighted."""
+    """A compiled model that trains `network` in place on `examples` images, those of each class weighted.
+
+    With `keep_zeros`, weights of kernels that are zero stay zero.
+    """
     model = TrainModel(
         network,
         examples=examples,
         label_smoothing=config.label_smoothing,
         auxiliary_weight=config.auxiliary_weight,
         class_weights=class_weights,
+        keep_zeros=keep_zeros,
     )
     steps = max(examples // config.batch_size, 1)
     rate = falling_rate(

@@ -1,0 +1,1 @@
+"""Compresses a trained network: groups of its weights are pruned by their evidence (BayesNAS, algorithm 3)."""
