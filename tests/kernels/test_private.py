@@ -101,3 +101,14 @@ def test_variables_become_constants() -> None:
         factor.assign(5.0)
         np.testing.assert_array_equal(frozen(tf.constant([1.0, 2.0]))[0], [3, 6])
         assert not frozen.variables
+
+
+def test_a_take_in_a_network_is_known() -> None:
+    with canary(
+        "keras.ops.take is another operation in a Functional model now. Stripped networks hold it, and compressing one "
+        "follows channels through it. See what class keras.Model(...).operations has for it."
+    ):
+        images = keras.Input((3,))
+        network = keras.Model(images, keras.ops.take(keras.layers.ReLU()(images), [0, 2], axis=-1))
+        assert [private.is_take(operation) for operation in network.operations] == [False, False, True]
+        assert network.operations[-1].axis == -1

@@ -54,3 +54,10 @@ def with_constants(function: tf.types.experimental.ConcreteFunction) -> tf.types
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     return convert_variables_to_constants_v2(function)
+
+
+def is_take(operation: keras.Operation) -> bool:
+    """Whether an operation of a Functional model is `keras.ops.take`."""
+    from keras.src.ops.numpy import Take
+
+    return isinstance(operation, Take)

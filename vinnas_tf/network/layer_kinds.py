@@ -11,6 +11,7 @@ import numpy as np
 
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.layers.drop_path import DropPath
+from vinnas_tf.layers.select import Select
 
 # Each channel of the output is made from all channels of the input, by a kernel: what masks drop slices of.
 CONVOLUTIONS = (keras.layers.Conv2D, VariationalConv2D)
@@ -38,7 +39,15 @@ ONE_TO_ONE = (
 )
 # Channels stay channels, pixel by pixel: [n, h, w, c] to [n, h * w * c], in which c runs fastest.
 FLATTENING = (keras.layers.Flatten,)
-KNOWN = (keras.layers.InputLayer, keras.layers.Add, keras.layers.Concatenate, *MIXING, *ONE_TO_ONE, *FLATTENING)
+KNOWN = (
+    keras.layers.InputLayer,
+    keras.layers.Add,
+    keras.layers.Concatenate,
+    Select,
+    *MIXING,
+    *ONE_TO_ONE,
+    *FLATTENING,
+)
 
 # Arguments with which a layer is no longer of its kind, unless they have one of these values.
 _PLAIN: dict[str, tuple[Any, ...]] = {

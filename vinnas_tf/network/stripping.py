@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from vinnas_tf.layers.select import Select
 from vinnas_tf.network.build import evaluation_network
 from vinnas_tf.network.depthwise import plain_depthwise
 from vinnas_tf.network.graph import Node, normalisation, read_graph
@@ -94,6 +95,8 @@ def _constants(node: Node) -> np.ndarray:
         return np.where(x == 0, x, np.nan)
     if node.is_a(FLATTENING):
         return np.tile(x, _pixels(node))
+    if node.is_a(Select):
+        return x[node.layer.channels]
     return x  # It is transparent.
 
 
@@ -132,6 +135,10 @@ def _demands(node: Node) -> Sequence[np.ndarray]:
         return [demand]
     if node.is_a(FLATTENING):
         return [node.computed.reshape(_pixels(node), -1).any(axis=0)]
+    if node.is_a(Select):
+        demand = np.zeros(node.inputs[0].constant.shape, bool)
+        demand[np.array(node.layer.channels)[node.computed]] = True
+        return [demand]
     return [node.computed for _ in node.inputs]
 
 
@@ -170,6 +177,9 @@ def _make(node: Node) -> tuple[keras.KerasTensor, np.ndarray]:
         return _make_depthwise(node, _take_exactly(source, demand)), nothing
     if node.is_a((keras.layers.ReLU, keras.layers.ZeroPadding2D)):  # What was left out cannot pass through.
         return type(layer).from_config(layer.get_config())(_take_exactly(source, demand)), nothing
+    if node.is_a(Select):
+        places = np.cumsum(source.computed) - 1  # Of each channel among those that are computed.
+        return _pick(source, places[np.array(layer.channels)[node.computed]])
     tensor, offset = _take(source, demand)
     if node.is_a(keras.layers.BatchNormalization):
         gamma, beta, mean, variance = (of[demand] for of in normalisation(layer))
@@ -228,8 +238,12 @@ def _worth_reading_all(demand: np.ndarray, source: Node) -> bool:
 
 def _take(source: Node, channels: np.ndarray) -> tuple[keras.KerasTensor, np.ndarray]:
     """Tensor and offset of some of the computed channels of `source`."""
-    positions = np.flatnonzero(channels[source.computed])
-    if positions.size == source.offset.size:
+    return _pick(source, np.flatnonzero(channels[source.computed]))
+
+
+def _pick(source: Node, positions: np.ndarray) -> tuple[keras.KerasTensor, np.ndarray]:
+    """Tensor and offset of the computed channels of `source` at these positions among them."""
+    if np.array_equal(positions, np.arange(source.offset.size)):
         return source.tensor, source.offset
     return keras.ops.take(source.tensor, positions.tolist(), axis=-1), source.offset[positions]
 

@@ -4,11 +4,14 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from vinnas_tf.errors import FileError, require
+from vinnas_tf.kernels.private import is_take
+from vinnas_tf.layers.select import Select
 from vinnas_tf.network.layer_kinds import MIXING, why_opaque
 from vinnas_tf.network.plain import plain_network
 
@@ -34,18 +37,34 @@ def from_keras(image_shape: tuple[int, ...], classes: int, seed: int, *, file: P
     Raises:
         FileError: the file is missing or can't be loaded, or the model is not one whose channels can be masked.
     """
-    loaded = _load(file)
+    network = as_plain(load(file, "a backbone"), image_shape, classes, f"{file} can't be a backbone")
+    _log.info("The backbone starts with the weights of %s.", file)
+    return network
+
+
+def as_plain(model: keras.Model, image_shape: tuple[int, ...], classes: int, refusal: str) -> keras.Model:
+    """A loaded model as a network whose channels can be followed, as `plain_network` makes it, from images to logits.
+
+    Args:
+        model: a Functional or Sequential model.
+        image_shape: [height, width, channels] of the images that it has to fit.
+        classes: number of classes that it has to fit.
+        refusal: what an error starts with, such as "FILE can't be a backbone".
+
+    Raises:
+        FileError: the model is not one whose channels can be masked.
+    """
 
     def check(right: bool, problem: str) -> None:
-        require(right, f"{file} can't be a backbone: {problem}.", FileError)
+        require(right, f"{refusal}: {problem}.", FileError)
 
     check(
-        bool(getattr(loaded, "inputs", None)),  # Some classes raise where there are none.
+        bool(getattr(model, "inputs", None)),  # Some classes raise where there are none.
         "it is no Functional model, and no Sequential one whose first layer is an Input",
     )
-    counts = (len(loaded.inputs), len(loaded.outputs))
+    counts = (len(model.inputs), len(model.outputs))
     check(counts == (1, 1), f"it has {counts[0]} inputs and {counts[1]} outputs, where one of each is needed")
-    model = keras.Model(loaded.inputs, loaded.outputs, name="backbone")
+    model = keras.Model(model.inputs, model.outputs, name="backbone")
     for problem in _problems(model):
         check(False, problem)
     model = _called_once(model)
@@ -58,18 +77,22 @@ def from_keras(image_shape: tuple[int, ...], classes: int, seed: int, *, file: P
         f"it returns {_shape(model.outputs[0])}, the data set has {classes} classes",
     )
     network = plain_network(model)
-    for layer in network.layers:
-        why = why_opaque(layer)
-        check(not why, f"the layer {layer.name} can't be masked, as {why}; what can be masked is {_KNOWN}")
+    opaque = [(layer.name, why) for layer in network.layers if (why := why_opaque(layer))]
+    named = "; ".join(f"the layer {name} can't be masked, as {why}" for name, why in opaque)
+    check(not opaque, f"{named}; what can be masked is {_KNOWN}")
     check(any(isinstance(layer, MIXING) for layer in network.layers), "it has no Conv2D and no Dense")
-    _log.info("The backbone starts with the weights of %s.", file)
     return network
 
 
-def _load(file: Path) -> keras.Model:
+def load(file: Path, purpose: str) -> keras.Model:
+    """A model from a `.keras` file, in Keras's safe mode: it can bring data, but no code.
+
+    Raises:
+        FileError: the file is missing or can't be loaded; `purpose` says what it would have been, such as "a backbone".
+    """
     require(file.is_file(), f"can't read {file}: there is no such file.", FileError)
     # Older formats have no safe mode.
-    require(file.suffix == ".keras", f"{file} can't be a backbone: save the model as a .keras file.", FileError)
+    require(file.suffix == ".keras", f"{file} can't be {purpose}: save the model as a .keras file.", FileError)
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers raise.
@@ -85,6 +108,8 @@ def _problems(model: keras.Model) -> Iterator[str]:
     calls = {described["name"]: len(described["inbound_nodes"]) for described in config["layers"]}
     last = np.ravel(config["output_layers"])[0]
     for layer in model.operations:
+        if is_take(layer):  # As in a stripped network.
+            continue
         if not isinstance(layer, keras.layers.Layer):
             yield f"it computes {layer.name} by a function of Keras: use a layer, such as Add or Concatenate"
         if isinstance(layer, keras.Model):
@@ -99,8 +124,19 @@ def _problems(model: keras.Model) -> Iterator[str]:
 
 
 def _called_once(model: keras.Model) -> keras.Model:
-    """The same in new layers: those of a Sequential model know calls besides, such as the one that built them."""
-    copy = keras.models.clone_model(model)
+    """The same in new layers: those of a Sequential model know calls besides, such as the one that built them.
+
+    Channels that `keras.ops.take` picks are picked by a layer.
+    """
+
+    def call(operation: keras.Operation, *arguments: Any, **named: Any) -> Any:
+        if is_take(operation):
+            tensor, channels = arguments
+            if np.ndim(channels) == 1 and operation.axis in (-1, len(tensor.shape) - 1):
+                return Select(channels, name=operation.name)(tensor)
+        return operation(*arguments, **named)
+
+    copy = keras.models.clone_model(model, call_function=call)
     copy.set_weights(model.get_weights())
     return copy
 
