@@ -59,7 +59,7 @@ def export(finished: FinishedNetwork, config: ExportConfig, run: RunDir) -> dict
     test = load_test(data, counted)
     if fingerprint([test]) != finished.test_fingerprint:
         print("warning: the test images are not those of the training, whose figures they can't be held against.")
-    records = [finished_file(run.path, stage, image_record.NAME) for stage in ("search", "train")]
+    records = [finished_file(run.path, stage, image_record.NAME) for stage in ("search", "train", "compress")]
     learnt_from = warn_of_learnt(test.digests, np.concatenate([image_record.learnt(path) for path in records]))
     progress = Progress(count_steps(finished.source, config.formats))
     result = write_files(

@@ -35,6 +35,7 @@ class _Kind:
 _KINDS = {
     "train": _Kind("training", "genotype", {"network": NETWORK, "dense_network": "network_dense.keras"}),
     "search": _Kind("search", "masks", {"network": NETWORK}),
+    "compress": _Kind("compression", "compression", {"network": NETWORK, "dense_network": "network_dense.keras"}),
 }
 
 
@@ -67,12 +68,12 @@ class Source:
 
 @dataclass(frozen=True)
 class FinishedNetwork:
-    """The network of a run folder: of its training, or of a search that leaves one.
+    """The network of a run folder: of its compression or training, or of a search that leaves one.
 
     Attributes:
-        stage: that made it, "train" or "search".
-        source: the network. In the manifest stand the architecture (found cells, or masks), the SHA-256 of its file and
-            of the network's, and the stage's part of config.json.
+        stage: that made it, "compress", "train" or "search".
+        source: the network. In the manifest stand the stage, the architecture (found cells, masks, or what compression
+            left of each layer), the SHA-256 of its file and of the network's, and the stage's part of config.json.
         test_fingerprint: of its test images.
     """
 
@@ -96,13 +97,18 @@ class FinishedNetwork:
         return self.record["settings"]["seed"]
 
 
-def read_finished(run_dir: Path) -> FinishedNetwork:
+def read_finished(run_dir: Path, stage: str = "") -> FinishedNetwork:
     """Reads a run folder in which a network is finished; nothing is written.
 
+    Args:
+        run_dir: the run folder.
+        stage: whose network it is; empty: the one that the folder ships.
+
     Raises:
-        FileError: no run folder, no finished stage, a file that is missing or is not the one that the stage wrote.
+        FileError: no run folder, no finished stage, a file that is missing or is not the one that the stage wrote, or
+            a network that was trained anew after it was compressed.
     """
-    stage = network_stage(run_dir)
+    stage = stage or network_stage(run_dir)
     record = stage_record(run_dir, stage)
     folder = run_dir / stage
     kind = _KINDS[stage]
@@ -115,6 +121,8 @@ def read_finished(run_dir: Path) -> FinishedNetwork:
         preparation, test_fingerprint = Preparation(**result["preparation"]), result["test_fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{folder / 'result.json'} is not a {kind.name}'s result ({error!r}). {_REMEDY}") from error
+    if stage == "compress":
+        _require_current(run_dir, record["settings"])
     networks = {name: load_network(folder / file) for name, file in kind.networks.items()}
     for name, loaded in networks.items():
         require(
@@ -127,10 +135,24 @@ def read_finished(run_dir: Path) -> FinishedNetwork:
     origin = {
         kind.architecture: json.loads(_read(folder / f"{kind.architecture}.json")),
         **hashes,
+        "stage": stage,
         "run": record,
     }
     source = Source(networks["network"], class_names, preparation, networks.get("dense_network"), dataset, origin)
     return FinishedNetwork(stage, source, test_fingerprint)
+
+
+def _require_current(run_dir: Path, settings: Mapping[str, Any]) -> None:
+    """Raises FileError where the network that was compressed is not any more that of the run folder."""
+    stage = settings["origin"]
+    if stage in _KINDS:
+        made = json.loads(_read(run_dir / stage / "result.json")).get("network_sha256")
+        require(
+            made == settings["origin_sha256"],
+            f"{run_dir / 'compress'} holds another network's compression, for the {_KINDS[stage].name} was done anew: "
+            f"compress with overwrite, or remove that folder to export the {_KINDS[stage].name}.",
+            FileError,
+        )
 
 
 def load_network(path: Path) -> keras.Model:

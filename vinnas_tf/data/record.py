@@ -14,6 +14,7 @@ from vinnas_tf.run.files import write_atomically
 NAME = "images.csv"
 # Parts that a stage learns or chooses by, so that they are no test images for what comes of it.
 _LEARNT = frozenset({"weights", "architecture", "watched", "training", "held_out"})
+_HELD_OUT = frozenset({"watched", "held_out"})
 _TESTED = frozenset({"test"})
 _COLUMNS = ("part", "class", "name", "digest")
 
@@ -43,6 +44,11 @@ def learnt(path: Path) -> np.ndarray:
         DataError: the file is no such record.
     """
     return _digests(path, _LEARNT)
+
+
+def held_out(path: Path) -> np.ndarray:
+    """Digests, uint64 [n], of the images that the stage which wrote `path` chose by, and did not train weights on."""
+    return _digests(path, _HELD_OUT)
 
 
 def tested(path: Path) -> np.ndarray:

@@ -17,6 +17,7 @@ from vinnas_tf.run.files import write_atomically
 RESULTS = {
     "search": ("genotype.json", "masks.json"),
     "train": ("result.json",),
+    "compress": ("result.json",),
     "export": ("manifest.json",),
     "compare": ("comparison.csv",),
 }
@@ -32,11 +33,15 @@ OUTPUTS = {
         "fine_tuning",
         "magnitude_pruning", "magnitude_pruning.json",
     ),
+    "compress": (
+        "result.json", "compression.json", "network.keras", "network_dense.keras", "metrics.csv", "curve.csv",
+        "curve.png", "units.png", "confusion.png", "confusion.csv", "images.csv", "dense", "points",
+    ),
     "export": ("saved_model", "tflite", "onnx", "manifest.json"),
     "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
 }  # fmt: skip
 NETWORK = "network.keras"
-_OF_NETWORKS = ("train", "search")  # Stages that may write it, the one that counts first.
+_OF_TRAINED = ("train", "search")  # Stages that may write it, the one that counts first.
 MARKER = "finished"
 _BEGINS = "finished "
 _EARLIER = re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+\n")
@@ -58,8 +63,13 @@ def is_finished(run_dir: Path, stage: str) -> bool:
 
 
 def network_stage(run_dir: Path) -> str:
-    """The stage whose network a run folder ships: its training, or a search that leaves a finished network."""
-    return next((stage for stage in _OF_NETWORKS if (run_dir / stage / NETWORK).exists()), _OF_NETWORKS[0])
+    """The stage whose network a run folder ships: its compression where that is finished, else `trained_stage`."""
+    return "compress" if is_finished(run_dir, "compress") else trained_stage(run_dir)
+
+
+def trained_stage(run_dir: Path) -> str:
+    """The stage that trained a run folder's network: its training, or a search that leaves a finished network."""
+    return next((stage for stage in _OF_TRAINED if (run_dir / stage / NETWORK).exists()), _OF_TRAINED[0])
 
 
 def finished_file(run_dir: str | os.PathLike[str], stage: str, name: str) -> Path:

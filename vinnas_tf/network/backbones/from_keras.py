@@ -54,20 +54,11 @@ def as_plain(model: keras.Model, image_shape: tuple[int, ...], classes: int, ref
     Raises:
         FileError: the model is not one whose channels can be masked.
     """
+    model = called_once(model, refusal)
 
     def check(right: bool, problem: str) -> None:
         require(right, f"{refusal}: {problem}.", FileError)
 
-    check(
-        bool(getattr(model, "inputs", None)),  # Some classes raise where there are none.
-        "it is no Functional model, and no Sequential one whose first layer is an Input",
-    )
-    counts = (len(model.inputs), len(model.outputs))
-    check(counts == (1, 1), f"it has {counts[0]} inputs and {counts[1]} outputs, where one of each is needed")
-    model = keras.Model(model.inputs, model.outputs, name="backbone")
-    for problem in _problems(model):
-        check(False, problem)
-    model = _called_once(model)
     check(
         model.inputs[0].shape[1:] == tuple(image_shape),
         f"it takes {_shape(model.inputs[0])}, the data set has images of {tuple(image_shape)}; sizes must be fixed",
@@ -82,6 +73,45 @@ def as_plain(model: keras.Model, image_shape: tuple[int, ...], classes: int, ref
     check(not opaque, f"{named}; what can be masked is {_KNOWN}")
     check(any(isinstance(layer, MIXING) for layer in network.layers), "it has no Conv2D and no Dense")
     return network
+
+
+def called_once(model: keras.Model, refusal: str) -> keras.Model:
+    """A loaded model as a Functional one in new layers, each called once, with the same weights.
+
+    Layers of a Sequential model know calls besides, such as the one that built them. Channels that `keras.ops.take`
+    picks are picked by a layer.
+
+    Args:
+        model: a Functional or Sequential model.
+        refusal: what an error starts with, such as "FILE can't be a backbone".
+
+    Raises:
+        FileError: it is no such model, or not of layers that are called once and compute in float32, to logits.
+    """
+
+    def check(right: bool, problem: str) -> None:
+        require(right, f"{refusal}: {problem}.", FileError)
+
+    check(
+        bool(getattr(model, "inputs", None)),  # Some classes raise where there are none.
+        "it is no Functional model, and no Sequential one whose first layer is an Input",
+    )
+    counts = (len(model.inputs), len(model.outputs))
+    check(counts == (1, 1), f"it has {counts[0]} inputs and {counts[1]} outputs, where one of each is needed")
+    model = keras.Model(model.inputs, model.outputs, name="backbone")
+    for problem in _problems(model):
+        check(False, problem)
+
+    def call(operation: keras.Operation, *arguments: Any, **named: Any) -> Any:
+        if is_take(operation):
+            tensor, channels = arguments
+            if np.ndim(channels) == 1 and operation.axis in (-1, len(tensor.shape) - 1):
+                return Select(channels, name=operation.name)(tensor)
+        return operation(*arguments, **named)
+
+    copy = keras.models.clone_model(model, call_function=call)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def load(file: Path, purpose: str) -> keras.Model:
@@ -121,24 +151,6 @@ def _problems(model: keras.Model) -> Iterator[str]:
         softmax = isinstance(layer, keras.layers.Softmax) or layer.get_config().get("activation") == "softmax"
         if softmax and layer.name == last:
             yield f"its last layer {layer.name} is a softmax, where logits are needed: leave it out"
-
-
-def _called_once(model: keras.Model) -> keras.Model:
-    """The same in new layers: those of a Sequential model know calls besides, such as the one that built them.
-
-    Channels that `keras.ops.take` picks are picked by a layer.
-    """
-
-    def call(operation: keras.Operation, *arguments: Any, **named: Any) -> Any:
-        if is_take(operation):
-            tensor, channels = arguments
-            if np.ndim(channels) == 1 and operation.axis in (-1, len(tensor.shape) - 1):
-                return Select(channels, name=operation.name)(tensor)
-        return operation(*arguments, **named)
-
-    copy = keras.models.clone_model(model, call_function=call)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _shape(tensor: keras.KerasTensor) -> str:
