@@ -27,12 +27,8 @@ def draw_curve(
     """
     figure = Figure(figsize=(8.5, 4.0), layout="constrained")
     dense, *points = rows
-    for axes, name, title in zip(
-        figure.subplots(1, 2, sharey=True),
-        ("parameters", "bytes"),
-        ("parameters", "bytes of the TFLite file"),
-        strict=True,
-    ):
+    titles = {"parameters": "parameters", "bytes": "bytes of the float32 TFLite file"}
+    for axes, (name, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
         accuracies = [100 * float(row["accuracy"]) for row in points]
         errors = [100 * float(row["standard_error"]) for row in points]
         sizes = [row[name] for row in points]
