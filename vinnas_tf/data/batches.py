@@ -18,6 +18,8 @@ from vinnas_tf.errors import DataError, require
 
 NORMALIZED_BY = 5000  # Images whose statistics stand for all of a streamed set, where reading all would take minutes.
 _BLOCK = 256  # Images whose grey levels are counted at once.
+# AutoGraph would read and rewrite each function, Keras's layers among them, which takes longer than a small set's batches.
+_as_written = tf.autograph.experimental.do_not_convert
 # Batches of streamed images that are read, or wait, at the same time: one would leave cores idle while it ends.
 _READ_AHEAD = 2
 
@@ -116,7 +118,7 @@ def training_batches(
     def prepare(pixels: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return normalize(augmented(pixels, seeds)), labels
 
-    order = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_batches)
+    order = tf.data.Dataset.range(first_epoch, epochs).flat_map(_as_written(epoch_batches))
     order = order.apply(tf.data.experimental.assert_cardinality(steps * (epochs - first_epoch)))
     return _prepared(order, images, prepare, with_margin="resized_crop" in augment)
 
@@ -134,7 +136,7 @@ def evaluation_batches(images: ImageSet, *, batch_size: int, normalization: Norm
         Pairs of float32 [b, h, w, c] and int32 [b].
     """
     normalize = normalization.layer() if normalization else lambda x: tf.cast(x, tf.float32)
-    order = tf.data.Dataset.range(len(images)).batch(batch_size).map(lambda indices: (indices,))
+    order = tf.data.Dataset.range(len(images)).batch(batch_size).map(_as_written(lambda indices: (indices,)))
     return _prepared(order, images, lambda pixels, labels: (normalize(pixels), labels))
 
 
@@ -174,6 +176,7 @@ def _prepared(
         frames = images.frames if isinstance(images.frames, Streamed) else tf.constant(images.frames)
     streamed = isinstance(frames, Streamed)
 
+    @_as_written
     def fetch(indices: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         if streamed:
             fetched = tf.numpy_function(frames.__getitem__, [indices], tf.uint8, stateful=False)
@@ -186,7 +189,7 @@ def _prepared(
     ahead = _READ_AHEAD if streamed else tf.data.AUTOTUNE  # TensorFlow would have as many as memory holds.
     batches = (
         order.map(fetch, num_parallel_calls=ahead, deterministic=True)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(_as_written(prepare), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(ahead)
     )
     if streamed:
