@@ -36,11 +36,11 @@ def test_each_weight_is_in_one_group_with_those_that_it_goes_with(kind: str) -> 
         members = of.members_first(numbers)
         assert members.shape == (of.size, np.prod(of.shape))
         assert sorted(members.ravel()) == list(range(numbers.size))
-        places = {}
+        places: dict[tuple[int, ...], set[int]] = {}
         for place in np.ndindex(*(1,) * (4 - len(shape)), *shape):
             # A depthwise channel comes from the input channel of its number.
             output = place[2] if of.name == "depthwise" else place[3]
-            places.setdefault(GROUP_OF[kind]((*place[:3], output)), set()).add(numbers[place[4 - len(shape) :]])
+            places.setdefault(GROUP_OF[kind]((*place[:3], output)), set()).add(int(numbers[place[4 - len(shape) :]]))
         assert sorted(map(sorted, places.values())) == sorted(map(sorted, members.T.tolist()))
         # In the order of what a group has one of.
         one_each = np.arange(np.prod(of.shape)).reshape(of.shape)

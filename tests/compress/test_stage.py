@@ -1,6 +1,7 @@
 """A compression from a network to its curve: what it loses, that it goes on where it was killed, and chooses again."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -98,13 +99,8 @@ class Kill(keras.callbacks.Callback):
 
 def killing(fit: int, after: int) -> Callable:
     """A progress that kills the fit of this number after so many of its epochs."""
-    fits = []
-
-    def watch(*_: object) -> keras.callbacks.Callback:
-        fits.append(None)
-        return Kill(after if len(fits) == fit else 0)
-
-    return watch
+    fits = itertools.count(1)
+    return lambda *_: Kill(after if next(fits) == fit else 0)
 
 
 def point_of(folder: Path) -> dict:

@@ -40,6 +40,7 @@ def test_every_image_stands_on_a_line(record):
 def test_what_was_learnt_from_is_told_from_test_images(record):
     digests = np.array([digest(image) for image in PIXELS], np.uint64)
     assert image_record.learnt(record).tolist() == digests[:5].tolist()
+    assert image_record.held_out(record).tolist() == digests[4:5].tolist()
     assert image_record.tested(record).tolist() == digests[5:].tolist()
     assert image_record.learnt(record.with_name("nowhere.csv")).size == 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vinnas_tf.errors import UserError
-from vinnas_tf.run.outputs import MARKER, finished_file, is_finished, mark
+from vinnas_tf.run.outputs import MARKER, finished_file, is_finished, mark, network_stage, trained_stage
 
 
 @pytest.fixture
@@ -69,3 +69,16 @@ def test_what_an_earlier_version_finished_is_read(run_dir: Path) -> None:
     assert finished_file(run_dir, "search", "genotype.json").read_text() == "{}"
     (run_dir / "search" / MARKER).unlink()
     assert not is_finished(run_dir, "search")
+
+
+def test_a_finished_compression_is_what_a_folder_ships_and_then_its_training(tmp_path: Path) -> None:
+    assert network_stage(tmp_path) == trained_stage(tmp_path) == "train"
+    for stage in ("search", "train", "compress"):
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "network.keras").write_bytes(b"")
+        (tmp_path / stage / "result.json").write_text("{}")
+        unfinished = "search" if stage == "search" else "train"
+        assert network_stage(tmp_path) == unfinished
+        mark(tmp_path / stage, stage)
+    assert network_stage(tmp_path) == "compress"
+    assert trained_stage(tmp_path) == "train"

@@ -38,7 +38,7 @@ from vinnas_tf.export.source import read_finished
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.run.folder import RunDir, default_run_dir, stage_record
-from vinnas_tf.run.outputs import NETWORK, finished_file, trained_stage
+from vinnas_tf.run.outputs import NETWORK, finished_file, is_finished, trained_stage
 from vinnas_tf.train.progress import PRINTED, Progress
 
 # What only the choice depends on, and which points there are: each point is kept by itself.
@@ -142,9 +142,10 @@ def _require_without_network(path: Path, network: str) -> None:
 
 def _inherit(run_dir: str) -> Inherited:
     """Images and seed of the training or search in `run_dir` that left a network, where there is one."""
-    if not run_dir or not (Path(run_dir) / trained_stage(Path(run_dir)) / NETWORK).exists():
+    stage = trained_stage(Path(run_dir)) if run_dir else ""
+    if not stage or not is_finished(Path(run_dir), stage):
         return Inherited()
-    record = stage_record(run_dir, trained_stage(Path(run_dir)))["settings"]
+    record = stage_record(run_dir, stage)["settings"]
     names = tuple(field.name for field in fields(DataConfig))
     return Inherited({name: record[name] for name in (*names, "seed") if name in record}, firm=names)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,25 +152,25 @@ def _read(model: keras.Model, dataset: Dataset, name: str) -> tuple[keras.Model,
     readers = [layer for layer in model.layers if any(one is model.inputs[0] for one in input_tensors(layer))]
     if len(readers) == 1 and isinstance(readers[0], (keras.layers.Normalization, keras.layers.Rescaling)):
         # Of the loaded layer: numbers that it has adapted to data are no weights, and the new one lacks them.
-        normalization = _normalization_of(loaded.get_layer(readers[0].name), refusal)
+        normalization = _normalization_of(loaded.get_layer(readers[0].name), dataset.train.image_shape[-1], refusal)
         model = keras.Model(readers[0].output, model.outputs)
     return as_plain(model, dataset.train.image_shape, len(dataset.class_names), refusal), normalization
 
 
-def _normalization_of(layer: keras.layers.Layer, refusal: str) -> Normalization:
+def _normalization_of(layer: keras.layers.Layer, channels: int, refusal: str) -> Normalization:
     """The mean and deviation that a first layer takes pixels to 0 and 1 by."""
-    channels = layer.output.shape[-1]
     if isinstance(layer, keras.layers.Rescaling):
-        scale = np.ravel(layer.scale).astype(float)
-        mean, deviation = -np.ravel(layer.offset) / scale, 1 / scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            deviation = 1 / np.ravel(layer.scale).astype(float)
+            mean = -np.ravel(layer.offset) * deviation
     else:
         mean, deviation = np.ravel(layer.mean).astype(float), np.sqrt(np.ravel(layer.variance).astype(float))
         require(not layer.invert, f"{refusal}: its layer {layer.name} undoes a normalisation.", FileError)
+    fits = all(one.size in (1, channels) and np.isfinite(one).all() for one in (mean, deviation))
     require(
-        mean.size in (1, channels) and deviation.size in (1, channels) and bool(np.all(deviation > 0)),
+        fits and bool(np.all(deviation > 0)),
         f"{refusal}: its layer {layer.name} must have a mean, and a deviation above 0, for all channels or each.",
         FileError,
     )
-    pairs = [np.broadcast_to(one / _LEVELS, channels).tolist() for one in (mean, deviation)]
-    assert all(math.isfinite(one) for pair in pairs for one in pair)
-    return Normalization(tuple(pairs[0]), tuple(pairs[1]))
+    means, deviations = (np.broadcast_to(one / _LEVELS, channels).tolist() for one in (mean, deviation))
+    return Normalization(tuple(means), tuple(deviations))

@@ -18,7 +18,7 @@ from vinnas_tf.errors import DataError, require
 
 NORMALIZED_BY = 5000  # Images whose statistics stand for all of a streamed set, where reading all would take minutes.
 _BLOCK = 256  # Images whose grey levels are counted at once.
-# AutoGraph would read and rewrite each function, Keras's layers among them, which takes longer than a small set's batches.
+# AutoGraph would rewrite each function, Keras's layers among them, which takes longer than a small set's batches.
 _as_written = tf.autograph.experimental.do_not_convert
 # Batches of streamed images that are read, or wait, at the same time: one would leave cores idle while it ends.
 _READ_AHEAD = 2
