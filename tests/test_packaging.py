@@ -82,6 +82,7 @@ def test_presets_and_settings_come_from_the_installed_package(installed, reposit
     [
         (["vinnas-search", "--dataset=cifar10"], ["--cells=NNRNNRNN", "cifar10_laptop"]),
         (["vinnas-train", "--dataset=mnist"], ["--epochs=100", "mnist_laptop"]),
+        (["vinnas-compress"], ["python -m vinnas_tf.compress", "--penalties=1e-06,3e-06,1e-05,3e-05,0.0001"]),
         (["vinnas-compare"], ["--seeds=3", "vinnas-magnitude"]),
         (["vinnas-export"], ["python -m vinnas_tf.export", "--formats=saved_model,tflite"]),
         (["vinnas-verify"], ["python -m vinnas_tf.export.verify", "--network="]),

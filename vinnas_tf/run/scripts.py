@@ -17,6 +17,11 @@ def train() -> None:
     _run("vinnas_tf.train")
 
 
+def compress() -> None:
+    """`vinnas-compress`."""
+    _run("vinnas_tf.compress")
+
+
 def compare() -> None:
     """`vinnas-compare`."""
     _run("vinnas_tf.compare")
