@@ -86,9 +86,9 @@ def choose(points: Sequence[Point], dense_accuracy: float, config: CompressConfi
         raise SettingError(_none_met(connected, budgets, dense_accuracy))
     chosen = within[0]
     better = [point for point in connected if rank(point) < rank(chosen)]
-    aim = "smallest" if smallest else "most accurate"
+    aim, other = ("smallest", "larger") if smallest else ("most accurate", "smaller")
     if not better:
-        bound = f"the {aim} of the curve; no budget bounds it, and other penalties could give a better one"
+        bound = f"the {aim} of the curve; no budget bounds it, and {other} penalties may give a better one"
     else:
         bound = f"the {aim} within {' and '.join(map(str, missed(better[-1])))}"
     return Chosen(chosen, f"penalty {chosen.penalty:g}: {bound}")
