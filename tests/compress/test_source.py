@@ -101,11 +101,15 @@ def test_what_cannot_be_compressed_is_said_with_all_its_reasons(layers, says, di
 
 def test_networks_are_known_by_name_or_as_files(tmp_path: Path) -> None:
     for name in ("", "lenet_5", "lenet_300_100", "some/where.keras"):
-        require_known(name)
+        require_known(CompressConfig(network=name))
     with pytest.raises(UserError, match="unknown network=lenet5: did you mean lenet_5"):
-        require_known("lenet5")
+        require_known(CompressConfig(network="lenet5"))
     with pytest.raises(UserError, match=r"unknown network=x.h5: there are lenet_300_100, lenet_5, and files .* NAME"):
-        require_known("x.h5")
+        require_known(CompressConfig(network="x.h5"))
+    with pytest.raises(UserError, match="dense_epochs is read only with network=lenet_300_100 or lenet_5: leave it"):
+        require_known(CompressConfig(network="x.keras", dense_epochs=3))
+    with pytest.raises(UserError, match="held_out is read only with network=..., not of a run folder"):
+        require_known(CompressConfig(held_out=0.2))
     (tmp_path / "a.keras").write_bytes(b"abc")
     assert sha256(str(tmp_path / "a.keras")) == hashlib.sha256(b"abc").hexdigest()
     assert sha256("lenet_5") == ""

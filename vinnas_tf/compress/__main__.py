@@ -85,7 +85,7 @@ def main(argv: list[str]) -> None:
         bool(config.network or where.run_dir),
         "nothing to compress: name a trained run folder with run_dir=..., or a network with network=...",
     )
-    require_known(config.network)
+    require_known(config)
     name = Path(config.network).stem
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, name, config.seed)
     stage = "" if config.network else trained_stage(path)

@@ -42,14 +42,20 @@ class Given:
     note: str = ""
 
 
-def require_known(network: str) -> None:
-    """Raises SettingError unless the setting `network` names a file or a network of the package."""
-    names = ", ".join(PACKAGED)
+def require_known(config: CompressConfig) -> None:
+    """Raises SettingError unless `network` names a file or a network of the package, and reads what else is set."""
+    network, names = config.network, ", ".join(PACKAGED)
     require(
         not network or Path(network).suffix == ".keras" or network in PACKAGED,
         f"unknown network={network}: "
         + did_you_mean(network, PACKAGED, f"there are {names}, and files of Keras's named NAME.keras."),
     )
+    default = CompressConfig()
+    for name, read, by in (
+        ("dense_epochs", network in PACKAGED, f"with network={names.replace(', ', ' or ')}"),
+        ("held_out", bool(network), "with network=..., not of a run folder, which has held out its own"),
+    ):
+        require(read or getattr(config, name) == getattr(default, name), f"{name} is read only {by}: leave it out.")
 
 
 def sha256(network: str) -> str:
