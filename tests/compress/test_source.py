@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,13 +12,14 @@ import pytest
 
 from vinnas_tf.compress.__main__ import Origin
 from vinnas_tf.compress.source import of_file, of_package, of_run, require_known, sha256
-from vinnas_tf.config import CompressConfig, DataConfig, TrainConfig
+from vinnas_tf.config import CompressConfig, DataConfig, SearchConfig, TrainConfig
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.images import Dataset, load_train
 from vinnas_tf.errors import DataError, FileError, UserError
 from vinnas_tf.export.source import read_finished
 from vinnas_tf.network.files import save_network
 from vinnas_tf.run.folder import RunDir
+from vinnas_tf.run.outputs import trained_stage
 from vinnas_tf.train.images import TrainingImages
 
 Layers = list[keras.layers.Layer]
@@ -133,10 +135,16 @@ def write_stage(run_dir: Path, digits: Dataset, held_out: float, stage: str = "t
     layers = [keras.Input((8, 8, 1)), images.normalization.layer(), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
     stacked = keras.Sequential([*layers, keras.layers.Dense(10)])
     network = keras.Model(stacked.inputs[0], stacked.outputs[0])
-    settings = [DataConfig(), CompressConfig(), origin] if origin else [DataConfig(), TrainConfig()]
-    architecture = "compression" if origin else "genotype"
-    with RunDir(run_dir, stage=stage, settings=settings, data_fingerprint=digits.fingerprint) as run:
-        parts = {"training": images.learnt_from, "held_out": images.held_out, "test": images.held_out}
+    own: dict[str, list[Any]] = {
+        "train": [TrainConfig()],
+        "search": [SearchConfig()],
+        "compress": [CompressConfig(), origin],
+    }
+    architecture = {"train": "genotype", "search": "masks", "compress": "compression"}[stage]
+    everything = [DataConfig(), *own[stage]]
+    with RunDir(run_dir, stage=stage, settings=everything, data_fingerprint=digits.fingerprint) as run:
+        named = ("weights", "watched") if stage == "search" else ("training", "held_out")
+        parts = dict(zip((*named, "test"), (images.learnt_from, images.held_out, images.held_out), strict=True))
         image_record.write(run.file(image_record.NAME), parts, digits.class_names)
         run.file(f"{architecture}.json").write_text("{}")
         result = {
@@ -154,9 +162,13 @@ def write_stage(run_dir: Path, digits: Dataset, held_out: float, stage: str = "t
     return images, result["network_sha256"]
 
 
-def test_of_a_training_it_is_its_network_and_the_images_that_it_held_out(digits: Dataset, tmp_path: Path) -> None:
-    images, _ = write_stage(tmp_path, digits, 0.2)
-    finished = read_finished(tmp_path, "train")
+@pytest.mark.parametrize("stage", ["train", "search"])
+def test_of_a_run_it_is_its_network_and_the_images_that_it_held_out(
+    stage: str, digits: Dataset, tmp_path: Path
+) -> None:
+    images, _ = write_stage(tmp_path, digits, 0.2, stage)
+    assert trained_stage(tmp_path) == stage
+    finished = read_finished(tmp_path, stage)
     given = of_run(tmp_path, finished, digits)
     assert set(given.images.held_out.digests) == set(images.held_out.digests)
     assert set(given.images.learnt_from.digests) == set(images.learnt_from.digests)
@@ -164,7 +176,7 @@ def test_of_a_training_it_is_its_network_and_the_images_that_it_held_out(digits:
     np.testing.assert_allclose(
         given.network(given.images.normalization.layer()(raw)), finished.source.network(raw), rtol=1e-4, atol=1e-4
     )
-    with pytest.raises(DataError, match="training images of digits are not those of the train in"):
+    with pytest.raises(DataError, match=f"training images of digits are not those of the {stage} in"):
         of_run(tmp_path, finished, dataclasses.replace(digits, fingerprint="other"))
 
 
