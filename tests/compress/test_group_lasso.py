@@ -67,6 +67,20 @@ def test_an_update_weighs_groups_and_takes_those_that_are_hardly_determined(kind
     assert lasso.count()[1] == 9 * 10 * 4 + 9 * 4 * 2
 
 
+def test_at_rest_the_penalty_counts_the_weights_that_the_data_determine() -> None:
+    """For gamma^2 sum of H / (1 + gamma H) = |w|^2, and omega |w| = |w|^2 / gamma."""
+    _, lasso = make()
+    curvature = curvatures(lasso, seed=2)
+    lasso.update(curvature, 0.05, prune=False)
+    count = 0.0
+    for of, one in zip(lasso.groups, curvature, strict=True):
+        for w, h in zip(of.members_first(np.array(of.kernel)).T, of.members_first(one / PENALTY).T, strict=True):
+            gamma = at_rest(h, w.astype(np.float64))
+            count += (gamma * h / (1 + gamma * h)).sum()
+    assert lasso.value == pytest.approx(PENALTY * count, rel=1e-4)
+    assert 10 < count < 400
+
+
 def test_masks_never_grow_and_what_is_pruned_stays_0() -> None:
     network, lasso = make()
     last = lasso.count_groups()

@@ -52,7 +52,10 @@ class GroupLasso:
 
     @property
     def value(self) -> float:
-        """The penalty, in nats an image."""
+        """The penalty, in nats an image; after an update lambda_w times the number of weights that the data determine.
+
+        At rest gamma^2 sum of H / (1 + gamma H) = |w|^2, so omega |w| = |w|^2 / gamma = sum of gamma H / (1 + gamma H).
+        """
         pairs = zip(self.omegas, self.groups, strict=True)
         terms = [tf.reduce_sum(omega.value * lengths(of.kernel.value, of.members)) for omega, of in pairs]
         return self.penalty * float(tf.add_n(terms))
