@@ -17,7 +17,7 @@ from vinnas_tf.run.folder import RunDir
 
 FLAGS = [
     *("--network=lenet_300_100", "--dense_epochs=8", "--epochs=3", "--fine_tuning_epochs=2", "--batch_size=64"),
-    *("--penalties=1e-4,3e-3", "--max_accuracy_loss=0.1", "--seed=3"),
+    *("--penalties=1e-4,3e-3", "--max_accuracy_loss=0.1", "--learning_rate=0.05", "--seed=3"),
 ]
 
 

@@ -20,7 +20,13 @@ from vinnas_tf.run.files import read_metrics
 from vinnas_tf.train.progress import LOGGED
 
 CONFIG = CompressConfig(
-    penalties=(1e-2, 1e-4), epochs=6, fine_tuning_epochs=1, batch_size=32, max_accuracy_loss=0.05, seed=4
+    penalties=(1e-2, 1e-4),
+    epochs=6,
+    fine_tuning_epochs=1,
+    batch_size=32,
+    learning_rate=0.05,
+    max_accuracy_loss=0.05,
+    seed=4,
 )
 
 

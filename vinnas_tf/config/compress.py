@@ -40,13 +40,13 @@ class CompressConfig:
     determined: float = setting(
         0.05, "Share of a group's weights that the data must determine; groups below it are pruned."
     )
-    epochs: int = setting(20, "Epochs of compression at each penalty, from the same trained network.")
+    epochs: int = setting(30, "Epochs of compression at each penalty, from the same trained network.")
     fine_tuning_epochs: int = setting(
         5, "Epochs of training after each, in which zeros stay zeros; the learning rate falls to 0 along a cosine."
     )
     dense_epochs: int = setting(20, "Epochs of training before, of lenet_300_100 or lenet_5.")
     batch_size: int = setting(128, "Images a step.")
-    learning_rate: float = setting(0.05, "Learning rate of gradient descent with a momentum of 0.9; largest one.")
+    learning_rate: float = setting(0.02, "Learning rate of gradient descent with a momentum of 0.9; largest one.")
     held_out: float = setting(
         0.1,
         "Share of the training images kept from training, which the point is chosen by; of a run folder's network they "
