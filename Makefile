@@ -14,7 +14,7 @@ demo: $(VENV)/installed  ## Set up, then search, train and export a network for 
 	$(RUN) vinnas_tf.export --run_dir=$(DEMO)
 
 # A process a core; tests/conftest.py says which tests stay together.
-TESTS := pytest --numprocesses=logical --dist=loadgroup
+TESTS := pytest --numprocesses=logical --dist=loadfile --no-loadscope-reorder
 
 test: $(VENV)/installed  ## Set up, then run the tests.
 	$(RUN) $(TESTS)

@@ -253,7 +253,7 @@ def test_export_takes_the_network_of_such_a_search_and_train_refuses_it(finished
     masks = run_dir / "search" / "masks.json"
     written = masks.read_text()
     masks.write_text(written.replace('"kept": "1', '"kept": "0', 1))
-    with pytest.raises(UserError, match="is not the file that the search wrote .* or search again with --overwrite"):
+    with pytest.raises(UserError, match="is not the file that the stage wrote: it was changed or cut off"):
         read_finished(run_dir)
     masks.write_text(written)
 
