@@ -5,7 +5,9 @@ that crashes its interpreter thus takes nobody else along.
 """
 
 import contextlib
+import errno
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -64,7 +66,12 @@ def time_calls(paths: Sequence[Path], image: np.ndarray) -> list[dict[str, dict[
 
 @contextlib.contextmanager
 def _scratch(images: np.ndarray) -> Iterator[str]:
-    """A temporary folder with the images; raises FileError where there is no room for them."""
+    """A temporary folder with the images.
+
+    Raises:
+        FileError: there is no temporary folder.
+        OSError: there is no room for the images; that is no fault of the file that is run.
+    """
     try:
         folder = tempfile.TemporaryDirectory()
     except OSError as error:
@@ -73,10 +80,8 @@ def _scratch(images: np.ndarray) -> Iterator[str]:
         try:
             np.save(f"{folder.name}/images.npy", images)
         except OSError as error:  # NumPy tells of a short write without its reason.
-            raise FileError(
-                f"can't write {images.nbytes:,} bytes of images into {tempfile.gettempdir()} "
-                f"({error.strerror or error}): free that disk, or name another folder with TMPDIR."
-            ) from error
+            reason = f"{os.strerror(errno.ENOSPC)} for {images.nbytes:,} bytes of images (TMPDIR names the folder)"
+            raise OSError(errno.ENOSPC, reason, tempfile.gettempdir()) from error
         yield folder.name
 
 
