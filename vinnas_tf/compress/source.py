@@ -1,7 +1,6 @@
 """Where a network to compress comes from, and the images that it is compressed with."""
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from vinnas_tf.export.source import FinishedNetwork
 from vinnas_tf.network.backbones import BACKBONES, BackboneSettings, make_backbone
 from vinnas_tf.network.backbones.from_keras import as_plain, called_once, load
 from vinnas_tf.network.layer_kinds import input_tensors
+from vinnas_tf.run.files import sha256_of
 from vinnas_tf.run.outputs import finished_file
 from vinnas_tf.train.images import TrainingImages
 
@@ -64,12 +64,7 @@ def sha256(network: str) -> str:
     Raises:
         FileError: the file can't be read.
     """
-    if network in PACKAGED:
-        return ""
-    try:
-        return hashlib.sha256(Path(network).read_bytes()).hexdigest()
-    except OSError as error:
-        raise FileError(f"can't read {network}: {error.strerror}.") from error
+    return "" if network in PACKAGED else sha256_of(network)
 
 
 def of_package(config: CompressConfig, dataset: Dataset) -> Given:

@@ -13,7 +13,6 @@ if __name__ == "__main__":
     import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
-import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +25,13 @@ from vinnas_tf.data import record as image_record
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.images import Dataset, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
-from vinnas_tf.errors import FileError, RunFolderError, require
+from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import make_method, method_variants
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
+from vinnas_tf.run.files import sha256_of
 from vinnas_tf.run.folder import RunDir, default_run_dir
 from vinnas_tf.run.outputs import NETWORK
 from vinnas_tf.search.forecast import begin
@@ -93,12 +93,7 @@ class _Origin:
 
 def _origin(method: Method) -> list[_Origin]:
     file = method.settings.file if isinstance(method, ChannelMethod) else None
-    if file is None:
-        return []
-    try:
-        return [_Origin(hashlib.sha256(file.read_bytes()).hexdigest())]
-    except OSError as error:
-        raise FileError(f"can't read {file}: {error.strerror}.") from error
+    return [] if file is None else [_Origin(sha256_of(file))]
 
 
 def main(argv: list[str]) -> None:
