@@ -36,6 +36,11 @@ docs: $(VENV)/installed  ## Set up, then write the reference of the API to build
 	rm -rf build/docs
 	PDOC_ALLOW_EXEC=1 $(VENV)/bin/python -W error::UserWarning -m pdoc --docformat=google --output-directory=build/docs vinnas_tf
 
+# Fails for a licence that asks of a program that uses the package to be free too.
+licences: $(VENV)/installed  ## List the licence of every package that is installed.
+	$(RUN) piplicenses --from=mixed --order=license --with-urls --format=markdown --partial-match \
+	  --fail-on="GNU General;GNU Affero;GPL-2;GPL-3;AGPL"
+
 wheel: $(VENV)/installed  ## Build dist/vinnas_tf-*.whl.
 	rm -rf build  # setuptools would take modules that are gone from it.
 	$(RUN) build --wheel --no-isolation
@@ -47,4 +52,4 @@ $(VENV)/installed: requirements.txt
 	$(RUN) pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: help demo test coverage format lint docs wheel
+.PHONY: help demo test coverage format lint docs licences wheel
