@@ -39,7 +39,7 @@ def dump(manifest: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Reads an export's manifest.
+    """Reads an export's manifest; the one among a SavedModel's assets lists no "files" and has no "test".
 
     Raises:
         FileError: the file can't be read or is no manifest of this version.
@@ -47,10 +47,31 @@ def read(path: Path) -> dict[str, Any]:
     if path.parent.name == "export":  # Else it was moved, or the library wrote it.
         finished_file(path.parent.parent, "export", NAME)
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        known = manifest["format"] == FORMAT and isinstance(manifest["files"], dict)
+        read = {"files": {}, "test": {}, **json.loads(path.read_text(encoding="utf-8"))}
+        version = read["format"]
+        if version == FORMAT:
+            _check(read)
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-        raise FileError(f"{path} can't be read as an export's manifest ({error}): export with --overwrite.") from error
-    if not known:
+        reason = "" if isinstance(error, KeyError) else f" ({error})"
+        raise FileError(f"{path} can't be read as an export's manifest{reason}: export with --overwrite.") from error
+    if version != FORMAT:
         raise FileError(f"{path} was not written by this version ({FORMAT}): export with --overwrite.")
-    return manifest
+    return read
+
+
+def _check(read: dict[str, Any]) -> None:
+    """Raises KeyError, TypeError or ValueError where a part that a command relies on is something else."""
+    names = read["class_names"]
+    if not isinstance(names, list) or not all(type(name) is str for name in names):
+        raise ValueError("class_names are no names")
+    pixels.preparation(read["image"])
+    if type(read.get("dataset", "")) is not str or not isinstance(read["test"], dict):
+        raise ValueError("dataset or test are something else")
+    for name, entry in dict(read["files"]).items():
+        if type(entry["sha256"]) is not str:
+            raise ValueError(f"{name!r} has no SHA-256")
+    if "run" in read:  # An export by the command.
+        settings, images = read["run"]["settings"], read["run"]["data_fingerprint"]
+        right = type(settings["data_dir"]) is str and type(settings["image_size"]) is int and type(images) is str
+        if not right:
+            raise ValueError("run has other settings")

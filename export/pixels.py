@@ -1,17 +1,23 @@
 """How a picture becomes the pixels that an exported file takes, as the manifest tells it to those who write an app."""
 
+import math
 from typing import Any
 
-from vinnas_tf.config import MIDDLE, STRETCH
+from vinnas_tf.config import FRAMINGS, MIDDLE, STRETCH
 from vinnas_tf.data.picture import GROUNDS, WHITE, Preparation
+
+_LARGEST_SIDE = 16_384  # Pixels; no network here takes more.
 
 
 def preparation(image: dict[str, Any]) -> Preparation:
-    """The manifest's entry `image` as a Preparation."""
+    """The manifest's entry `image` as a Preparation; KeyError, TypeError or ValueError where it tells of none."""
     height, width, channels = image["shape"]
     white, ground, framing = (
         image.get(name, default) for name, default in (("white", WHITE), ("ground", GROUNDS[0]), ("framing", STRETCH))
     )
+    sides = all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in (height, width)) and channels in (1, 3)
+    if not (sides and 0 < float(white) < math.inf and ground in GROUNDS and framing in FRAMINGS):
+        raise ValueError("image tells of no pictures")
     return Preparation(height, width, channels, white, ground, framing)
 
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from tests.export.digits_run import command
 from vinnas_tf.data.picture import Preparation, decode, prepare
+from vinnas_tf.export.interface import read_interface
 from vinnas_tf.export.pixels import describe, preparation
 
 FILE = "tflite/float32.tflite"
@@ -72,6 +73,12 @@ def test_a_lone_file_answers_too(exported, pictures, tmp_path):
     assert done.returncode == 0 and "class " in done.stdout
     shutil.copy(exported.folder / "tflite/labels.txt", tmp_path)
     assert "class " not in command("vinnas_tf.export.predict", file, pictures[0]).stdout
+
+
+def test_a_saved_model_that_left_its_export_knows_pictures_and_classes(exported, tmp_path):
+    moved = shutil.copytree(exported.folder / "saved_model" / "1", tmp_path / "1")
+    here, there = (read_interface(path) for path in (exported.folder / "saved_model" / "1", moved))
+    assert (there.class_names, there.preparation) == (here.class_names, here.preparation)
 
 
 @pytest.mark.parametrize(

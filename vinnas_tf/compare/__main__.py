@@ -37,7 +37,7 @@ from vinnas_tf.flags import docstring, given_flags, preset_names, read_flags, ru
 from vinnas_tf.methods import METHODS, make_method, method_variants, names, read_by
 from vinnas_tf.methods.base import NoSettings
 from vinnas_tf.run.child import run_command
-from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.files import read_text, write_atomically
 from vinnas_tf.run.folder import RunDir, default_run_dir, require_made_with
 from vinnas_tf.run.outputs import finished_file, is_finished
 from vinnas_tf.search.record import search_seconds
@@ -271,7 +271,7 @@ def main(argv: list[str]) -> None:
     ) as run:
         if run.finished:
             print(f"{path} is finished: its table is in {run.file('comparison.md')}. --overwrite starts anew.")
-            results = from_csv(finished_file(path, "compare", "comparison.csv").read_text(encoding="utf-8"))
+            results = from_csv(read_text(finished_file(path, "compare", "comparison.csv")))
         else:
             # The first search reads the training images at once; of the test images it is told now and not hours later.
             open_source(resolve(Stage(config.methods[0], config.first_seed, "train"), config, path)[0]).part("test")

@@ -9,10 +9,12 @@ import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from scipy import stats
 
+from vinnas_tf.errors import FileError
 from vinnas_tf.run.markdown import markdown_table
 
 
@@ -147,10 +149,15 @@ def to_csv(results: Sequence[Result]) -> str:
 
 
 def from_csv(text: str) -> list[Result]:
-    """What `to_csv` wrote, bit for bit."""
-    kinds = {field.name: field.type for field in dataclasses.fields(Result)}
-    lines = csv.DictReader(io.StringIO(text))
-    return [Result(**{name: kinds[name](value) for name, value in line.items()}) for line in lines]  # type: ignore
+    """What `to_csv` wrote, bit for bit; raises FileError for any other text."""
+    kinds = {field.name: cast(type, field.type) for field in dataclasses.fields(Result)}
+    rows = csv.reader(io.StringIO(text))
+    try:
+        if next(rows, []) != [*kinds]:
+            raise ValueError("its columns are others")
+        return [Result(*(kind(value) for kind, value in zip(kinds.values(), row, strict=True))) for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise FileError(f"this is no table of a comparison ({error}): compare again with --overwrite.") from error
 
 
 def to_text(summaries: Sequence[Summary]) -> str:

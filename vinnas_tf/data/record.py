@@ -68,5 +68,5 @@ def _digests(path: Path, parts: frozenset[str]) -> np.ndarray:
         if tuple(header) != _COLUMNS:
             raise ValueError(f"it has the columns {header}")
         return np.array([int(digest, 16) for part, _, _, digest in rows if part in parts], np.uint64)
-    except (ValueError, csv.Error) as error:
+    except (ValueError, OverflowError, csv.Error) as error:
         raise DataError(f"{path} is not the record of a stage's images ({error}): run that stage anew.") from error

@@ -74,7 +74,7 @@ class EpochCheckpoint:
                 continue
             for lost in damaged:
                 _log.warning("%s is damaged: goes on from %s.", lost, path.name)
-            return self._assign(path, content)
+            return self._assign(path, *content)
         require(
             not paths,
             f"{' and '.join(map(str, paths))} are damaged, and there is no other checkpoint: "
@@ -96,7 +96,7 @@ class EpochCheckpoint:
         write_atomically(self._folder / f"epoch-{epochs}.npz", _sealed({**held, "rows": np.array(json.dumps(rows))}))
         self._clear()
 
-    def _assign(self, path: Path, content: Mapping[str, np.ndarray]) -> Restored:
+    def _assign(self, path: Path, rows: list[dict[str, Value]], content: Mapping[str, np.ndarray]) -> Restored:
         """Gives the variables what the file holds."""
         values = [value for name, value in content.items() if name.startswith("variable/")]
         shapes = [tuple(value.shape) for value in values]
@@ -109,7 +109,7 @@ class EpochCheckpoint:
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
         arrays = {name.removeprefix("array/"): value for name, value in content.items() if name.startswith("array/")}
-        return Restored(_epochs(path), json.loads(str(content["rows"])), arrays)
+        return Restored(_epochs(path), rows, arrays)
 
     def _paths(self) -> list[Path]:
         """The checkpoints, the earliest first."""
@@ -147,13 +147,20 @@ def _sealed(arrays: Mapping[str, np.ndarray]) -> bytes:
     return content + hashlib.sha256(content).hexdigest().encode()
 
 
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a sealed file, in their order; None where it isn't as it was written."""
+def _read(path: Path) -> tuple[list[dict[str, Value]], dict[str, np.ndarray]] | None:
+    """The figures of a sealed file, and its arrays in their order; None where it isn't as it was written."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise FileError(f"can't read {path}: {error.strerror}.") from error
     if hashlib.sha256(content[:-_DIGEST]).hexdigest().encode() != content[-_DIGEST:]:
         return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        rows = [dict(row) for row in json.loads(str(arrays.pop("rows")))]
+        if any(array.dtype.kind not in "biuf" for array in arrays.values()):
+            raise ValueError("an array is not of numbers")
+        return rows, arrays
+    except Exception as error:  # Zip, NumPy's format and compression each raise their own.
+        raise FileError(f"{path} is sealed, and still no checkpoint ({error}): start anew with overwrite.") from error

@@ -94,11 +94,19 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Value]]:
-    """Reads a metrics file's rows, bit for bit as they were written; none where there is no file."""
+    """Reads a metrics file's rows, bit for bit as they were written; none where there is no file.
+
+    Raises:
+        FileError: it can't be read, or is no table of numbers.
+    """
     if not Path(path).exists():
         return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+    rows = csv.reader(io.StringIO(read_text(path)))
+    try:
+        names = next(rows, [])
+        return [dict(zip(names, map(_number, row), strict=True)) for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise FileError(f"{path} is no table of figures that vinnas_tf wrote ({error}).") from error
 
 
 def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Value]]) -> None:

@@ -44,6 +44,7 @@ NETWORK = "network.keras"
 _OF_TRAINED = ("train", "search")  # Stages that may write it, the one that counts first.
 MARKER = "finished"
 _BEGINS = "finished "
+_ENTRY = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>.+)\n")
 _EARLIER = re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+\n")
 
 
@@ -106,13 +107,10 @@ def _recorded(folder: Path, stage: str) -> dict[str, str] | None:
     if _EARLIER.fullmatch(text):
         return {}
     *lines, last = text.splitlines(keepends=True) or [""]
-    require(
-        text.startswith(_BEGINS) and last == f"{_sha256(''.join(lines).encode())}  {MARKER}\n",
-        f"{path} is damaged: {_remedy(folder, stage)}",
-        FileError,
-    )
-    entries = (line.rstrip("\n").split("  ", 1) for line in lines[1:])
-    return {name: digest for digest, name in entries}
+    whole = text.startswith(_BEGINS) and last == f"{_sha256(''.join(lines).encode())}  {MARKER}\n"
+    entries = [_ENTRY.fullmatch(line) for line in lines[1:]]
+    require(whole and all(entries), f"{path} is damaged: {_remedy(folder, stage)}", FileError)
+    return {entry["name"]: entry["digest"] for entry in entries if entry}
 
 
 def _remedy(folder: Path, stage: str) -> str:
