@@ -1,7 +1,8 @@
 """Runs an exported file in a process of its own, which holds the file's runtime and nothing else.
 
-The functions above `main` run in that process; `predict` and `time_calls` start it and return what it found. A file
-that crashes its interpreter thus takes nobody else along.
+`main` and what is below it run in that process; `predict` and `time_calls` start it and return what it found. A file
+that crashes its interpreter thus takes nobody else along. The process may write into its scratch folder alone, and is
+ended when it takes far too long: a model is a program, and may be a stranger's.
 """
 
 import contextlib
@@ -21,11 +22,14 @@ from vinnas_tf.errors import FileError, require
 from vinnas_tf.export.runtime import Runner, load
 from vinnas_tf.flags import run_cli
 from vinnas_tf.run.child import run_to_end
+from vinnas_tf.run.confined import forbid_writing
 
 THREADS = (1, 2)
 
+_SECONDS, _SECONDS_A_CALL = 600.0, 5.0  # More than a slow machine needs.
 _BATCH = 256  # Images a call of a SavedModel at most, when all test images are run.
 _WARM_UP = 10
+_NOT_RUN = "{} can't be run ({}): it may be cut off or no export; export it anew."
 _ROUNDS = 100
 
 
@@ -36,7 +40,7 @@ def predict(path: Path, images: np.ndarray) -> np.ndarray:
         FileError: the file can't be loaded or run, or takes images of another shape.
     """
     with _scratch(images) as folder:
-        _fresh_process(["predict", folder, path])
+        _fresh_process(["predict", folder, path], len(images))
         return np.load(f"{folder}/probabilities.npy")
 
 
@@ -56,7 +60,7 @@ def time_calls(paths: Sequence[Path], image: np.ndarray) -> list[dict[str, dict[
     latencies: list[dict[str, dict[str, float]]] = [{} for _ in paths]
     with _scratch(image[None]) as folder:
         for threads in THREADS:
-            _fresh_process(["time", folder, *paths, threads])
+            _fresh_process(["time", folder, *paths, threads], len(paths) * (_WARM_UP + _ROUNDS))
             record = json.loads(Path(folder, "milliseconds.json").read_text())
             for latency, milliseconds in zip(latencies, record, strict=True):
                 median, p95 = np.percentile(milliseconds, [50, 95])
@@ -85,24 +89,30 @@ def _scratch(images: np.ndarray) -> Iterator[str]:
         yield folder.name
 
 
-def _fresh_process(arguments: Sequence[Any]) -> None:
-    """Runs this module; `arguments` are those of `main`."""
+def _fresh_process(arguments: Sequence[Any], calls: int) -> None:
+    """Runs this module; `arguments` are those of `main`, `calls` how often a file is called at most."""
     task, folder, path, *_ = arguments
-    end = run_to_end(__name__, [*map(str, arguments)], Path(folder, "log"))
+    seconds = _SECONDS + _SECONDS_A_CALL * calls
+    end = run_to_end(__name__, [*map(str, arguments)], Path(folder, "log"), seconds)
     reason = end.lines[-1][:200] if end.lines and end.code > 0 else end.how
-    message = f"{path} can't be run ({reason}): it may be cut off or no export; export it anew."
-    require(end.code == 0, end.error or message, FileError)
+    reason = f"it took longer than {seconds:.0f} s" if end.late else reason
+    require(end.code == 0, end.error or _NOT_RUN.format(path, reason), FileError)
 
 
 def main(argv: list[str]) -> None:
     """The fresh process: `predict FOLDER FILE` or `time FOLDER FILE... THREADS`; FOLDER holds images.npy."""
     task, folder, *rest = argv
+    forbid_writing(Path(folder))
     images = np.load(f"{folder}/images.npy")
     if task == "predict":
         runner = _load_for(images, rest[0], max(THREADS))
         size = at_once(_BATCH, images.shape[1:])
         batches = (images[start : start + size] for start in range(0, len(images), size))
-        np.save(f"{folder}/probabilities.npy", np.concatenate([runner.run(batch) for batch in batches]))
+        try:
+            answers = [runner.run(batch) for batch in batches]
+        except Exception as error:  # Each runtime raises its own; one may be for what the file may not do.
+            raise FileError(_NOT_RUN.format(rest[0], " ".join(str(error).split())[:200])) from error
+        np.save(f"{folder}/probabilities.npy", np.concatenate(answers))
         return
     *paths, threads = rest
     runners = [_load_for(images, path, int(threads)) for path in paths]

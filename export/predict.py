@@ -17,10 +17,12 @@ from vinnas_tf.data.picture import Preparation, decode, prepare
 from vinnas_tf.errors import FileError, UserError, require
 from vinnas_tf.export.interface import read_interface, require_present, require_recorded
 from vinnas_tf.export.runtime import load
+from vinnas_tf.run.confined import run_confined
 from vinnas_tf.run.stderr import held_back
 from vinnas_tf.run.streams import open_standard_streams
 
 _SHOWN = 3
+_SECONDS, _SECONDS_A_PICTURE = 120.0, 30.0  # More than a slow machine needs; a file that never ends is ended.
 
 
 def predict(file: Path, pictures: list[Path]) -> list[list[tuple[str, float]]]:
@@ -73,7 +75,11 @@ def main(argv: list[str]) -> int:
         pictures = [Path(argument) for argument in argv[1:]]
         missing = [str(picture) for picture in pictures if not os.path.isfile(picture)]
         require(not missing, f"{', '.join(missing[:3])}: no such picture.")
-        for picture, answer in zip(pictures, predict(Path(argv[0]), pictures), strict=True):
+        file = Path(argv[0])
+        # A model is a program: a stranger's gets a process that can write nothing.
+        seconds = _SECONDS + _SECONDS_A_PICTURE * len(pictures)
+        answers = run_confined(lambda: predict(file, pictures), str(file), seconds)
+        for picture, answer in zip(pictures, answers, strict=True):
             print(f"{picture}: " + ", ".join(f"{name} {probability:.1%}" for name, probability in answer[:_SHOWN]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

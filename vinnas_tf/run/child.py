@@ -26,10 +26,12 @@ class End(NamedTuple):
     Attributes:
         code: its exit code, below 0 where a signal ended it.
         lines: those that it printed, as far as they were kept.
+        late: whether it took too long and was ended.
     """
 
     code: int
     lines: Sequence[str] = ()
+    late: bool = False
 
     @property
     def how(self) -> str:
@@ -49,7 +51,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
-def run_to_end(module: str, flags: Sequence[str], log: Path) -> End:
+def run_to_end(module: str, flags: Sequence[str], log: Path, seconds: float | None = None) -> End:
     """Runs `python -m MODULE FLAGS` to its end and adds what it prints to `log`.
 
     The child is killed when this process is, or is interrupted.
@@ -58,10 +60,12 @@ def run_to_end(module: str, flags: Sequence[str], log: Path) -> End:
         module: such as "vinnas_tf.search".
         flags: its command line.
         log: file that its stdout and stderr are appended to.
+        seconds: after which the child is ended; None: it has all the time it needs.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
+    late = False
     with writing(log):
         output = open(log, "ab")
     with output:
@@ -75,17 +79,19 @@ def run_to_end(module: str, flags: Sequence[str], log: Path) -> End:
             env=environment(),
         )
         try:
-            code = child.wait()
+            child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            late = True
         finally:
             child.kill()
-            child.wait()
+            code = child.wait()
             assert child.stdin is not None  # It was asked for.
             child.stdin.close()
     if code == 130:
         raise KeyboardInterrupt
     with open(log, "rb") as printed:
         printed.seek(begins)
-        return End(code, printed.read().decode(errors="replace").splitlines())
+        return End(code, printed.read().decode(errors="replace").splitlines(), late)
 
 
 def run_command(module: str, flags: Sequence[str], log: Path) -> None:
