@@ -12,7 +12,7 @@ from typing import Any
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.export import manifest, pixels
-from vinnas_tf.export.digest import sha256
+from vinnas_tf.run.digest import sha256_of
 
 LABELS = "labels.txt"
 CLASS_NAMES = "class_names.txt"
@@ -69,7 +69,7 @@ def require_recorded(path: Path) -> None:
         return
     entry = manifest.read(beside)["files"].get("/".join(path.parts[-2:]))
     require(
-        entry is None or entry["sha256"] == sha256(path),
+        entry is None or entry["sha256"] == sha256_of(path),
         f"{path} is not the file that {beside} describes (its SHA-256 differs): it was changed or cut off; export it "
         "anew with --overwrite.",
         FileError,

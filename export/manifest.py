@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import vinnas_tf
 from vinnas_tf.errors import FileError
 from vinnas_tf.export import pixels
-from vinnas_tf.run.folder import PACKAGES
 from vinnas_tf.run.outputs import finished_file
+from vinnas_tf.run.record import PACKAGES
 
 if TYPE_CHECKING:  # Whoever reads a manifest needs no Keras.
     from vinnas_tf.export.source import Source

@@ -15,8 +15,8 @@ from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.picture import at_once
 from vinnas_tf.errors import FileError, UserError, require
 from vinnas_tf.export import flatbuffer
-from vinnas_tf.export.digest import files_of
 from vinnas_tf.export.measure import predict
+from vinnas_tf.run.digest import files_of
 
 _BATCH = 256
 

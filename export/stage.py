@@ -19,12 +19,12 @@ from vinnas_tf.data.image_set import ImageSet, fingerprint
 from vinnas_tf.data.picture import Preparation
 from vinnas_tf.errors import FileError, SettingError, UserError, require
 from vinnas_tf.export import manifest, table
-from vinnas_tf.export.digest import sha256
 from vinnas_tf.export.formats import FORMATS, Task
 from vinnas_tf.export.measure import time_calls
 from vinnas_tf.export.onnx import require_onnx
 from vinnas_tf.export.proof import prove, reference_probabilities, size
 from vinnas_tf.export.source import Source
+from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.files import write_atomically, writing
 from vinnas_tf.run.outputs import OUTPUTS
 from vinnas_tf.train.result import TrainResult
@@ -189,7 +189,7 @@ def write_files(
                 step(f"{written.name} written, to compare with")
                 continue
             figures = _prove(written.path, test, reference)
-            files[written.name] = {**written.entry, "sha256": sha256(written.path), "figures": figures}
+            files[written.name] = {**written.entry, "sha256": sha256_of(written.path), "figures": figures}
             if "accuracy" in figures:
                 working[written.name] = written.path
             step(f"{written.name} written and proven")

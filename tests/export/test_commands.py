@@ -10,8 +10,8 @@ import pytest
 
 from tests.export.digits_run import Trained, command, write_run
 from vinnas_tf.data.image_set import fingerprint
-from vinnas_tf.export.digest import sha256
 from vinnas_tf.export.source import read_finished
+from vinnas_tf.run.digest import sha256_of
 
 # Equal answers, at least, and accuracy lost, at most, as docs/guide/export.md promises them.
 BARS = {
@@ -32,7 +32,7 @@ def test_the_export_writes_all_that_it_promises(exported, trained):
     of_test = {"images": len(trained.test), "fingerprint": fingerprint([trained.test]), "learnt_from": 0}
     assert manifest["test"] == {**of_test, "accuracy": accuracy}
     for name, entry in manifest["files"].items():
-        assert entry["sha256"] == sha256(exported.folder / name)
+        assert entry["sha256"] == sha256_of(exported.folder / name)
         assert (exported.folder / entry["labels"]).read_text().split() == manifest["class_names"]
         figures = entry["figures"]
         agreement, loss = BARS[name]
@@ -57,8 +57,8 @@ def test_the_manifest_says_where_the_files_come_from(exported, trained):
     manifest = exported.manifest
     training = read_finished(exported.run_dir)
     assert manifest["genotype"] == json.loads((exported.run_dir / "train" / "genotype.json").read_text())
-    assert manifest["genotype_sha256"] == sha256(exported.run_dir / "train" / "genotype.json")
-    assert manifest["network_sha256"] == sha256(exported.run_dir / "train" / "network.keras")
+    assert manifest["genotype_sha256"] == sha256_of(exported.run_dir / "train" / "genotype.json")
+    assert manifest["network_sha256"] == sha256_of(exported.run_dir / "train" / "network.keras")
     assert manifest["run"] == training.record
     assert manifest["run"]["settings"]["dataset"] == "digits"
     assert {"tensorflow", "keras", "ai-edge-litert", "vinnas_tf"} <= manifest["versions"].keys()

@@ -13,9 +13,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.errors import UserError
-from vinnas_tf.export.digest import sha256
 from vinnas_tf.export.measure import predict, time_calls
 from vinnas_tf.export.proof import prove, size
+from vinnas_tf.run.digest import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +137,8 @@ def test_a_folders_hash_is_that_of_its_listing(exported):
     folder = exported.folder / "saved_model" / "1"
     shell = "find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum | sha256sum"
     printed = subprocess.run(shell, shell=True, cwd=folder, capture_output=True, text=True, check=True).stdout
-    assert sha256(folder) == printed.split()[0]
-    assert sha256(folder) == exported.manifest["files"]["saved_model/1"]["sha256"]
+    assert sha256_of(folder) == printed.split()[0]
+    assert sha256_of(folder) == exported.manifest["files"]["saved_model/1"]["sha256"]
     assert size(folder)["bytes"] == sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 

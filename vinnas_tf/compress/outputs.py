@@ -1,6 +1,5 @@
 """What the compress command leaves in a run folder: networks, figures and records first, and then the pictures."""
 
-import hashlib
 import json
 from dataclasses import asdict
 
@@ -17,6 +16,7 @@ from vinnas_tf.network.evaluation import Evaluation, evaluate
 from vinnas_tf.network.files import save_network
 from vinnas_tf.plots.compression import draw_curve, draw_units
 from vinnas_tf.plots.confusion import draw_confusion, write_confusion
+from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.files import write_atomically, write_metrics
 from vinnas_tf.run.folder import RunDir
 from vinnas_tf.run.outputs import NETWORK
@@ -85,7 +85,7 @@ def write_outputs(
         "test": {name: found.figures() for name, found in evaluations.items()},
         "test_fingerprint": fingerprint([test]),
         "test_images_learnt_from": learnt,
-        "compression_sha256": hashlib.sha256(run.file("compression.json").read_bytes()).hexdigest(),
+        "compression_sha256": sha256_of(run.file("compression.json")),
         "network_sha256": save_network(compressed.network, run.file(NETWORK)),
         "dense_network_sha256": save_network(dense.network, run.file(DENSE_NETWORK)),
     }

@@ -1,6 +1,5 @@
 """A point of a compression's curve: a network that was compressed at one penalty, fine-tuned and stripped."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from vinnas_tf.network.evaluation import evaluate, set_best_statistics
 from vinnas_tf.network.files import save_network
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.network.stripping import strip
+from vinnas_tf.run.digest import sha256
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.outputs import NETWORK
 from vinnas_tf.train.callbacks import Rows
@@ -101,7 +101,7 @@ def read_compressed(folder: Path) -> Compressed | None:
     try:
         content = json.loads((folder / _NAME).read_bytes())
         network = (folder / NETWORK).read_bytes()
-        if hashlib.sha256(network).hexdigest() != content["network_sha256"]:
+        if sha256(network) != content["network_sha256"]:
             return None
     except (OSError, ValueError):
         return None

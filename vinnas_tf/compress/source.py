@@ -16,7 +16,7 @@ from vinnas_tf.export.source import FinishedNetwork
 from vinnas_tf.network.backbones import BACKBONES, BackboneSettings, make_backbone
 from vinnas_tf.network.backbones.from_keras import as_plain, called_once, load
 from vinnas_tf.network.layer_kinds import input_tensors
-from vinnas_tf.run.files import sha256_of
+from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.outputs import finished_file
 from vinnas_tf.train.images import TrainingImages
 

@@ -1,11 +1,11 @@
 """Networks as files."""
 
-import hashlib
 import tempfile
 from pathlib import Path
 
 import keras
 
+from vinnas_tf.run.digest import sha256
 from vinnas_tf.run.files import write_atomically
 
 
@@ -15,4 +15,4 @@ def save_network(model: keras.Model, path: Path) -> str:
         model.save(Path(folder) / path.name)
         content = (Path(folder) / path.name).read_bytes()
     write_atomically(path, content)
-    return hashlib.sha256(content).hexdigest()
+    return sha256(content)

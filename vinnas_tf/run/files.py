@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import hashlib
 import io
 import numbers
 import os
@@ -41,14 +40,6 @@ def read_text(path: str | os.PathLike[str]) -> str:
     if "\0" in text:  # As in UTF-16 without its mark.
         raise FileError(f"can't read {path}: it isn't UTF-8 text.")
     return text
-
-
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file that a user named; raises FileError where it cannot be read."""
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise FileError(f"can't read {path}: {error.strerror}.") from error
 
 
 @contextlib.contextmanager

@@ -6,31 +6,29 @@ its marker file and its result exist. Whenever a crash comes, a reader sees an o
 """
 
 import contextlib
-import dataclasses
-import datetime
 import fcntl
-import hashlib
-import importlib.metadata
-import json
 import os
-import platform
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
-import vinnas_tf
 from vinnas_tf.errors import RunFolderError, require
-from vinnas_tf.run.files import write_atomically, writing
+from vinnas_tf.run.files import writing
 from vinnas_tf.run.outputs import MARKER, OUTPUTS, RESULTS, is_finished, mark
+from vinnas_tf.run.record import (
+    changes_between,
+    provenance,
+    read_stages,
+    refuse,
+    require_own_version,
+    settings_of,
+    write_stages,
+)
 
-FORMAT = "vinnas_tf run 1"
-PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 _LOCK = ".lock"
 _TRASH = ".trash"
-# Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
-_PLACES = frozenset({"data_dir", "genotype"})
 
 
 def default_run_dir(dataset: str, method: str, seed: int) -> Path:
@@ -82,10 +80,10 @@ class RunDir:
         self._late_settings = late_settings
         self._lock: int | None = None
         self.record: dict[str, Any] = {
-            "settings": _settings(settings),
+            "settings": settings_of(settings),
             "preset": preset,
             "data_fingerprint": data_fingerprint,
-            **_provenance(),
+            **provenance(),
         }
         with writing(self.path):
             _refuse_foreign(self.path)
@@ -147,16 +145,16 @@ class RunDir:
 
     def _claim(self, overwrite: bool) -> None:
         """Resumes the stage's earlier record, or writes a new one."""
-        stages = _read_stages(self.path)
+        stages = read_stages(self.path)
         before = stages.get(self.stage)
         # A command that ended at its checks has written a record and nothing else: it must not bind the next one.
         begun = any(self.file(name).exists() for name in OUTPUTS[self.stage])
         if before is not None and begun and not overwrite:
-            changes = _changes(before, self.record)
+            changes = changes_between(before, self.record)
             if not self.finished or changes:
-                _require_own_version(self.path, before)
+                require_own_version(self.path, before)
             early = [change for change in changes if change.split()[0] not in self._late_settings]
-            _refuse(self.path, early, "use --overwrite to start anew")
+            refuse(self.path, early, "use --overwrite to start anew")
             if changes:
                 self.file(MARKER).unlink(missing_ok=True)
                 self._write_record(stages)
@@ -169,9 +167,7 @@ class RunDir:
         self.file("").mkdir(exist_ok=True)
 
     def _write_record(self, stages: Mapping[str, Any]) -> None:
-        stages = {**stages, self.stage: self.record}
-        config = {"format": FORMAT, "stages": stages, "sha256": _sha256(stages)}
-        write_atomically(self.path / "config.json", json.dumps(config, indent=2) + "\n")
+        write_stages(self.path, {**stages, self.stage: self.record})
 
     def _remove_outputs(self) -> None:
         """Removes what the stage may have written and nothing else.
@@ -194,7 +190,7 @@ def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
         RunFolderError: the folder is no run folder, or the stage was not run in it to its end.
     """
     path = Path(path)
-    record = _read_stages(path).get(stage)
+    record = read_stages(path).get(stage)
     done = record is not None and is_finished(path, stage)
     require(
         done, f"{path} has no finished {stage}: run python -m vinnas_tf.{stage} --run_dir={path} first.", RunFolderError
@@ -205,23 +201,8 @@ def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
 def require_made_with(path: Path, stage: str, settings: Sequence[Any]) -> None:
     """Raises RunFolderError where a finished stage has other settings than these dataclass instances."""
     record = stage_record(path, stage)
-    changes = _changes(record, {**record, "settings": {**record["settings"], **_settings(settings)}})
-    _refuse(path, changes, "remove it to do it again")
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _provenance() -> dict[str, Any]:
-    """Returns versions, platform and date; they are recorded, and may differ when a run is resumed."""
-    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    return {
-        "versions": {"vinnas_tf": vinnas_tf.__version__, **versions},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "created": _now(),
-    }
+    changes = changes_between(record, {**record, "settings": {**record["settings"], **settings_of(settings)}})
+    refuse(path, changes, "remove it to do it again")
 
 
 def _refuse_unfit_name(path: Path) -> None:
@@ -243,68 +224,7 @@ def _refuse_unfit_name(path: Path) -> None:
 
 def _refuse_foreign(path: Path) -> None:
     """Raises RunFolderError where a folder with content isn't a run folder, before anything is written into it."""
-    if path.exists() and not _read_stages(path):
+    if path.exists() and not read_stages(path):
         ours = (_LOCK, ".config.json.tmp")  # All that a run killed at its very start can leave.
         foreign = [entry for entry in path.iterdir() if entry.name not in ours]
         require(not foreign, f"{path} is not empty and not a run folder: use another --run_dir.", RunFolderError)
-
-
-def _read_stages(path: Path) -> dict[str, Any]:
-    """Returns config.json's records by stage."""
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        known = config["format"] == FORMAT and config.get("sha256") in (None, _sha256(config["stages"]))
-        known = known and config.keys() <= {"format", "stages", "sha256"}  # None: of an earlier version.
-        stages = {stage: {**record, "settings": {**record["settings"]}} for stage, record in config["stages"].items()}
-    except FileNotFoundError:
-        return {}
-    # Not text, not JSON, JSON deeper than Python reads, or not of this shape.
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
-        known = False
-    require(
-        known,
-        f"{path / 'config.json'} is damaged, or was not written by this version ({FORMAT}): restore it, or use another "
-        "--run_dir.",
-        RunFolderError,
-    )
-    return stages
-
-
-def _sha256(stages: Mapping[str, Any]) -> str:
-    """Of the records; a record that was changed by hand is not that of the files any more."""
-    return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()
-
-
-def _settings(configs: Sequence[Any]) -> dict[str, Any]:
-    """The fields of all dataclass instances, as JSON holds them."""
-    values = {name: value for config in configs for name, value in dataclasses.asdict(config).items()}
-    return cast(dict[str, Any], json.loads(json.dumps(values)))
-
-
-def _require_own_version(path: Path, record: Mapping[str, Any]) -> None:
-    """Raises RunFolderError where another version began what is to go on: it may round and record otherwise."""
-    begun = record["versions"].get("vinnas_tf")
-    require(
-        begun == vinnas_tf.__version__,
-        f"run folder {path} was begun by vinnas_tf {begun}, and this is {vinnas_tf.__version__}: go on with that "
-        "version, use --overwrite to start anew, or use another --run_dir.",
-        RunFolderError,
-    )
-
-
-def _refuse(path: Path, changes: Sequence[str], remedy: str) -> None:
-    require(
-        not changes,
-        f"run folder {path} was made with other settings: {', '.join(changes)}; {remedy}, or use another --run_dir.",
-        RunFolderError,
-    )
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Returns 'field old -> new' for each setting, and the data, that differ."""
-    old, new = ({**record["settings"], "data_fingerprint": record["data_fingerprint"][:12]} for record in (before, now))
-    # The same images in another place are the same data set.
-    places = _PLACES | {"dataset"} if before["data_fingerprint"] == now["data_fingerprint"] else _PLACES
-    # What only the old record has, the stage no longer reads.
-    names = [name for name in new if name not in places and old.get(name) != new[name]]
-    return [f"{name} {json.dumps(old.get(name))} -> {json.dumps(new[name])}" for name in names]

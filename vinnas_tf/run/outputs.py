@@ -5,12 +5,12 @@ A stage of an earlier version left the date alone: its files are read as they ar
 """
 
 import datetime
-import hashlib
 import os
 import re
 from pathlib import Path
 
 from vinnas_tf.errors import FileError, require
+from vinnas_tf.run.digest import sha256
 from vinnas_tf.run.files import write_atomically
 
 # Per stage: the file that is its result, one of these, and everything that it may write into its folder.
@@ -52,9 +52,9 @@ def mark(folder: Path, stage: str) -> None:
     """Marks the stage whose outputs lie in `folder` as finished; raises FileError where it can't be written."""
     files = [folder / name for name in OUTPUTS[stage] if (folder / name).is_file()]
     lines = [_BEGINS + datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")]
-    lines += [f"{_sha256(path.read_bytes())}  {path.name}" for path in files]
+    lines += [f"{sha256(path.read_bytes())}  {path.name}" for path in files]
     text = "".join(line + "\n" for line in lines)
-    write_atomically(folder / MARKER, f"{text}{_sha256(text.encode())}  {MARKER}\n")
+    write_atomically(folder / MARKER, f"{text}{sha256(text)}  {MARKER}\n")
 
 
 def is_finished(run_dir: Path, stage: str) -> bool:
@@ -84,7 +84,7 @@ def finished_file(run_dir: str | os.PathLike[str], stage: str, name: str) -> Pat
     recorded = (_recorded(folder, stage) or {}).get(name)
     if recorded is not None:
         try:
-            same = _sha256(path.read_bytes()) == recorded
+            same = sha256(path.read_bytes()) == recorded
         except OSError as error:
             raise FileError(f"can't read {path}: {error.strerror}. {_remedy(folder, stage)}") from error
         require(
@@ -107,7 +107,7 @@ def _recorded(folder: Path, stage: str) -> dict[str, str] | None:
     if _EARLIER.fullmatch(text):
         return {}
     *lines, last = text.splitlines(keepends=True) or [""]
-    whole = text.startswith(_BEGINS) and last == f"{_sha256(''.join(lines).encode())}  {MARKER}\n"
+    whole = text.startswith(_BEGINS) and last == f"{sha256(''.join(lines))}  {MARKER}\n"
     entries = [_ENTRY.fullmatch(line) for line in lines[1:]]
     require(whole and all(entries), f"{path} is damaged: {_remedy(folder, stage)}", FileError)
     return {entry["name"]: entry["digest"] for entry in entries if entry}
@@ -116,7 +116,3 @@ def _recorded(folder: Path, stage: str) -> dict[str, str] | None:
 def _remedy(folder: Path, stage: str) -> str:
     again = "do the stage again with overwrite" if stage == "export" else "run the stage's command again"
     return f"Restore it, or remove {folder / MARKER} and {again}."
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

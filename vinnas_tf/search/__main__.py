@@ -31,7 +31,7 @@ from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import make_method, method_variants
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
-from vinnas_tf.run.files import sha256_of
+from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.folder import RunDir, default_run_dir
 from vinnas_tf.run.outputs import NETWORK
 from vinnas_tf.search.forecast import begin

@@ -1,7 +1,6 @@
 """What a search found, as plain data that saves itself."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.network.evaluation import Evaluation
 from vinnas_tf.network.files import save_network
+from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.files import Value, write_arrays, write_metrics
 
 
@@ -134,5 +134,5 @@ class ChannelResult:
         write_arrays(folder / "trajectory.npz", self.trajectory)
         network = save_network(self.network, folder / "network.keras")
         self.masks.save(folder / "masks.json")
-        masks = hashlib.sha256((folder / "masks.json").read_bytes()).hexdigest()
+        masks = sha256_of(folder / "masks.json")
         return {"masks_sha256": masks, "network_sha256": network}

@@ -15,7 +15,6 @@ if __name__ == "__main__":
 
 # isort: split
 import dataclasses
-import hashlib
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -35,6 +34,7 @@ from vinnas_tf.data.streamed import reading
 from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.run.digest import sha256
 from vinnas_tf.run.folder import RunDir, default_run_dir, stage_record
 from vinnas_tf.run.outputs import finished_file
 from vinnas_tf.train.claim import LATE_SETTINGS
@@ -140,7 +140,7 @@ def main(argv: list[str]) -> None:
     with RunDir(
         path,
         stage="train",
-        settings=[data, config, Origin(hashlib.sha256(genotype.to_json().encode()).hexdigest())],
+        settings=[data, config, Origin(sha256(genotype.to_json()))],
         data_fingerprint=dataset.fingerprint,
         preset=settings.preset,
         overwrite=where.overwrite,

@@ -1,6 +1,5 @@
 """What the train command leaves in a run folder: networks, figures and records first, and then the pictures."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -13,6 +12,7 @@ from vinnas_tf.data.image_set import ImageSet, fingerprint
 from vinnas_tf.network.pruning import count_parameters, sparsest_within_error
 from vinnas_tf.plots.confusion import draw_confusion, write_confusion
 from vinnas_tf.plots.pruning import draw_sparsity, draw_threshold
+from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir
 from vinnas_tf.train.images import TrainingImages
@@ -57,7 +57,7 @@ def write_outputs(
         "test_images_learnt_from": learnt,
         "class_counts": counts,
         "test": {name: found.figures() for name, found in evaluations.items()},
-        "genotype_sha256": hashlib.sha256(run.file("genotype.json").read_bytes()).hexdigest(),
+        "genotype_sha256": sha256_of(run.file("genotype.json")),
         **trained.save_networks(run.file("")),
     }
     confusion = evaluations["stripped"].confusion

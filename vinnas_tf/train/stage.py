@@ -1,7 +1,6 @@
 """The training of a found network as a library: from a network and images to what is shipped."""
 
 import dataclasses
-import hashlib
 import os
 import textwrap
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from vinnas_tf.errors import SettingError, did_you_mean, require
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.build import build_network, gaussian_layers
 from vinnas_tf.optimizer import make_weight_optimizer
+from vinnas_tf.run.digest import sha256
 from vinnas_tf.schedule import falling_rate
 from vinnas_tf.train.callbacks import TrainSchedule
 from vinnas_tf.train.claim import claim
@@ -106,7 +106,7 @@ class Training:
         folder = None if checkpoints is None else Path(checkpoints)
         if folder is not None:
             record = {**dataclasses.asdict(self.config), "augment": list(self.augment), "images": dataset.fingerprint}
-            claim(folder, {**record, "network": hashlib.sha256(network.to_json().encode()).hexdigest()})
+            claim(folder, {**record, "network": sha256(network.to_json())})
         images = TrainingImages.of(dataset, self.config.held_out, self.config.seed)
         progress = PRINTED if verbose else LOGGED
         for note in (*dataset.notes, images.note):
