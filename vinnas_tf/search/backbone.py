@@ -14,9 +14,10 @@ from vinnas_tf.layers.convolution import Shape
 from vinnas_tf.methods.base import Draw, Posteriors
 from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.network.masks import MaskedNetwork
+from vinnas_tf.search.searched import Searched
 
 
-class MaskedBackbone(keras.layers.Layer):
+class MaskedBackbone(Searched):
     """The network whose channels are searched (PGNAS, section 2).
 
     Args:
@@ -64,11 +65,6 @@ class MaskedBackbone(keras.layers.Layer):
         return self.masked(images, mask, statistics=statistics, training=training)
 
     @property
-    def architecture_variables(self) -> list[keras.Variable]:
-        """The architecture parameters that are trained."""
-        return [variable for variable in self.architecture.values() if variable.trainable]
-
-    @property
     def weight_variables(self) -> list[keras.Variable]:
         """The trained weights of the network."""
         return list(self.network.trainable_variables)
@@ -81,8 +77,6 @@ class MaskedBackbone(keras.layers.Layer):
         """How many channels each group has, and the sum of the squares of its weights, [groups] each."""
         return tf.constant(self.masked.sizes, tf.float32), self.masked.squared_norms()
 
-    def found(self, arrays: Mapping[str, np.ndarray] | None = None) -> DropProbabilities:
-        """The architecture parameters as plain data: as they are, or as `arrays`, by name, has them."""
-        if arrays is None:
-            arrays = {name: np.array(value) for name, value in self.architecture.items()}
+    def as_found(self, arrays: Mapping[str, np.ndarray]) -> DropProbabilities:
+        """The drop probabilities."""
         return DropProbabilities(self.masked.groups, arrays)

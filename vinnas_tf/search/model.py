@@ -1,50 +1,20 @@
 """The model that a search trains, as a Keras model: one primitive, of which a method's step makes an iteration."""
 
 import functools
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.layers.convolution import Shape
-from vinnas_tf.methods.base import ARCHITECTURE, WEIGHTS, Draw, Method, Network
+from vinnas_tf.methods.base import ARCHITECTURE, WEIGHTS, Draw, Method
 from vinnas_tf.methods.steps import Batch
 from vinnas_tf.network.evaluation import hits, update_evaluation
 from vinnas_tf.optimizer import OfPosteriors
 from vinnas_tf.search.gradients import Objective, gradients, hyper_gradient
-
-
-class Searched(Network, Protocol):
-    """A network that is searched, with its architecture parameters: a supergraph, or a backbone under masks."""
-
-    @property
-    def weight_variables(self) -> list[keras.Variable]:
-        """All trained variables but the architecture parameters."""
-
-    @property
-    def architecture_variables(self) -> list[keras.Variable]:
-        """The architecture parameters that are trained."""
-
-    def build(self, input_shape: Shape) -> None:
-        """Makes what depends on the shape of the images."""
-
-    def count_params(self) -> int:
-        """How many parameters it has."""
-
-    def found(self, arrays: Mapping[str, np.ndarray] | None = None) -> Any:
-        """The architecture parameters as plain data with `arrays` by name: as they are, or as `arrays` has them."""
-
-    def __call__(
-        self,
-        images: tf.Tensor,
-        draw: Draw,
-        freeze_weights: bool = False,
-        statistics: kernels.Statistics | None = None,
-    ) -> tf.Tensor:
-        """Logits of normalised images [n, h, w, c]; `statistics` of the normalisations are the batch's for None."""
+from vinnas_tf.search.searched import Searched
 
 
 class SearchModel(keras.Model):

@@ -24,9 +24,10 @@ from vinnas_tf.run.checkpoint import EpochCheckpoint, Restored, warn_of_lost_epo
 from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.callbacks import AfterEpoch, MeasureStatistics, Recorder, Schedule
 from vinnas_tf.search.channels import choose_channels, require_held_out
-from vinnas_tf.search.model import Searched, SearchModel
+from vinnas_tf.search.model import SearchModel
 from vinnas_tf.search.record import SearchRecord
 from vinnas_tf.search.result import ChannelResult, SearchResult
+from vinnas_tf.search.searched import Searched
 from vinnas_tf.search.supergraph import Supergraph
 
 

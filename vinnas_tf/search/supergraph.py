@@ -19,9 +19,10 @@ from vinnas_tf.layers.convolution import Shape, VariationalDense
 from vinnas_tf.layers.residual_block import ResidualBlock
 from vinnas_tf.layers.stem import SearchStem
 from vinnas_tf.methods.base import Draw, Method
+from vinnas_tf.search.searched import Searched
 
 
-class Supergraph(keras.layers.Layer):
+class Supergraph(Searched):
     """The over-parametrised network that the search trains (VINNAS, section IV-A and figure 1).
 
     Args:
@@ -122,11 +123,6 @@ class Supergraph(keras.layers.Layer):
         return [cell for cell in self.cells if isinstance(cell, MixedCell)]
 
     @property
-    def architecture_variables(self) -> list[keras.Variable]:
-        """The architecture parameters that are trained."""
-        return [variable for variable in self.architecture.values() if variable.trainable]
-
-    @property
     def weight_variables(self) -> list[keras.Variable]:
         """All trained variables but the architecture parameters."""
         architecture = {id(variable) for variable in self.architecture.values()}
@@ -137,10 +133,8 @@ class Supergraph(keras.layers.Layer):
         layers = [layer for layer in layers_within(self) if getattr(layer, "log_variance", None) is not None]
         return [(layer.mean.value, layer.log_variance.value) for layer in layers]
 
-    def found(self, arrays: Mapping[str, np.ndarray] | None = None) -> Found:
-        """The architecture parameters as plain data: as they are, or as `arrays`, by name, has them."""
-        if arrays is None:
-            arrays = {name: np.array(value) for name, value in self.architecture.items()}
+    def as_found(self, arrays: Mapping[str, np.ndarray]) -> Found:
+        """The parameters of each cell group's edges."""
         return Found(self.space, self.config.states, self.method.primitives, arrays)
 
     def _of_cells(self, group: str, mixing: tf.Tensor) -> Iterator[tf.Tensor]:
