@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tests.search.small_channels import CANDIDATES, CONFIG, SETTINGS, Small
 from vinnas_tf.architecture.masks import Masks
-from vinnas_tf.config import DataConfig, SearchConfig
+from vinnas_tf.config import DataConfig
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.images import SOURCES, Dataset, load_test, load_train
@@ -21,32 +23,13 @@ from vinnas_tf.data.source import Part, Source, open_digits
 from vinnas_tf.errors import UserError
 from vinnas_tf.export.source import read_finished
 from vinnas_tf.methods import METHODS
-from vinnas_tf.methods.pgnas import Pgnas, PgnasSettings
-from vinnas_tf.network.masks import MaskedNetwork
+from vinnas_tf.methods.pgnas import PgnasSettings
 from vinnas_tf.run.folder import RunDir
 from vinnas_tf.search.__main__ import main, search
-from vinnas_tf.search.candidates import Judge, best_candidate, draw_candidate, judge_candidates
 from vinnas_tf.search.result import ChannelResult
 from vinnas_tf.search.stage import Progress, Search, make_supergraph, train_and_choose
 from vinnas_tf.train.__main__ import main as train
-
-CANDIDATES = 45
-CONFIG = SearchConfig(method="pgnas", epochs=2, weight_epochs=0, batch_size=32, seed=3)
-SETTINGS = PgnasSettings(candidates=CANDIDATES, prior_precision=1.0)
-
-
-class Small(Pgnas):
-    """PGNAS of three convolutions, which is traced in a second."""
-
-    def backbone(self, image_shape: tuple[int, ...], classes: int) -> keras.Model:
-        keras.utils.set_random_seed(self.config.seed)
-        x = keras.Input(image_shape, name="images")
-        y = keras.layers.Conv2D(8, 3, padding="same", strides=2, use_bias=False, name="first")(x)
-        y = keras.layers.ReLU(name="first_relu")(keras.layers.BatchNormalization(name="first_norm")(y))
-        paths = [keras.layers.Conv2D(6, 3, padding="same", use_bias=False, name=f"path_{n}")(y) for n in range(2)]
-        y = keras.layers.BatchNormalization(name="norm")(keras.layers.Concatenate(name="both")(paths))
-        y = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.ReLU(name="relu")(y))
-        return keras.Model(x, keras.layers.Dense(classes, name="classifier")(y), name="small")
+from vinnas_tf.train.progress import LOGGED
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +42,17 @@ def run(
     folder: Path | None,
     begin: Callable[[Progress], Sequence[keras.callbacks.Callback]] = lambda _: (),
     watch: Callable[[str, Sequence[int]], Iterator[int]] = lambda _, items: iter(items),
+    settings: PgnasSettings = SETTINGS,
 ) -> ChannelResult:
     images = Small.split(digits.train, CONFIG.seed)
     result = train_and_choose(
-        Small(CONFIG, SETTINGS),
+        Small(CONFIG, settings),
         images,
         Normalization.of(digits.train),
         10,
         folder=folder,
         begin=begin,
-        watch=watch,
+        words=dataclasses.replace(LOGGED, go_through=watch),  # type: ignore[arg-type]
     )
     assert isinstance(result, ChannelResult)
     return result
@@ -184,32 +168,46 @@ def test_a_search_that_was_killed_twice_ends_with_the_same_files(finished, digit
         assert_array_equal(a, b)
 
 
-def test_all_candidates_are_judged_by_one_graph(digits) -> None:
-    method = Small(CONFIG, SETTINGS)
-    masked = MaskedNetwork(method.backbone((8, 8, 1), 10))
-    watched = method.split(digits.train, 0).watched
-    normalization = Normalization.of(digits.train)
-    judge = Judge(masked, watched, normalization)
-    drop = np.full(masked.channels, 0.3)
-    rows = judge_candidates(judge, masked, drop, 30, 5)
-    assert judge.right.experimental_get_tracing_count() == 1
-    images = normalization.layer()(watched.images)
-    for row in rows[::10]:
-        mask = draw_candidate(drop, 5, int(row["index"]))
-        logits = masked.dropped(mask)(images, training=False).numpy()
-        assert_allclose(row["accuracy"], (logits.argmax(axis=1) == watched.labels).mean(), atol=1e-9)
-    drawn = np.mean([draw_candidate(drop, 5, number) for number in range(2000)])
-    assert abs(drawn - 0.7) < 5 * np.sqrt(0.21 / 2000 / masked.channels)
+def take_over(source: Path, folder: Path) -> None:
+    """Leaves the last epoch of a search as another's, which then has its candidates alone to do."""
+    shutil.copytree(source / "search" / "checkpoints", folder / "checkpoints")
 
 
-def test_of_equal_candidates_the_smaller_then_the_earlier_one_is_chosen_and_none_that_is_cut() -> None:
-    def row(index: int, accuracy: float, weights: int, connected: int = 1) -> dict[str, Any]:
-        return {"index": index, "accuracy": accuracy, "weights": weights, "connected": connected}
+@pytest.mark.parametrize("how", ["equal", "permuted"])
+def test_controls_draw_candidates_with_other_rates_on_the_same_weights(finished, digits, tmp_path, how) -> None:
+    learnt, run_dir = finished
+    take_over(run_dir, tmp_path)
+    result = run(digits, tmp_path, settings=dataclasses.replace(SETTINGS, candidate_rates=how, candidates=3))
+    assert_array_equal(result.found.of_channels, learnt.found.of_channels)
+    # Kernels of 3 x 3 of 8 filters and, twice, of 6, and a classifier of 10: the weights that read a channel of each.
+    sizes, weights = [1, 8, 8, 6, 6], [72, 54, 54, 10, 10]
+    kept = np.dot(np.multiply(sizes, weights), 1 - learnt.found.p)
+    assert result.equal_rate == pytest.approx(1 - kept / np.dot(sizes, weights))
+    rates = np.full(29, result.equal_rate)
+    if how == "permuted":
+        rates = np.random.default_rng([3, 2**32 - 1]).permutation(np.repeat(learnt.found.p, sizes))
+    for row in result.candidates:
+        assert row["channels"] == (np.random.default_rng([3, int(row["index"] or 0)]).random(29) >= rates).sum()
 
-    rows = [row(0, 0.5, 9), row(1, 0.7, 8), row(2, 0.7, 7), row(3, 0.7, 7), row(4, 0.9, 1, connected=0)]
-    assert best_candidate(rows) == 2
-    with pytest.raises(UserError, match="nothing leads .* in any of the 1 candidates: .* a smaller prior_precision"):
-        best_candidate(rows[4:])
+
+def test_fine_tuning_trains_what_was_chosen_and_resumes(finished, digits, tmp_path) -> None:
+    learnt, run_dir = finished
+    settings = dataclasses.replace(SETTINGS, fine_tuning_epochs=2)
+    take_over(run_dir, tmp_path)
+    shutil.copy(run_dir / "search" / "candidates.csv", tmp_path)
+    result = run(digits, tmp_path, settings=settings)
+    assert result.chosen == learnt.chosen and [row["epoch"] for row in result.fine_tuning_history] == [1, 2]
+    losses = [row["cross_entropy"] for row in result.fine_tuning_history]
+    assert losses[1] < losses[0]
+    assert result.held_out.nll < learnt.held_out.nll
+    # Nothing that was dropped comes back: as many weights are left, and of the same shapes.
+    assert result.costs["weights_nonzero"] == learnt.costs["weights_nonzero"]
+    assert [w.shape for w in result.network.get_weights()] == [w.shape for w in learnt.network.get_weights()]
+    assert result.stripping_error < 1e-4
+    (tmp_path / "fine_tuning" / "checkpoints" / "epoch-2.npz").unlink()  # As if it had been killed in the second.
+    again = run(digits, tmp_path, settings=settings)
+    for a, b in zip(again.network.get_weights(), result.network.get_weights(), strict=True):
+        assert_array_equal(a, b)
 
 
 def test_nothing_held_out_is_refused_before_an_epoch(digits) -> None:

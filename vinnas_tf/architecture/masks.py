@@ -160,6 +160,14 @@ class DropProbabilities:
         """The probability of each channel, [channels of all groups]."""
         return np.repeat(self.p, [group.channels for group in self.groups])
 
+    def equal_rate(self, weights: np.ndarray) -> float:
+        """The one probability that, in every layer, keeps as many weights on average as these do.
+
+        Args:
+            weights: how many weights of a kernel read each channel, [channels of all groups].
+        """
+        return float(np.average(self.of_channels, weights=weights))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes them as a JSON file, by group; raises FileError where it cannot be written."""
         logits = np.asarray(self.arrays["channels/logit"], np.float64)

@@ -30,7 +30,8 @@ class ChannelNetwork(Network, Protocol):
 class ChannelMethod(Method):
     """A method that searches the channels of a network; each group of them has a probability of being dropped.
 
-    Its settings are those of the network, and `candidates`: how many sub-networks are drawn and judged.
+    Its settings are those of the network, `candidates`, how many sub-networks are drawn and judged, and
+    `fine_tuning_epochs`, in which the best of them is trained on.
 
     Attributes:
         logit: log(p / (1 - p)) of each group, [groups]; made by `channel_parameters`.
@@ -65,6 +66,15 @@ class ChannelMethod(Method):
     def training_mask(self, logit: tf.Tensor, seed: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """A mask for each image of a step: [images, channels], of the channels' logits, [channels]."""
         raise NotImplementedError
+
+    def candidate_rates(self, found: DropProbabilities, weights: np.ndarray) -> np.ndarray:
+        """The probability with which a candidate drops each channel, [channels].
+
+        Args:
+            found: what the search has learnt.
+            weights: how many weights of a kernel read each channel, [channels].
+        """
+        return found.of_channels
 
     def decision_figures(self, found: DropProbabilities) -> dict[str, float]:
         """The mean drop probability of all channels, the least and the largest, and how many groups are above 1/2."""

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.config import SearchConfig, require_positive, setting
+from vinnas_tf.architecture.masks import DropProbabilities
+from vinnas_tf.config import SearchConfig, require_not_negative, require_positive, setting
 from vinnas_tf.errors import require
 from vinnas_tf.layers.channel_mask import concrete_mask
 from vinnas_tf.methods.alphas import AddWeight
@@ -22,6 +24,8 @@ from vinnas_tf.methods.channels import ChannelMethod, ChannelNetwork
 from vinnas_tf.network.backbones import BackboneSettings
 from vinnas_tf.variational import spike_and_slab_divergence
 
+LEARNT, EQUAL, PERMUTED = "learnt", "equal", "permuted"
+_PERMUTATION = 2**32 - 1  # What tells its draw from those of candidates, which have numbers.
 AUGMENTED_AS = 10  # N counts an augmented image so often (the paper's supplement: 5e5 for 50,000 images).
 
 
@@ -38,6 +42,11 @@ class MaskSettings(BackboneSettings):
     candidates: int = setting(
         1500, "Sub-networks that are drawn after the last epoch and judged on held-out training images."
     )
+    fine_tuning_epochs: int = setting(
+        0,
+        "Epochs in which the best candidate is trained on without masks, by adam from a tenth of "
+        "weight_learning_rate to 0 along a cosine; 0 leaves it its weights, as the paper does.",
+    )
 
     def __post_init__(self) -> None:
         parent = getattr(super(), "__post_init__", None)
@@ -45,6 +54,7 @@ class MaskSettings(BackboneSettings):
             parent()
         require_positive(self, "prior_precision", "temperature")
         require(self.candidates >= 1, f"candidates must be at least 1, got {self.candidates}.")
+        require_not_negative(self, "fine_tuning_epochs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +62,18 @@ class PgnasSettings(MaskSettings):
     """What method=pgnas reads besides."""
 
     initial_drop_probability: float = setting(0.1, "Probability with which each channel is dropped at the start.")
+    candidate_rates: str = setting(
+        LEARNT,
+        "Probabilities with which candidates drop channels: learnt ones; or as controls equal, one for all channels "
+        "that keeps as many weights, or permuted, the learnt ones shuffled among the channels of all layers.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(
+            self.candidate_rates in (LEARNT, EQUAL, PERMUTED),
+            f"candidate_rates must be {LEARNT}, {EQUAL} or {PERMUTED}, got {self.candidate_rates!r}.",
+        )
         require_probability("initial_drop_probability", self.initial_drop_probability)
 
 
@@ -88,6 +107,15 @@ class Pgnas(ChannelMethod):
     def training_mask(self, logit: tf.Tensor, seed: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """Relaxed, one for each image (algorithm 1, line 3; eq. (16))."""
         return concrete_mask(logit, seed, images, self.settings.temperature)
+
+    def candidate_rates(self, found: DropProbabilities, weights: np.ndarray) -> np.ndarray:
+        """Those that were learnt, or what `candidate_rates` makes of them."""
+        rates, how = found.of_channels, self.settings.candidate_rates
+        if how == EQUAL:
+            return np.full_like(rates, found.equal_rate(weights))
+        if how == PERMUTED:
+            return np.random.default_rng([self.config.seed, _PERMUTATION]).permutation(rates)
+        return rates
 
     def values(self, draw: Draw, network: Network) -> dict[str, tf.Tensor]:
         """The divergence of masked kernels from their prior, before 1/N (eq. (15))."""

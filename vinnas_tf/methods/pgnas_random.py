@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from vinnas_tf.architecture.masks import DropProbabilities
 from vinnas_tf.config import setting
 from vinnas_tf.methods.pgnas import MaskSettings, Pgnas, require_probability
 
@@ -18,11 +21,18 @@ class PgnasRandomSettings(MaskSettings):
 
 
 class PgnasRandom(Pgnas):
-    """Masks of a fixed rate in every layer, in training and for the candidates ("random" in PGNAS's table 3)."""
+    """Masks of a fixed rate in every layer, in training and for the candidates ("random" in PGNAS's table 3).
+
+    As no probability moves, its term is a constant L2 penalty, (1 - p) l^2 / (2 N) ||w||^2, and a number.
+    """
 
     Settings = PgnasRandomSettings
     ignores = Pgnas.ignores | {"alpha_learning_rate", "alpha_beta_1", "alpha_decay"}
     learns_probabilities = False
+
+    def candidate_rates(self, found: DropProbabilities, weights: np.ndarray) -> np.ndarray:
+        """The one rate."""
+        return found.of_channels
 
     @property
     def initial_probability(self) -> float:

@@ -25,7 +25,7 @@ OUTPUTS = {
     "search": (
         "genotype.json", "posterior.json", "metrics.csv", "trajectory.npz", "cells.png", "cells.svg", "posterior.png",
         "images.csv", "tensorboard", "checkpoints", "masks.json", "masks.png", "candidates.csv", "candidates.png",
-        "network.keras", "result.json", "confusion.png", "confusion.csv",
+        "network.keras", "result.json", "confusion.png", "confusion.csv", "fine_tuning",
     ),
     "train": (
         "result.json", "genotype.json", "network.keras", "network_dense.keras", "metrics.csv", "sparsity.png",

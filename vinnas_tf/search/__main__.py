@@ -38,6 +38,7 @@ from vinnas_tf.search.forecast import begin
 from vinnas_tf.search.outputs import write_cells, write_channels
 from vinnas_tf.search.result import ChannelResult, SearchResult
 from vinnas_tf.search.stage import Progress, train_and_choose
+from vinnas_tf.train.progress import PRINTED
 
 
 def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> SearchResult | ChannelResult:
@@ -72,7 +73,7 @@ def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> S
         len(dataset.class_names),
         augment=data.augment,
         folder=run.file(""),
-        watch=counted,
+        words=PRINTED,
         begin=callbacks,
     )
     if isinstance(result, ChannelResult):

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from vinnas_tf.architecture.masks import Masks
+from vinnas_tf.config import TrainConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches
 from vinnas_tf.data.picture import at_once
-from vinnas_tf.data.picture_index import Watch
 from vinnas_tf.data.search_images import SearchImages
 from vinnas_tf.errors import require
+from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.network.costs import costs, largest_difference
-from vinnas_tf.network.evaluation import evaluate
+from vinnas_tf.network.evaluation import evaluate, set_best_statistics
+from vinnas_tf.network.masks import MaskedNetwork
 from vinnas_tf.network.stripping import strip
 from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.callbacks import MeasureStatistics
@@ -19,6 +22,10 @@ from vinnas_tf.search.candidates import Judge, best_candidate, draw_candidate, j
 from vinnas_tf.search.model import SearchModel
 from vinnas_tf.search.record import SearchRecord
 from vinnas_tf.search.result import ChannelResult
+from vinnas_tf.train.callbacks import Rows
+from vinnas_tf.train.fine_tuning import fine_tune
+from vinnas_tf.train.images import TrainingImages
+from vinnas_tf.train.progress import Progress
 
 _BATCH = 500
 _COMPARED = 1000  # Images that the stripped network is held against the masked one on.
@@ -33,14 +40,26 @@ def require_held_out(images: SearchImages) -> None:
     )
 
 
+def measured_network(
+    model: SearchModel, backbone: MaskedBackbone, images: SearchImages, normalization: Normalization
+) -> MaskedNetwork:
+    """The network of a search as candidates are judged, with the statistics that its images have under masks."""
+    measure = MeasureStatistics(images.weights, normalization)
+    measure.set_model(model)
+    measure.on_test_begin()
+    backbone.masked.set_statistics(model.statistics)
+    return backbone.masked
+
+
 def choose_channels(
     model: SearchModel,
     backbone: MaskedBackbone,
     images: SearchImages,
     normalization: Normalization,
+    augment: tuple[str, ...],
     record: SearchRecord,
     folder: Path | None,
-    watch: Watch,
+    progress: Progress,
 ) -> ChannelResult:
     """Draws candidates from what was learnt, judges them, and makes the network of the best; no test image is read.
 
@@ -49,25 +68,26 @@ def choose_channels(
         backbone: its network.
         images: those of the search; candidates are judged by the watched ones.
         normalization: statistics of the training images.
+        augment: how images are augmented where the best is fine-tuned.
         record: its epochs.
-        folder: where candidates.csv is written, and gone on with; None: nowhere.
-        watch: goes through the candidates, and tells how far it is.
+        folder: where candidates.csv is written, and gone on with, and fine-tuning keeps its state; None: nowhere.
+        progress: where words go.
 
     Raises:
         ArchitectureError: all candidates cut the network.
+        DivergenceError: a loss of fine-tuning stopped being a finite number.
     """
-    method, masked = backbone.method, backbone.masked
-    measure = MeasureStatistics(images.weights, normalization)
-    measure.set_model(model)
-    measure.on_test_begin()
-    masked.set_statistics(model.statistics)
+    method, masked = backbone.method, measured_network(model, backbone, images, normalization)
     found = backbone.found(record.found(-1))
-    drop, seed = found.of_channels, method.config.seed
+    weights, seed = masked.weights_of_channel, method.config.seed
+    drop = method.candidate_rates(found, weights)
     judge = Judge(masked, images.watched, normalization)
-    rows = judge_candidates(judge, masked, drop, method.settings.candidates, seed, folder, watch)
+    rows = judge_candidates(judge, masked, drop, method.settings.candidates, seed, folder, progress.go_through)
     chosen = best_candidate(rows)
     mask = draw_candidate(drop, seed, chosen)
     dropped = masked.dropped(mask)
+    learnt_from = TrainingImages(images.weights, images.watched, normalization)
+    tuning = _fine_tune(dropped, learnt_from, augment, method, folder, progress)
     network = strip(dropped, normalization.layer())
     size = at_once(_BATCH, images.watched.image_shape)
     some = images.watched.take(np.arange(min(_COMPARED, len(images.watched))))
@@ -89,8 +109,36 @@ def choose_channels(
         chosen=chosen,
         held_out=evaluate(network, watched),
         costs=costs(masked.network, dropped, network),
+        equal_rate=found.equal_rate(weights),
+        fine_tuning_history=tuning,
         stripping_error=largest_difference((dropped, normalized), (network, raw)),
         epoch=len(record.rows),
         history=record.rows,
         trajectory=record.trajectory,
     )
+
+
+def _fine_tune(
+    network: keras.Model,
+    images: TrainingImages,
+    augment: tuple[str, ...],
+    method: ChannelMethod,
+    folder: Path | None,
+    progress: Progress,
+) -> Rows:
+    """Trains the network of a candidate on where the settings ask for it, in place; returns the figures of epochs."""
+    search, epochs = method.config, method.settings.fine_tuning_epochs
+    if not epochs:
+        return []
+    config = TrainConfig(
+        variational=False,
+        epochs=search.epochs,
+        batch_size=search.batch_size,
+        learning_rate=search.weight_learning_rate,
+        label_smoothing=search.label_smoothing,
+        fine_tuning_epochs=epochs,
+        seed=search.seed,
+    )
+    history = fine_tune(network, images, augment, config, folder and folder / "fine_tuning", progress)
+    set_best_statistics(network, images.for_statistics(augment, search.seed), images.batches(images.held_out))
+    return history

@@ -59,7 +59,9 @@ def _channels_ahead(progress: Progress, backbone: MaskedBackbone, held_out: int,
     config, candidates = backbone.method.config, backbone.method.settings.candidates
     training = seconds * progress.steps * (config.epochs - progress.done)
     judging = seconds * _FORWARD * candidates * held_out / config.batch_size
+    tuning = seconds * progress.steps * backbone.method.settings.fine_tuning_epochs
+    last = f", and {duration(tuning)} to fine-tune the best" if tuning else ""
     return (
-        f"Rough estimate: {duration(training)} of training, and then {duration(judging)} to judge {candidates:,} "
-        "candidates."
+        f"Rough estimate: {duration(training)} of training, then {duration(judging)} to judge {candidates:,} "
+        f"candidates{last}."
     )

@@ -88,9 +88,11 @@ def _summary(result: ChannelResult, test: Evaluation) -> str:
     accuracies = np.array([row["accuracy"] for row in result.candidates], float)
     dense, stored = result.costs["params_dense"], result.costs["params_stored"]
     flops = result.costs["flops"]
+    tuned = [("fine-tuned, held-out accuracy", f"{result.held_out.accuracy:.2%}")] if result.fine_tuning_history else []
     rows = [
         ("candidates, held-out accuracy", f"{accuracies.mean():.2%} +- {accuracies.std():.2%}"),
-        (f"best, number {result.chosen}", f"{result.held_out.accuracy:.2%}"),
+        (f"best, number {result.chosen}", f"{accuracies[result.chosen]:.2%}"),
+        *tuned,
         ("test accuracy", f"{test.accuracy:.2%}"),
         ("parameters", f"{stored:,} of {dense:,}"),
         ("MFLOPs an image", f"{flops['stripped'] / 1e6:.2f} of {flops['dense'] / 1e6:.2f}"),

@@ -81,6 +81,8 @@ class ChannelResult:
         held_out: figures of `network` on the images that candidates were judged by.
         costs: parameters and operations, of the network and of each layer, before and after.
         stripping_error: largest difference of a logit that taking out dropped channels made.
+        equal_rate: the one drop probability of all channels that keeps as many weights on average as `found`.
+        fine_tuning_history: figures of the epochs in which the best candidate was trained on.
         epoch: the last epoch, counted from 1.
         history: the figures of each epoch, as metrics.csv holds them.
         trajectory: by "channels/QUANTITY", the parameters at the end of each epoch, [epochs, groups].
@@ -95,6 +97,8 @@ class ChannelResult:
     held_out: Evaluation
     costs: Mapping[str, Any]
     stripping_error: float
+    equal_rate: float
+    fine_tuning_history: Sequence[dict[str, Value]]
     epoch: int
     history: Sequence[dict[str, Value]]
     trajectory: dict[str, np.ndarray]
@@ -111,10 +115,13 @@ class ChannelResult:
                 "accuracy_mean": float(accuracies.mean()),
                 "accuracy_std": float(accuracies.std()),
                 "accuracy_best": float(accuracies[self.chosen]),
+                "equal_rate": self.equal_rate,
             },
             **self.costs,
             "stripping_error": self.stripping_error,
-            "search_seconds": round(sum(float(row["seconds"] or 0) for row in self.history), 1),
+            "search_seconds": _seconds(self.history),
+            "fine_tuning_epochs": len(self.fine_tuning_history),
+            "fine_tuning_seconds": _seconds(self.fine_tuning_history),
         }
 
     def save(self, folder: str | Path) -> dict[str, str]:
@@ -136,3 +143,7 @@ class ChannelResult:
         self.masks.save(folder / "masks.json")
         masks = sha256_of(folder / "masks.json")
         return {"masks_sha256": masks, "network_sha256": network}
+
+
+def _seconds(history: Sequence[Mapping[str, Value]]) -> float:
+    return round(sum(float(row["seconds"] or 0) for row in history), 1)

@@ -9,8 +9,7 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf.config import SearchConfig
-from vinnas_tf.console import Watch, counted
-from vinnas_tf.data import picture_index
+from vinnas_tf.console import Watch
 from vinnas_tf.data.arrays import array_dataset
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.data.search_images import SearchImages
@@ -29,6 +28,7 @@ from vinnas_tf.search.record import SearchRecord
 from vinnas_tf.search.result import ChannelResult, SearchResult
 from vinnas_tf.search.searched import Searched
 from vinnas_tf.search.supergraph import Supergraph
+from vinnas_tf.train import progress as words_of
 
 
 class Search:
@@ -107,7 +107,7 @@ class Search:
             Normalization.of(dataset.train),
             len(dataset.class_names),
             augment=tuple(augment),
-            watch=counted if verbose else picture_index.unwatched,
+            words=words_of.PRINTED if verbose else words_of.LOGGED,
             begin=callbacks_of,
         )
 
@@ -155,7 +155,7 @@ def train_and_choose(
     *,
     augment: tuple[str, ...] = (),
     folder: Path | None = None,
-    watch: picture_index.Watch = picture_index.unwatched,
+    words: words_of.Progress = words_of.LOGGED,
     begin: Callable[[Progress], Sequence[keras.callbacks.Callback]] = lambda _: (),
 ) -> SearchResult | ChannelResult:
     """Trains the network that is searched, or goes on training it, and chooses an architecture.
@@ -167,7 +167,7 @@ def train_and_choose(
         classes: how many.
         augment: augmentations of the images.
         folder: where epochs are recorded, and resumed from; None: nowhere.
-        watch: goes through what takes long between epochs, or after them, and tells how far it is.
+        words: where words go of what is done between epochs, or after them.
         begin: called before the first epoch, where there is one left to do; returns further callbacks.
 
     Raises:
@@ -226,13 +226,13 @@ def train_and_choose(
             callbacks=[
                 Schedule(),
                 MeasureStatistics(images.weights, normalization),
-                AfterEpoch(images, watch),
+                AfterEpoch(images, words.go_through),
                 Recorder(record, checkpoint),
                 *further,
             ],
         )
     if isinstance(model.supergraph, MaskedBackbone):
-        return choose_channels(model, model.supergraph, images, normalization, record, folder, watch)
+        return choose_channels(model, model.supergraph, images, normalization, augment, record, folder, words)
     epoch = record.best_epoch(config.weight_epochs) if method.keeps_best_epoch else config.epochs - 1
     found = progress.found(epoch)
     return SearchResult(method, method.derive(found), found, epoch + 1, record.rows, record.trajectory)

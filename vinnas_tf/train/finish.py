@@ -13,16 +13,14 @@ from vinnas_tf.network.evaluation import Evaluation, evaluate, set_batch_statist
 from vinnas_tf.network.pruning import ThresholdPoint, prune, threshold_curve
 from vinnas_tf.network.stripping import strip
 from vinnas_tf.train.callbacks import Rows
-from vinnas_tf.train.epochs import evaluation_steps, run_epochs
+from vinnas_tf.train.epochs import evaluation_steps
+from vinnas_tf.train.fine_tuning import fine_tune
 from vinnas_tf.train.images import TrainingImages
-from vinnas_tf.train.model import TrainModel
 from vinnas_tf.train.progress import Progress
 from vinnas_tf.train.report import NO_ADVICE, threshold_advice
 from vinnas_tf.train.result import TrainResult, evaluate_all
 
 _THRESHOLDS = tuple(range(-6, 9))
-# Fine-tuning starts at this share of training's first learning rate, and falls along a cosine too.
-_FINE_TUNING_RATE = 0.1
 
 
 def finish(
@@ -75,7 +73,9 @@ def finish(
     last, fine_tuning = pruned, Rows()
     if config.fine_tuning_epochs:
         last = networks["fine_tuned"] = deterministic_network(network)
-        fine_tuning = _fine_tune(last, images, augment, config, folder, progress)
+        # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
+        name = f"{config.log_noise_ratio_threshold:g}_{config.fine_tuning_epochs}"
+        fine_tuning = fine_tune(last, images, augment, config, folder and folder / "fine_tuning" / name, progress)
         set_best_statistics(last, candidates, watched)
     networks["stripped"] = strip(last, images.normalization.layer())
     held_out = images.held_out
@@ -110,38 +110,3 @@ def steps_to_finish(images: TrainingImages, config: TrainConfig, test_images: in
     evaluated += networks * (len(images.held_out) + test_images)
     steps = len(images.learnt_from) // config.batch_size
     return config.fine_tuning_epochs * steps + evaluation_steps(evaluated, config)
-
-
-def _fine_tune(
-    network: keras.Model,
-    images: TrainingImages,
-    augment: tuple[str, ...],
-    config: TrainConfig,
-    folder: Path | None,
-    progress: Progress,
-) -> Rows:
-    """Trains what pruning left, without noise, in place; resumes where it was interrupted."""
-    epochs = config.fine_tuning_epochs
-    model = TrainModel(
-        network,
-        examples=len(images.learnt_from),
-        label_smoothing=config.label_smoothing,
-        class_weights=images.class_weights(config, network.output.shape[-1]),
-        keep_zeros=True,
-    )
-    steps = len(images.learnt_from) // config.batch_size
-    rate = keras.optimizers.schedules.CosineDecay(_FINE_TUNING_RATE * config.learning_rate, epochs * steps)
-    model.compile(keras.optimizers.Adam(rate))
-    progress.tell("Fine-tunes what is left, without noise.")
-    # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
-    name = f"{config.log_noise_ratio_threshold:g}_{epochs}"
-    return run_epochs(
-        model,
-        images,
-        augment,
-        config,
-        epochs=epochs,
-        seed=config.seed + config.epochs,  # Other orders and crops than in training.
-        folder=folder and folder / "fine_tuning" / name,
-        progress=progress,
-    )
