@@ -30,7 +30,7 @@ from benchmarks.command import make_parser, notes, path_option, require_positive
 from benchmarks.nasbench201_table import Table, cell_code
 from benchmarks.random_proxy import best_of_random
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.compare.rows import choose_again, known_rows
+from vinnas_tf.compare.rows import known_rows
 from vinnas_tf.compare.statistics import format_p, hold_against_first
 from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.errors import UserError
@@ -43,6 +43,7 @@ from vinnas_tf.run.folder import require_made_with
 from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.run.outputs import finished_file, is_finished
 from vinnas_tf.search.record import search_seconds
+from vinnas_tf.search.take_over import take_over
 
 RANDOM_PROXY = "random-proxy"
 ALL_3X3, ALL_SKIP = "333333", "111111"
@@ -73,15 +74,14 @@ def search(row: str, seed: int, epochs: int, folder: Path) -> Found:
     flags = ["--preset=nasbench201", f"--method={spec.method}", f"--seed={seed}", *spec.flags]
     if METHODS[spec.method].trains:
         flags.append(f"--epochs={epochs}")
-    source = folder / f"{spec.method}-seed{seed}" if spec.again else path
-    if is_finished(source, "search"):
-        variants = method_variants()
-        settings = read_flags(flags, DataConfig, SearchConfig, command="search", usage="", variants=variants)
-        require_made_with(source, "search", [settings[DataConfig], settings[SearchConfig], settings.variant])
+    settings = read_flags(flags, DataConfig, SearchConfig, command="search", usage="", variants=method_variants())
+    if is_finished(path, "search"):
+        require_made_with(path, "search", [settings[DataConfig], settings[SearchConfig], settings.variant])
     else:
-        run_command("vinnas_tf.search", [*flags, f"--run_dir={source}"], Path(f"{source}.log"))
-    if spec.again:
-        choose_again(source, spec.again, path)
+        if spec.epochs_of:
+            search(spec.epochs_of, seed, epochs, folder)
+            take_over(folder / f"{spec.epochs_of}-seed{seed}", path, settings.variant)
+        run_command("vinnas_tf.search", [*flags, f"--run_dir={path}"], Path(f"{path}.log"))
     code = cell_code(Genotype.load(finished_file(path, "search", "genotype.json")))
     return Found(row, seed, code, search_seconds(path))
 
@@ -212,7 +212,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     require_positive(parser, arguments, "seeds", "epochs")
-    known = [*known_rows(), RANDOM_PROXY]
+    known = [*(name for name, row in known_rows().items() if not row.of_channels), RANDOM_PROXY]
     unknown = [row for row in arguments.methods if row not in known]
     if unknown:
         parser.error(f"--methods knows {', '.join(known)}; got {', '.join(unknown)}.")

@@ -121,6 +121,13 @@ def test_the_terminal_shows_80_columns_and_no_more():
     assert ["vinnas-point-weights", "2", "75.00", "+-", "35.36", "100.00", "12,345,678", "1666.7", "1666.7"] in words
 
 
+def test_rows_that_find_no_operations_have_a_dash_and_not_a_share():
+    written = results("pgnas", FIRST, parameter_free=None)
+    assert from_csv(to_csv(written)) == written
+    (line,) = [line for line in to_text(summarize(written)).splitlines()[3:] if line.startswith("pgnas")]
+    assert line.split() == ["pgnas", "-", "3", "-", "-", "-"]
+
+
 def test_the_csv_file_has_a_line_a_row_and_seed_and_is_read_back():
     written = [*results("first", {0: 1 / 3, 1: 0.1 + 0.2}), *results("second", SECOND)]
     lines = list(csv.DictReader(io.StringIO(to_csv(written))))

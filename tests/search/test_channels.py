@@ -28,6 +28,7 @@ from vinnas_tf.run.folder import RunDir
 from vinnas_tf.search.__main__ import main, search
 from vinnas_tf.search.result import ChannelResult
 from vinnas_tf.search.stage import Progress, Search, make_supergraph, train_and_choose
+from vinnas_tf.search.take_over import take_over
 from vinnas_tf.train.__main__ import main as train
 from vinnas_tf.train.progress import LOGGED
 
@@ -168,16 +169,12 @@ def test_a_search_that_was_killed_twice_ends_with_the_same_files(finished, digit
         assert_array_equal(a, b)
 
 
-def take_over(source: Path, folder: Path) -> None:
-    """Leaves the last epoch of a search as another's, which then has its candidates alone to do."""
-    shutil.copytree(source / "search" / "checkpoints", folder / "checkpoints")
-
-
 @pytest.mark.parametrize("how", ["equal", "permuted"])
 def test_controls_draw_candidates_with_other_rates_on_the_same_weights(finished, digits, tmp_path, how) -> None:
     learnt, run_dir = finished
-    take_over(run_dir, tmp_path)
-    result = run(digits, tmp_path, settings=dataclasses.replace(SETTINGS, candidate_rates=how, candidates=3))
+    settings = dataclasses.replace(SETTINGS, candidate_rates=how, candidates=3)
+    take_over(run_dir, tmp_path, settings)
+    result = run(digits, tmp_path / "search", settings=settings)
     assert_array_equal(result.found.of_channels, learnt.found.of_channels)
     # Kernels of 3 x 3 of 8 filters and, twice, of 6, and a classifier of 10: the weights that read a channel of each.
     sizes, weights = [1, 8, 8, 6, 6], [72, 54, 54, 10, 10]
@@ -193,9 +190,10 @@ def test_controls_draw_candidates_with_other_rates_on_the_same_weights(finished,
 def test_fine_tuning_trains_what_was_chosen_and_resumes(finished, digits, tmp_path) -> None:
     learnt, run_dir = finished
     settings = dataclasses.replace(SETTINGS, fine_tuning_epochs=2)
-    take_over(run_dir, tmp_path)
-    shutil.copy(run_dir / "search" / "candidates.csv", tmp_path)
-    result = run(digits, tmp_path, settings=settings)
+    take_over(run_dir, tmp_path, settings)
+    folder = tmp_path / "search"
+    shutil.copy(run_dir / "search" / "candidates.csv", folder)
+    result = run(digits, folder, settings=settings)
     assert result.chosen == learnt.chosen and [row["epoch"] for row in result.fine_tuning_history] == [1, 2]
     losses = [row["cross_entropy"] for row in result.fine_tuning_history]
     assert losses[1] < losses[0]
@@ -204,8 +202,8 @@ def test_fine_tuning_trains_what_was_chosen_and_resumes(finished, digits, tmp_pa
     assert result.costs["weights_nonzero"] == learnt.costs["weights_nonzero"]
     assert [w.shape for w in result.network.get_weights()] == [w.shape for w in learnt.network.get_weights()]
     assert result.stripping_error < 1e-4
-    (tmp_path / "fine_tuning" / "checkpoints" / "epoch-2.npz").unlink()  # As if it had been killed in the second.
-    again = run(digits, tmp_path, settings=settings)
+    (folder / "fine_tuning" / "checkpoints" / "epoch-2.npz").unlink()  # As if it had been killed in the second.
+    again = run(digits, folder, settings=settings)
     for a, b in zip(again.network.get_weights(), result.network.get_weights(), strict=True):
         assert_array_equal(a, b)
 

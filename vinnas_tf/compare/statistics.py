@@ -9,7 +9,7 @@ import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -26,11 +26,11 @@ class Result:
         row: name of the row.
         seed: seed of its search and its training.
         accuracy: share of the test images that the pruned and stripped network gets right.
-        params_nonzero: parameters that are not zero, after pruning.
+        params_nonzero: parameters that are not zero, after pruning, or in the network that a choice of channels left.
         search_seconds: time of all epochs of the search.
-        train_seconds: time of all epochs of the training.
-        parameter_free: share of the found operations that learn nothing.
-        genotype: SHA-256 of the genotype's file.
+        train_seconds: time of all epochs of the training, or of fine-tuning.
+        parameter_free: share of the found operations that learn nothing; None of a row that finds no operations.
+        genotype: SHA-256 of the file of the genotype, or of the masks.
     """
 
     row: str
@@ -39,7 +39,7 @@ class Result:
     params_nonzero: int
     search_seconds: float
     train_seconds: float
-    parameter_free: float
+    parameter_free: float | None
     genotype: str
 
 
@@ -75,8 +75,8 @@ class Summary:
         params_nonzero: mean.
         search_minutes: mean.
         train_minutes: mean.
-        parameter_free: mean share of the found operations that learn nothing.
-        genotypes: number of different genotypes.
+        parameter_free: mean share of the found operations that learn nothing; None where none are found.
+        genotypes: number of different genotypes, or masks.
     """
 
     row: str
@@ -85,7 +85,7 @@ class Summary:
     params_nonzero: float
     search_minutes: float
     train_minutes: float
-    parameter_free: float
+    parameter_free: float | None
     genotypes: int
 
 
@@ -98,6 +98,7 @@ def summarize(results: Sequence[Result]) -> list[Summary]:
     summaries = []
     for row, statistics in hold_against_first(accuracies).items():
         of_row = rows[row]
+        shares = [result.parameter_free for result in of_row if result.parameter_free is not None]
         summaries.append(
             Summary(
                 row=row,
@@ -106,7 +107,7 @@ def summarize(results: Sequence[Result]) -> list[Summary]:
                 params_nonzero=float(np.mean([result.params_nonzero for result in of_row])),
                 search_minutes=float(np.mean([result.search_seconds for result in of_row])) / 60,
                 train_minutes=float(np.mean([result.train_seconds for result in of_row])) / 60,
-                parameter_free=float(np.mean([result.parameter_free for result in of_row])),
+                parameter_free=float(np.mean(shares)) if shares else None,
                 genotypes=len({result.genotype for result in of_row}),
             )
         )
@@ -150,7 +151,8 @@ def to_csv(results: Sequence[Result]) -> str:
 
 def from_csv(text: str) -> list[Result]:
     """What `to_csv` wrote, bit for bit; raises FileError for any other text."""
-    kinds = {field.name: cast(type, field.type) for field in dataclasses.fields(Result)}
+    kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Result)}
+    kinds["parameter_free"] = lambda value: float(value) if value else None
     rows = csv.reader(io.StringIO(text))
     try:
         if next(rows, []) != [*kinds]:
@@ -187,9 +189,9 @@ def _legend(summaries: Sequence[Summary]) -> str:
     return (
         "accuracy: of the pruned and stripped network on the test images, mean ± sample standard deviation over n "
         "seeds. non-zero: parameters that are left, mean. min: minutes of all epochs, mean. no weights: share of the "
-        "found operations that learn nothing, mean. genotypes: different ones among the seeds. points: mean accuracy "
-        f"less that of {summaries[0].row}, over the pairs of equal seeds. p: of a two-sided paired t-test that this "
-        "is 0, not corrected for the number of rows."
+        "found operations that learn nothing, mean. genotypes: different ones among the seeds, or masks of channels. "
+        f"points: mean accuracy less that of {summaries[0].row}, over the pairs of equal seeds. p: of a two-sided "
+        "paired t-test that this is 0, not corrected for the number of rows."
     )
 
 
@@ -205,6 +207,10 @@ def format_p(p: float | None) -> str:
     if p is None:
         return "-"
     return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
 
 
 def _accuracy(statistics: Statistics) -> str:
@@ -227,7 +233,7 @@ _BLOCKS = (
         _Column("train min", 10, lambda summary: f"{summary.train_minutes:.1f}"),
     ),
     (
-        _Column("no weights", 14, lambda summary: f"{summary.parameter_free:.0%}"),
+        _Column("no weights", 14, lambda summary: _share(summary.parameter_free)),
         _Column("genotypes", 12, lambda summary: str(summary.genotypes)),
         _Column("pairs", 8, lambda summary: str(summary.statistics.pairs or "-")),
         _Column("points", 10, lambda summary: _points(summary.statistics)),

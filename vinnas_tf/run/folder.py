@@ -62,7 +62,7 @@ class RunDir:
         Args:
             path: the run folder.
             stage: a key of `OUTPUTS`.
-            settings: dataclass instances whose fields, together, decide the stage's result.
+            settings: dataclass instances, or mappings, whose fields together decide the stage's result.
             data_fingerprint: hash of the data that the stage reads.
             preset: name of the preset that the settings came from; recorded only.
             overwrite: remove what the stage wrote before and start anew.

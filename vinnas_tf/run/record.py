@@ -71,8 +71,9 @@ def _sealed_by(stages: Mapping[str, Any]) -> str:
 
 
 def settings_of(configs: Sequence[Any]) -> dict[str, Any]:
-    """The fields of all dataclass instances, as JSON holds them."""
-    values = {name: value for config in configs for name, value in dataclasses.asdict(config).items()}
+    """The fields of all dataclass instances, or mappings, as JSON holds them; of one name the last counts."""
+    fields = (config if isinstance(config, Mapping) else dataclasses.asdict(config) for config in configs)
+    values = {name: value for of_one in fields for name, value in of_one.items()}
     return cast(dict[str, Any], json.loads(json.dumps(values)))
 
 

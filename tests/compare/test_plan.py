@@ -1,12 +1,16 @@
 """What a comparison does in which order, with which command lines, and what it refuses before it starts."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.compare.__main__ import Stage, able_methods, check, main, plan, seconds_left, stage_flags, warn_of_found
+from vinnas_tf.compare.plan import Stage, able_methods, check, plan, stage_flags
 from vinnas_tf.config import CompareConfig
 from vinnas_tf.errors import UserError
+from vinnas_tf.layers.channel_mask import bernoulli_mask, concrete_mask
 from vinnas_tf.methods import METHODS
+from vinnas_tf.run.outputs import mark
+from vinnas_tf.search.candidates import draw_candidate
 
 
 def config(**settings):
@@ -34,6 +38,39 @@ def test_a_row_that_chooses_again_brings_the_search_that_it_chooses_from():
     ]
 
 
+def test_a_row_of_channels_is_a_search_alone_behind_those_that_it_needs():
+    planned = plan(config(methods=("pgnas_random-tuned", "pgnas-full", "pgnas"), seeds=1))
+    assert [stage.row for stage in planned] == ["pgnas", "pgnas_random", "pgnas_random-tuned", "pgnas-full"]
+    assert {stage.name for stage in planned} == {"search"} and all(stage.leaves_figures for stage in planned)
+
+
+def test_random_masks_have_the_rate_that_keeps_as_many_weights_as_was_learnt(tmp_path):
+    settings, random = config(methods=("pgnas_random",)), Stage("pgnas_random", 4, "search")
+    assert not any("drop_probability" in flag for flag in stage_flags(random, settings, tmp_path))
+    found = random.search_of("pgnas").folder(tmp_path) / "search"
+    found.mkdir(parents=True)
+    (found / "result.json").write_text('{"candidates": {"equal_rate": 0.30000000000000004}}')
+    (found / "masks.json").write_text("{}")
+    mark(found, "search")
+    for row in ("pgnas_random", "pgnas_random-tuned"):
+        flags = stage_flags(Stage(row, 4, "search"), settings, tmp_path)
+        assert "--drop_probability=0.30000000000000004" in flags
+        assert ("--fine_tuning_epochs=4" in flags) == row.endswith("tuned")
+    own = config(methods=("pgnas_random",), search="--drop_probability=0.2")  # Who names a rate gets it.
+    flags = stage_flags(random, own, tmp_path)
+    assert [flag for flag in flags if "drop_probability" in flag] == ["--drop_probability=0.2"]
+
+
+def test_the_full_network_has_masks_of_ones(tmp_path):
+    flags = stage_flags(Stage("pgnas-full", 0, "search"), config(methods=("pgnas-full",)), tmp_path)
+    (probability,) = (float(flag.split("=")[1]) for flag in flags if flag.startswith("--drop_probability"))
+    logit = tf.fill([1000], tf.constant(np.log(probability), tf.float32))
+    seed = tf.constant([1, 2])
+    for mask in (bernoulli_mask(logit, seed, 1000), concrete_mask(logit, seed, 1000, temperature=1.0)):
+        assert np.all(mask.numpy() == 1)
+    assert np.all(draw_candidate(np.full(100_000, probability), 0, 0))
+
+
 def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
     settings = config(dataset="mnist", data_dir="/d", preset="mnist_laptop", search="--epochs=3 --cells='NR'")
     flags = stage_flags(Stage("vinnas", 4, "search"), settings, tmp_path)
@@ -52,7 +89,7 @@ def test_rows_differ_by_method_ablation_seed_and_folder_alone(tmp_path):
 
 
 def test_by_default_all_methods_are_compared_that_can_search_the_space(tmp_path):
-    of_cells = [name for name in METHODS if name not in ("pgnas", "pgnas_random")]  # Those leave no cells to train.
+    of_cells = [name for name in METHODS if name not in ("pgnas", "pgnas_random")]  # Those find no cells.
     assert able_methods(config(), tmp_path) == tuple(of_cells)
     of_tables = config(search="--space=nasbench201 --cells=NRN --states=3")
     assert able_methods(of_tables, tmp_path) == tuple(name for name in of_cells if name != "bayesnas")
@@ -79,6 +116,11 @@ def test_a_method_is_given_the_flags_that_it_reads(tmp_path):
         ({"preset": "mnist_laptop"}, "the search would read digits and the training mnist"),
         ({"train": "epochs"}, "unexpected argument 'epochs'"),
         ({"search": "--darts_order=2"}, "--search has --darts_order, which none of vinnas reads"),
+        (
+            {"methods": ("pgnas",), "train": "--epochs=3"},
+            "--train is not read: the searches of these rows",
+        ),
+        ({"methods": ("pgnas",), "search": "--cells=N"}, "--search has --cells, which none of pgnas reads"),
         ({"search": "-h"}, "--search can't have --h"),
         ({"dataset": "digits", "search": "--cells=N"}, "--cells=NR has R, which the search's --cells=N has not"),
     ],
@@ -91,32 +133,8 @@ def test_a_mistake_is_told_before_anything_runs(settings, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_unfit_test_images_are_told_before_the_first_search(unfit_test_images, tmp_path):
-    flags = [f"--dataset=folder:{unfit_test_images}", "--preset=smoke", f"--run_dir={tmp_path / 'run'}"]
-    with pytest.raises(UserError, match="is 8 x 8, .* is 9 x 9 pixels; pass image_size=8 "):
-        main(flags)
-    assert not list((tmp_path / "run").rglob("*-seed*"))
-
-
 def test_what_is_right_passes(tmp_path):
     check(config(preset="smoke", train="--epochs=4"), tmp_path)
     check(config(dataset="mnist", preset="mnist_laptop"), tmp_path)
+    check(config(methods=("pgnas_random-tuned",), preset="pgnas_m", search="--alpha_learning_rate=0.01"), tmp_path)
     check(config(methods=("vinnas-no-entropy", "vinnas-no-kl-alphas"), dataset="digits"), tmp_path)
-
-
-@pytest.mark.parametrize(("primitive", "warned"), [("skip", True), ("sep_conv_3x3", False)])
-def test_a_found_cell_in_which_nothing_learns_is_told(primitive, warned, tmp_path, capsys):
-    stage = Stage("darts", 3, "train")
-    found = stage.folder(tmp_path) / "search"
-    found.mkdir(parents=True)
-    Genotype(1, {"normal": (Edge(2, 0, primitive), Edge(2, 1, "max_pool_3x3"))}).save(found / "genotype.json")
-    warn_of_found(stage, tmp_path)
-    assert ("warning: nothing learns in the normal cell of darts, seed 3." in capsys.readouterr().out) == warned
-
-
-def test_the_time_left_is_that_of_like_stages():
-    seen = {Stage("a", 0, "search"): 10.0, Stage("b", 0, "search"): 2.0, Stage("a", 0, "train"): 5.0}
-    assert seconds_left([], seen) == 0
-    assert seconds_left([Stage("a", 1, "search"), Stage("a", 1, "train")], seen) == 15
-    assert seconds_left([Stage("c", 0, "search"), Stage("b", 0, "train")], seen) == (10 + 2) / 2 + 5
-    assert seconds_left([Stage("a", 0, "train")], {Stage("a", 0, "search"): 1.0}) is None
