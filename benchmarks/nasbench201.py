@@ -29,21 +29,17 @@ import numpy as np
 from benchmarks.command import make_parser, notes, path_option, require_positive
 from benchmarks.nasbench201_table import Table, cell_code
 from benchmarks.random_proxy import best_of_random
+from benchmarks.searches import search_to_end
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.compare.rows import known_rows
 from vinnas_tf.compare.statistics import format_p, hold_against_first
-from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.errors import UserError
-from vinnas_tf.flags import read_flags
 from vinnas_tf.kernels.device import prepare_cpu
-from vinnas_tf.methods import METHODS, method_variants
-from vinnas_tf.run.child import run_command
+from vinnas_tf.methods import METHODS
 from vinnas_tf.run.files import write_atomically, writing
-from vinnas_tf.run.folder import require_made_with
 from vinnas_tf.run.markdown import markdown_table
-from vinnas_tf.run.outputs import finished_file, is_finished
+from vinnas_tf.run.outputs import finished_file
 from vinnas_tf.search.record import search_seconds
-from vinnas_tf.search.take_over import take_over
 
 RANDOM_PROXY = "random-proxy"
 ALL_3X3, ALL_SKIP = "333333", "111111"
@@ -74,14 +70,11 @@ def search(row: str, seed: int, epochs: int, folder: Path) -> Found:
     flags = ["--preset=nasbench201", f"--method={spec.method}", f"--seed={seed}", *spec.flags]
     if METHODS[spec.method].trains:
         flags.append(f"--epochs={epochs}")
-    settings = read_flags(flags, DataConfig, SearchConfig, command="search", usage="", variants=method_variants())
-    if is_finished(path, "search"):
-        require_made_with(path, "search", [settings[DataConfig], settings[SearchConfig], settings.variant])
-    else:
-        if spec.epochs_of:
-            search(spec.epochs_of, seed, epochs, folder)
-            take_over(folder / f"{spec.epochs_of}-seed{seed}", path, settings.variant)
-        run_command("vinnas_tf.search", [*flags, f"--run_dir={path}"], Path(f"{path}.log"))
+    source = None
+    if spec.epochs_of:
+        search(spec.epochs_of, seed, epochs, folder)
+        source = folder / f"{spec.epochs_of}-seed{seed}"
+    search_to_end(flags, path, source)
     code = cell_code(Genotype.load(finished_file(path, "search", "genotype.json")))
     return Found(row, seed, code, search_seconds(path))
 

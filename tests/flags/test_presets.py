@@ -11,7 +11,7 @@ SHARED = (
     "bayesnas", "cifar10", "cifar10_darts", "cifar10_laptop", "cifar10_v1", "darts_small", "digits", "fashion_mnist",
     "fashion_mnist_laptop", "fashion_mnist_v1", "mnist", "nasbench201", "own_images", "si_vdnas", "smoke",
 )  # fmt: skip
-OF_PGNAS = ("pgnas_d121", "pgnas_e", "pgnas_ei", "pgnas_m", "pgnas_mi", "pgnas_r50")
+OF_PGNAS = ("pgnas_d121", "pgnas_e", "pgnas_ei", "pgnas_m", "pgnas_mi", "pgnas_r50", "pgnas_small")
 PRESETS = {
     "search": tuple(sorted((*SHARED, *OF_PGNAS))),
     "train": tuple(sorted((*SHARED, "cifar100_darts", "imagenet_mobile", "mnist_laptop"))),

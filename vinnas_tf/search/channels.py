@@ -87,7 +87,7 @@ def choose_channels(
     mask = draw_candidate(drop, seed, chosen)
     dropped = masked.dropped(mask)
     learnt_from = TrainingImages(images.weights, images.watched, normalization)
-    tuning = _fine_tune(dropped, learnt_from, augment, method, folder, progress)
+    tuning = fine_tune_candidate(dropped, learnt_from, augment, method, folder, progress)
     network = strip(dropped, normalization.layer())
     size = at_once(_BATCH, images.watched.image_shape)
     some = images.watched.take(np.arange(min(_COMPARED, len(images.watched))))
@@ -118,7 +118,7 @@ def choose_channels(
     )
 
 
-def _fine_tune(
+def fine_tune_candidate(
     network: keras.Model,
     images: TrainingImages,
     augment: tuple[str, ...],
@@ -126,7 +126,22 @@ def _fine_tune(
     folder: Path | None,
     progress: Progress,
 ) -> Rows:
-    """Trains the network of a candidate on where the settings ask for it, in place; returns the figures of epochs."""
+    """Trains the network of a candidate on, without masks, for as many epochs as the settings say, in place.
+
+    Args:
+        network: in which the slices of kernels that are dropped are zero, and stay so.
+        images: of the search: those that it learnt from, and those held out.
+        augment: how the former are augmented.
+        method: its settings.
+        folder: where a folder `fine_tuning` keeps the state; None keeps nothing.
+        progress: where words go.
+
+    Returns:
+        The figures of all epochs.
+
+    Raises:
+        DivergenceError: the loss stopped being a finite number.
+    """
     search, epochs = method.config, method.settings.fine_tuning_epochs
     if not epochs:
         return []
