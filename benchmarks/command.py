@@ -45,6 +45,14 @@ def path_option(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def integers_option(text: str) -> list[int]:
+    """The type of an option of integers, separated by commas."""
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected integers separated by commas, got {text!r}.") from None
+
+
 def add_step_options(parser: argparse.ArgumentParser, *names: str, remark: str = "") -> None:
     """Adds those of STEP_OPTIONS that are named; `remark` follows on their help."""
     for name in names:

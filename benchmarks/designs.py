@@ -7,7 +7,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -19,6 +20,21 @@ from vinnas_tf.run.child import End, die_with_the_parent
 IMAGE_CHANNELS, CLASSES, EXAMPLES = 3, 10, 25_000
 
 Config = SearchConfig | TrainConfig  # A search step, or a training step of the network of `TrainConfig.genotype`.
+
+
+@dataclass(frozen=True)
+class ChannelStep:
+    """A step of the network whose channels are searched.
+
+    Attributes:
+        batch_size: images of a step.
+        backbone: the settings that say which network, by name.
+    """
+
+    batch_size: int
+    backbone: Mapping[str, Any]
+
+
 Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -40,9 +56,7 @@ def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[
     else:
         config = dataclasses.replace(config, estimator=estimator)
         model, data = _train_model(config, batches[0][0].shape[1:]), batches[0]
-    iterator = iter(tf.data.Dataset.from_tensors(data).repeat())
-    model.make_train_function()  # What `fit` calls for each batch.
-    return lambda: float(model.train_function(iterator)["cross_entropy"])
+    return _iterate(model, data)
 
 
 def _train_model(config: TrainConfig, image_shape: tuple[int, ...]) -> Any:
@@ -53,6 +67,39 @@ def _train_model(config: TrainConfig, image_shape: tuple[int, ...]) -> Any:
     model = make_model(network, config, EXAMPLES)
     model.gamma.assign(config.gamma_weights)
     return model
+
+
+def _channels(step: ChannelStep, batches: Batches, *, masked: bool) -> Callable[[], object]:
+    """A step of PGNAS, or an ordinary training step of the same network."""
+    import tensorflow as tf
+
+    from vinnas_tf.kernels.device import prepare_cpu
+    from vinnas_tf.methods import method_from
+    from vinnas_tf.search.stage import make_model as make_search_model
+    from vinnas_tf.train.stage import make_model
+
+    prepare_cpu()
+    tf.config.set_visible_devices([], "GPU")  # As for the other designs.
+    method: Any = method_from({"method": "pgnas", "batch_size": step.batch_size, **step.backbone})
+    image_shape = batches[0][0].shape[1:]
+    if masked:
+        model: Any = make_search_model(method, image_shape, CLASSES, EXAMPLES)
+        for name, value in method.schedule(0).items():
+            model.scheduled[name].assign(value)
+        data: Any = (batches[0], batches[0])  # Weights and probabilities learn from the same images.
+    else:
+        config = TrainConfig(variational=False, batch_size=step.batch_size)
+        model, data = make_model(method.backbone(image_shape, CLASSES), config, EXAMPLES), batches[0]
+    return _iterate(model, data)
+
+
+def _iterate(model: Any, data: Any) -> Callable[[], object]:
+    """What runs a step of a compiled model on the same batch each time."""
+    import tensorflow as tf
+
+    iterator = iter(tf.data.Dataset.from_tensors(data).repeat())
+    model.make_train_function()  # What `fit` calls for each batch.
+    return lambda: float(model.train_function(iterator)["cross_entropy"])
 
 
 def _pytorch(config: Config, batches: Batches, *, frozen: bool) -> Callable[[], object]:
@@ -84,8 +131,14 @@ DESIGNS: dict[str, Callable[[Config, Batches], Callable[[], object]]] = {
     "pytorch_frozen": functools.partial(_pytorch, frozen=True),
 }
 
+CHANNEL_DESIGNS: dict[str, Callable[[Any, Batches], Callable[[], object]]] = {
+    "unmasked": functools.partial(_channels, masked=False),
+    "masked": functools.partial(_channels, masked=True),
+}
+_ALL: dict[str, Callable[[Any, Batches], Callable[[], object]]] = {**DESIGNS, **CHANNEL_DESIGNS}
 
-def synthetic_batches(config: Config, image_size: int) -> Batches:
+
+def synthetic_batches(config: Config | ChannelStep, image_size: int) -> Batches:
     """A batch for the weights and one for the alphas: normalised images [n, h, w, c] float32, and labels int32 [n]."""
     generator = np.random.default_rng(0)
     shape = (config.batch_size, image_size, image_size, IMAGE_CHANNELS)
@@ -96,12 +149,12 @@ def synthetic_batches(config: Config, image_size: int) -> Batches:
     return weight_batch, alpha_batch
 
 
-def _serve(design: str, config: Config, image_size: int, connection: Connection) -> None:
+def _serve(design: str, config: Config | ChannelStep, image_size: int, connection: Connection) -> None:
     """A design's process: for each message it runs an iteration, and answers (its seconds, peak memory so far)."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     die_with_the_parent(parent.sentinel)
-    iterate = DESIGNS[design](config, synthetic_batches(config, image_size))
+    iterate = _ALL[design](config, synthetic_batches(config, image_size))
     unit = 1 if sys.platform == "darwin" else 1024
     while True:
         try:
@@ -122,7 +175,7 @@ class Worker:
     """A design at work in a process of its own, until `close`.
 
     Args:
-        design: a key of DESIGNS.
+        design: a key of DESIGNS, or for a `ChannelStep` of CHANNEL_DESIGNS.
         config: what a step is, its network and its batch size.
         image_size: pixels a side.
 
@@ -130,7 +183,7 @@ class Worker:
         peak: the process's peak memory so far, in bytes.
     """
 
-    def __init__(self, design: str, config: Config, image_size: int) -> None:
+    def __init__(self, design: str, config: Config | ChannelStep, image_size: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.design = design
         self.peak = 0

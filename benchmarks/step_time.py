@@ -26,8 +26,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.command import add_step_options, make_parser, notes, require_positive, step_config
-from benchmarks.designs import DESIGNS, Config, Worker, WorkerError
+from benchmarks.command import add_step_options, integers_option, make_parser, notes, require_positive, step_config
+from benchmarks.designs import DESIGNS, ChannelStep, Config, Worker, WorkerError
 from benchmarks.flop import iteration_flop, machine_flop_per_second
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.errors import UserError
@@ -57,7 +57,7 @@ class Measurement:
     seconds: list[float] = field(default_factory=list)
     peak: int = 0
 
-    def start(self, design: str, config: Config, image_size: int) -> Worker:
+    def start(self, design: str, config: Config | ChannelStep, image_size: int) -> Worker:
         """Starts the design and runs it warm: the first iteration, and one that is not recorded."""
         worker = Worker(design, config, image_size)
         self.first.append(worker.iterate())
@@ -67,12 +67,12 @@ class Measurement:
 
 
 def measure(
-    designs: Sequence[str], config: Config, image_size: int, repeats: int
+    designs: Sequence[str], config: Config | ChannelStep, image_size: int, repeats: int
 ) -> tuple[dict[str, Measurement], list[str]]:
     """Measures the designs in turns.
 
     Args:
-        designs: keys of DESIGNS.
+        designs: keys of DESIGNS, or for a `ChannelStep` of CHANNEL_DESIGNS.
         config: skeleton and batch size.
         image_size: pixels a side.
         repeats: recorded iterations of each design.
@@ -216,19 +216,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser("benchmarks.step_time", __doc__)
     add = parser.add_argument
     add("--cells", default="NNRNNRNN,NRN,NNRNNRNN", help="skeletons, separated by commas (%(default)s)")
-    add("--batch", type=_integers, default="16,64,64", help="batch size of each skeleton (%(default)s)")
+    add("--batch", type=integers_option, default="16,64,64", help="batch size of each skeleton (%(default)s)")
     add_step_options(parser, "genotype", "stem_stride", "states", "channels", "image_size")
     add("--repeats", type=int, default=5, help="recorded iterations of each design (%(default)s)")
     add("--designs", default="", help=f"some of {','.join(DESIGNS)}; else all that make sense")
     add("--output", type=Path, help="Markdown file for the table")
     return parser
-
-
-def _integers(text: str) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected integers separated by commas, got {text!r}.") from None
 
 
 if __name__ == "__main__":
