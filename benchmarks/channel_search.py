@@ -18,6 +18,7 @@ if __name__ == "__main__":
 import argparse
 import csv
 import io
+import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -81,7 +82,10 @@ def search(name: str, more: Sequence[str], seed: int, arguments: argparse.Namesp
 
 
 def best_of_many(found: RestoredSearch, many: int, folder: Path) -> Rows:
-    """For growing numbers C, the best of the first C candidates on held-out images, and what it is worth on others."""
+    """For growing numbers C, the best of the first C candidates on held-out images, and what it is worth on others.
+
+    A C whose candidates are all cut in two is left out.
+    """
     seed = found.method.config.seed
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +93,8 @@ def best_of_many(found: RestoredSearch, many: int, folder: Path) -> Rows:
     fresh = found.test_judge()
     rows: Rows = []
     for count in dict.fromkeys(max(1, many * share // 1000) for share in (10, 30, 100, 300, 1000)):
+        if not any(row["connected"] for row in judged[:count]):
+            continue
         chosen = best_candidate(judged[:count])
         (accuracy,) = fresh.accuracies(draw_candidate(found.drop, seed, chosen)[None])
         rows.append({"candidates": count, "held_out": judged[chosen]["accuracy"], "test": float(accuracy)})
@@ -127,9 +133,12 @@ def report(searches: Mapping[str, Rows], best_of: Sequence[Rows], ranked: Sequen
         ]
         for name, rows in searches.items()
     ]
+    of_count: dict[Value, Rows] = {}
+    for row in itertools.chain(*best_of):
+        of_count.setdefault(row["candidates"], []).append(row)
     growing = [
-        [str(same[0]["candidates"]), str(len(same)), f"{mean(same, 'held_out'):.2%}", f"{mean(same, 'test'):.2%}"]
-        for same in zip(*best_of, strict=True)
+        [str(count), str(len(same)), f"{mean(same, 'held_out'):.2%}", f"{mean(same, 'test'):.2%}"]
+        for count, same in of_count.items()
     ]
     correlations = [
         [
