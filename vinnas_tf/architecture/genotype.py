@@ -45,8 +45,9 @@ class Genotype:
 
     Raises:
         ArchitectureError: the edges do not make a cell of the space: a node out of range, a source that does not come
-            before its target, an unknown primitive (or zero, which is the absence of an edge), an edge twice, no edge,
-            or one out of a state that no edge leads into (which NAS-Bench-201 allows).
+            before its target or is not its parent in a tree, an unknown primitive (or zero, which is the absence of an
+            edge), an edge twice, no edge (which a pyramid and NAS-Bench-201 allow), or one out of a state that no edge
+            leads into (which NAS-Bench-201 allows).
 
     Example:
         >>> cell = (Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3"))
@@ -66,7 +67,8 @@ class Genotype:
         )
         known = type(self.space) is str and self.space in SPACES
         require(known, f"genotype: space must be {' or '.join(SPACES)}, got {shown(self.space)}.", ArchitectureError)
-        cells = {group: tuple(edges) for group, edges in sorted(self.cells.items())}
+        # By length first, so that block_2 comes before block_10.
+        cells = {group: tuple(self.cells[group]) for group in sorted(self.cells, key=lambda name: (len(name), name))}
         require(bool(cells), "genotype: it has no cells; give at least one.", ArchitectureError)
         for group, edges in cells.items():
             _check_cell(f"genotype, {group} cell", edges, self.states, SPACES[self.space])
@@ -77,7 +79,12 @@ class Genotype:
 
     @property
     def cells_without_weights(self) -> tuple[str, ...]:
-        """The cell groups that learn nothing: only skips of stride 1 and pools lie between their inputs and output."""
+        """The cell groups that learn nothing: only skips of stride 1 and pools lie between their inputs and output.
+
+        In a pyramid the block around a cell learns.
+        """
+        if SPACES[self.space].pyramid:
+            return ()
         return tuple(
             name for name in self.cells if not any(self._learns(name, edge) for edge in self.connected_edges(name))
         )
@@ -98,7 +105,7 @@ class Genotype:
         space, edges = SPACES[self.space], self.cells[group]
         nodes = range(space.inputs + self.states)
         fed = set(nodes[: space.inputs])
-        read = set(nodes[space.inputs if space.concatenates else -1 :])
+        read = set(space.outputs(self.states))
         for node in nodes:
             fed |= {edge.target for edge in edges if edge.source == node and node in fed}
         for node in reversed(nodes):
@@ -163,6 +170,7 @@ def _parse_edges(group: str, entries: Any) -> tuple[Edge, ...]:
 def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSpace) -> None:
     nodes = range(space.inputs, space.inputs + states)
     legal = [name for name in space.primitives if name != "zero"]
+    allowed = space.edges(states)
     for edge in edges:
         for field, node in (("target", edge.target), ("source", edge.source)):
             require(
@@ -179,6 +187,12 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSp
         require(
             0 <= edge.source < edge.target,
             f"{cell}, {link}: the source must be a node before the target.",
+            ArchitectureError,
+        )
+        require(
+            (edge.source, edge.target) in allowed,
+            f"{cell}, {link}: in a tree of {space.name} the source of {edge.target} is its parent, "
+            f"{({target: source for source, target in allowed})[edge.target]}.",
             ArchitectureError,
         )
         require(
@@ -199,7 +213,7 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], states: int, space: SearchSp
         )
     if space.choice.edges_per_state is None:
         return
-    require(bool(edges), f"{cell}: no edge leads into any state; give it one.", ArchitectureError)
+    require(bool(edges) or space.pyramid, f"{cell}: no edge leads into any state; give it one.", ArchitectureError)
     lonely = set(nodes) - {edge.target for edge in edges}
     for edge in edges:
         require(

@@ -27,6 +27,8 @@ class SearchSpace:
         states: the only number of states that a cell may have; None allows any.
         choice: edges that a found cell keeps into each state, and operations other than zero on each of them.
         concatenates: whether a cell's output is all its states, joined along the channels, or the last one.
+        trees: whether the states are the nodes of binary trees instead, one below each input, of which each state reads
+            its parent alone, and the output is the sum of their leaves.
         preprocesses: whether a cell's inputs are brought to its width by 1x1 convolutions.
         pre_activation: whether ReLU comes before a chain of convolutions, batch normalisation after it, and pools are
             bare; else chains and pools are followed by batch normalisation and ReLU.
@@ -35,6 +37,10 @@ class SearchSpace:
         activates_output: whether batch normalisation and ReLU follow the last cell.
         factorizes: whether a skip of stride 2, and the preprocessing of a first input that is twice as large as the
             second, is DARTS's factorised reduction, or one strided 1x1 convolution.
+        pyramid: whether each cell has an architecture of its own, and stands in a bottleneck block of PyramidNet, which
+            gives it as many images of grouped 3x3 convolutions as it has inputs. In the found network a chain of
+            convolutions follows batch normalisation and ReLU. In the search batch normalisation follows it even so,
+            or a kernel could grow as its switch shrinks.
     """
 
     name: str
@@ -49,16 +55,27 @@ class SearchSpace:
     normalizes_pools: bool = False
     activates_output: bool = False
     factorizes: bool = False
+    trees: bool = False
+    pyramid: bool = False
 
     @property
     def cell_types(self) -> tuple[str, ...]:
-        """The kinds of cells that are searched."""
+        """The kinds of cells that are searched, where cells of a kind share their architecture."""
         return ("normal", "reduction") if self.reduces else ("normal",)
 
     def edges(self, states: int) -> tuple[tuple[int, int], ...]:
         """The (source, target) pairs of a cell of the supergraph, by target: (0, 2), (1, 2), (0, 3), ... in VINNAS."""
         nodes = range(self.inputs, self.inputs + states)
+        if self.trees:
+            return tuple(((target - self.inputs) // 2, target) for target in nodes)
         return tuple((source, target) for target in nodes for source in range(target))
+
+    def outputs(self, states: int) -> tuple[int, ...]:
+        """The states that a cell's output is made of."""
+        nodes = tuple(range(self.inputs, self.inputs + states))
+        if self.trees:
+            return tuple(node for node in nodes if node not in {source for source, _ in self.edges(states)})
+        return nodes if self.concatenates else nodes[-1:]
 
     def blocks(self, primitive: str, stride: int) -> tuple[Block, ...]:
         """The chains of convolutions of a primitive that shrinks an image by `stride`; each ends in normalisation.
@@ -91,6 +108,8 @@ class SearchSpace:
         """What a person reads for a node of a cell."""
         if node >= self.inputs:
             return f"state {node}"
+        if self.trees:
+            return f"root {node}"
         return "input" if self.inputs == 1 else ("c-2", "c-1")[node]
 
 
@@ -141,7 +160,26 @@ DARTS = SearchSpace(
     normalizes_pools=True,
     factorizes=True,
 )  # fmt: skip
-SPACES = {space.name: space for space in (VINNAS, NASBENCH201, DARTS)}
+# Cai et al. 2018, Path-level network transformation, section 4.1: trees of a depth of 3 and two branches, whose first
+# edges are grouped 3x3 convolutions, in PyramidNet. Zhou et al. 2019, BayesNAS, section 6.2, search in them, and keep
+# any number of operations; a draw of a tree has one on each edge.
+TREE_PYRAMID = SearchSpace(
+    name="tree_pyramid",
+    primitives=(
+        "conv_1x1", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "avg_pool_3x3", "max_pool_3x3", "skip",
+    ),
+    inputs=2,
+    states=12,
+    choice=Choice(edges_per_state=1, operations_per_edge=1),
+    concatenates=False,
+    preprocesses=False,
+    pre_activation=True,
+    reduces=True,
+    activates_output=True,
+    trees=True,
+    pyramid=True,
+)  # fmt: skip
+SPACES = {space.name: space for space in (VINNAS, NASBENCH201, DARTS, TREE_PYRAMID)}
 
 
 def register_space(space: SearchSpace) -> None:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from vinnas_tf.architecture.skeleton import require_stem_of
 from vinnas_tf.architecture.space import MOST_STATES, SPACES
 from vinnas_tf.architecture.stem import PLAIN
 from vinnas_tf.config.setting import (
     ADAM,
+    CHANNELS_HELP,
     CLIP_NORM_HELP,
     COSINE,
     OPTIMIZER_HELP,
@@ -38,12 +40,12 @@ class SearchConfig:
     method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.")
     space: str = setting(
         "vinnas",
-        "Search space: vinnas; darts; or nasbench201, where a cell has --states=3 and an R of --cells is a residual "
-        "block.",
+        "Search space: vinnas; darts; nasbench201, where a cell has --states=3 and an R of --cells is a residual "
+        "block; or tree_pyramid, where a cell has --states=12 and an architecture of its own.",
     )
     cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
     states: int = setting(2, "States per cell (I); state i takes an edge from each input and each state before it.")
-    channels: int = setting(8, "Channels of the states before the first reduction; each R doubles them.")
+    channels: int = setting(8, CHANNELS_HELP)
     stem: str = setting(PLAIN.name, STEM_HELP)
     epochs: int = setting(20, "Epochs of search.")
     weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
@@ -81,6 +83,7 @@ class SearchConfig:
             f"states={self.states} is more than the {MOST_STATES} that a cell may have.",
         )
         require_stem(self.stem, self.channels)
+        require_stem_of(space, self.stem)
         require_counts(self, "states", "channels", "epochs", "batch_size")
         require_positive(self, "weight_learning_rate", "alpha_learning_rate")
         require_optimizer(self, "weight_optimizer")

@@ -34,6 +34,10 @@ ESTIMATOR_HELP = (
     "How the noise of Gaussian weights enters a step: local_reparametrization, the published way, samples every "
     "pre-activation; weight_sampling samples each weight once a step, which is faster and gives noisier gradients."
 )
+CHANNELS_HELP = (
+    "Channels of the states before the first reduction, which each R doubles; in tree_pyramid, how many all cells "
+    "together add to the stem's 16 (PyramidNet's alpha)."
+)
 STEM_HELP = (
     "What stands before the cells: plain, a 3x3 convolution to the channels of a state; cifar, to three times as many; "
     "imagenet, three of stride 2, of which the first cell reads the last two (DARTS)."

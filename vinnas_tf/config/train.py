@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from vinnas_tf.architecture.stem import PLAIN
 from vinnas_tf.config.setting import (
     ADAM,
+    CHANNELS_HELP,
     CLIP_NORM_HELP,
     COSINE,
     ESTIMATOR_HELP,
@@ -42,7 +43,7 @@ class TrainConfig:
 
     genotype: PathText = setting("", "Genotype file (JSON); empty: the one that the run folder's search found.")
     cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
-    channels: int = setting(16, "Channels of the states before the first reduction; each R doubles them.")
+    channels: int = setting(16, CHANNELS_HELP)
     stem: str = setting(PLAIN.name, STEM_HELP)
     stem_stride: int = setting(1, "Stride of the plain stem, 1 or 2; 2 quarters the cost of all that follows.")
     variational: bool = setting(

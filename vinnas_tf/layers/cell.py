@@ -129,7 +129,7 @@ def _activate_and_convolve(
 
 @keras.saving.register_keras_serializable(package="vinnas_tf")
 class MixedCell(keras.layers.Layer):
-    """A cell of the supergraph: every state takes a mixed op from all inputs and from all earlier states.
+    """A cell of the supergraph: every state takes a mixed op from each node that the space lets it read.
 
     Args:
         states: number of states I.
@@ -150,7 +150,7 @@ class MixedCell(keras.layers.Layer):
         operation_shapes: [height, width, channels] of each mixed op's input, once built.
 
     Inputs: the images of the last two cells (a space of one input reads the second) and mixing weights [edges, K];
-    output [n, h', w', states * channels], or [n, h', w', channels] where the output is the last state.
+    output [n, h', w', states * channels], or [n, h', w', channels] where the output is the last state or a sum.
     """
 
     def __init__(
@@ -260,20 +260,34 @@ class MixedCell(keras.layers.Layer):
         per_edge = tf.unstack(mixing)
         operations = iter(zip(self.operations, self.rows, seeds, strict=True))
 
-        def next_terms(x: tf.Tensor) -> tf.Tensor:
-            """What a node adds to all states after it, side by side."""
+        # Side by side, the sums of states to come; by these states, the next one first.
+        sums: dict[tuple[int, ...], tf.Tensor] = {}
+
+        def add_terms(x: tf.Tensor) -> None:
+            """Adds what a node gives to the states that read it."""
             operation, rows, own_seed = next(operations)
             of_edges = tf.stack([per_edge[row] for row in rows])
-            return operation(x, of_edges, seed=own_seed, freeze_weights=freeze_weights, statistics=statistics)
+            terms = operation(x, of_edges, seed=own_seed, freeze_weights=freeze_weights, statistics=statistics)
+            readers = tuple(self.edges[row][1] for row in rows)
+            sums[readers] = tf.add_n([sums[readers], terms]) if readers in sums else terms
 
-        sums = tf.add_n([next_terms(x) for x in inputs])
-        states = []
-        for after in reversed(range(1, self.states)):
-            state, sums = tf.split(sums, [self.channels, after * self.channels], axis=-1)
-            states.append(state)
-            sums = tf.add_n([sums, next_terms(state)])
-        states.append(sums)
-        return tf.concat(states, axis=-1) if self.space.concatenates else states[-1]
+        def complete(node: int) -> tf.Tensor:
+            """Cuts off a state to which nothing more is added."""
+            nodes = next(nodes for nodes in sums if nodes[0] == node)
+            state, rest = sums.pop(nodes), nodes[1:]
+            if rest:
+                state, sums[rest] = tf.split(state, [self.channels, len(rest) * self.channels], axis=-1)
+            return state
+
+        for x in inputs:
+            add_terms(x)
+        states = {}
+        for node in range(len(inputs), len(inputs) + self.states):
+            states[node] = complete(node)
+            if node < len(self.operations):
+                add_terms(states[node])
+        outputs = [states[node] for node in self.space.outputs(self.states)]
+        return tf.concat(outputs, axis=-1) if self.space.concatenates else tf.add_n(outputs)
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments."""

@@ -137,8 +137,8 @@ class Method:
 
     @classmethod
     def can_search(cls, space: SearchSpace) -> bool:
-        """Whether what the method finds is a cell of the space."""
-        return True
+        """Whether what the method finds is a cell of the space, and its cells are made for it."""
+        return not space.pyramid
 
     @property
     def primitives(self) -> tuple[str, ...]:

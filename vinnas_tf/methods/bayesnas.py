@@ -68,7 +68,10 @@ class BayesNasSettings:
 
 
 class BayesNas(Method):
-    """BayesNAS, proxy search: signed switches under a group lasso that is weighed by the evidence.
+    """BayesNAS: signed switches under a group lasso that is weighed by the evidence.
+
+    Of the space tree_pyramid each cell is a group of its own, which is the proxyless search (section 6.2); a cell of
+    which nothing is kept leaves its block's shortcut.
 
     Weights and switches learn together from all images, by one loss. The noise's variance is the penalty's weight: the
     loss is the mean cross-entropy L plus lambda_w times the sum of omega |w|, and the curvature that of L / lambda_w.
@@ -101,8 +104,9 @@ class BayesNas(Method):
 
     def parameters(self, groups: Mapping[str, CellGroup], add_weight: AddWeight) -> Mapping[str, keras.Variable]:
         """The switches of each cell, [edges, K] and [edges], and what is known of each group."""
-        inputs = SPACES[self.config.space].inputs
-        self.switches = {name: Switches(group, inputs, add_weight) for name, group in groups.items()}
+        space = SPACES[self.config.space]
+        outputs = space.outputs(self.config.states)
+        self.switches = {name: Switches(group, space.inputs, outputs, add_weight) for name, group in groups.items()}
         return {
             f"{name}/{quantity}": variable
             for name, switches in self.switches.items()
@@ -158,7 +162,7 @@ class BayesNas(Method):
 
         Raises:
             DivergenceError: a curvature is not finite.
-            SettingError: nothing is left of a cell.
+            SettingError: nothing is left of a cell, or in a pyramid of all cells.
         """
         require(
             all(np.isfinite(one).all() for one in curvature),
@@ -166,14 +170,19 @@ class BayesNas(Method):
             DivergenceError,
         )
         of_noise = [one / self.settings.switch_penalty for one in curvature]
-        for name, switches in self.switches.items():
+        for switches in self.switches.values():
             own, of_noise = of_noise[: len(switches.trained)], of_noise[len(switches.trained) :]
             switches.update(own, self.settings.determined)
-            require(
-                bool(np.any(switches.known["mask"])),
-                f"all operations of the {name} cell are pruned: use a smaller switch_penalty than "
-                f"{self.settings.switch_penalty:g}, or fewer epochs.",
-            )
+        empty = [name for name, switches in self.switches.items() if not np.any(switches.known["mask"])]
+        if SPACES[self.config.space].pyramid:
+            fatal, which = len(self.switches), "every cell"
+        else:
+            fatal, which = 1, f"the {' and the '.join(empty)} cell"
+        require(
+            len(empty) < fatal,
+            f"all operations of {which} are pruned: use a smaller switch_penalty than "
+            f"{self.settings.switch_penalty:g}, or fewer epochs.",
+        )
 
     def preference(self, found: Found) -> dict[str, np.ndarray]:
         """The root mean square over the cells of what an operation is multiplied by, or was before it was pruned."""
@@ -194,7 +203,7 @@ class BayesNas(Method):
         strength, share = self.preference(found), found.of("determined")
         for group, kept in _kept(found).items():
             figures[f"kept_{group}"] = int(kept.sum())
-            figures[f"median_switch_{group}"] = float(np.median(strength[group][kept]))
+            figures[f"median_switch_{group}"] = float(np.median(strength[group][kept])) if kept.any() else None
             known = not np.isnan(share[group]).any()
             figures[f"determined_{group}"] = float(share[group].mean()) if known else None
         return figures

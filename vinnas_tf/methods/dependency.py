@@ -4,7 +4,7 @@ BayesNAS (Zhou et al. 2019), section 4: variances add up where switches stand si
 they stand in a row, as resistances do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -38,6 +38,26 @@ def dependent_variances(
         kept = operations[edge] > LEAST_VARIANCE
         feeding[target] = feeding.get(target, 0.0) + of_operations[edge][kept].sum()
     return identities, operations
+
+
+def leading_to(edges: Sequence[tuple[int, int]], outputs: Iterable[int], kept: np.ndarray) -> np.ndarray:
+    """Which edges lead to a node that the cell's output is made of, over edges with an operation that is kept.
+
+    Args:
+        edges: (source, target) of each, as above.
+        outputs: the nodes.
+        kept: bool, [edges, K].
+
+    Returns:
+        bool, [edges]; of an edge without a kept operation whether its target is on such a way.
+    """
+    leading, found = set(outputs), np.zeros(len(edges), bool)
+    for edge in sorted(range(len(edges)), key=lambda edge: -edges[edge][1]):
+        source, target = edges[edge]
+        found[edge] = target in leading
+        if found[edge] and kept[edge].any():
+            leading.add(source)
+    return found
 
 
 def _in_a_row(first: np.ndarray | float, second: np.ndarray | float) -> np.ndarray:

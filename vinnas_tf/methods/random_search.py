@@ -21,6 +21,11 @@ class RandomSearch(Method):
         }
     )  # fmt: skip
 
+    @classmethod
+    def can_search(cls, space: SearchSpace) -> bool:
+        """Any space."""
+        return True
+
     def derive(self, found: Found | None) -> Genotype:
         """The draw of this seed."""
         space = SPACES[self.config.space]
@@ -42,10 +47,11 @@ def random_genotype(space: SearchSpace, states: int, groups: list[str], generato
     def draw_cell() -> tuple[Edge, ...]:
         edges = []
         for target in range(space.inputs, space.inputs + states):
+            sources = [source for source, reader in space.edges(states) if reader == target]
             kept = space.choice.edges_per_state
-            count = target if kept is None else kept
-            for source in sorted(generator.choice(target, size=count, replace=False).tolist()):
-                edges.append(Edge(target, source, names[generator.integers(len(names))]))
+            count = len(sources) if kept is None else kept
+            for place in sorted(generator.choice(len(sources), size=count, replace=False).tolist()):
+                edges.append(Edge(target, sources[place], names[generator.integers(len(names))]))
         return tuple(edges)
 
     return Genotype(states, {group: draw_cell() for group in groups}, space.name)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from vinnas_tf.architecture.skeleton import CellGroup
 from vinnas_tf.evidence import LEAST_VARIANCE, determined_share, penalty_weights, variances
 from vinnas_tf.methods.alphas import AddWeight
-from vinnas_tf.methods.dependency import dependent_variances
+from vinnas_tf.methods.dependency import dependent_variances, leading_to
 from vinnas_tf.proximal import shrunk
 
 
@@ -23,6 +23,7 @@ class Switches:
     Args:
         group: the cells.
         inputs: nodes that are given to a cell.
+        outputs: nodes that its output is made of.
         add_weight: makes a variable.
 
     Attributes:
@@ -34,9 +35,10 @@ class Switches:
         variables: all of them by quantity, those of a cell with its position behind, such as "switch_0".
     """
 
-    def __init__(self, group: CellGroup, inputs: int, add_weight: AddWeight) -> None:
+    def __init__(self, group: CellGroup, inputs: int, outputs: Sequence[int], add_weight: AddWeight) -> None:
         self.group = group
         self.inputs = inputs
+        self.outputs = outputs
         edges = group.shape[:1]
 
         def of_cells(quantity: str, shape: tuple[int, ...]) -> list[keras.Variable]:
@@ -104,7 +106,8 @@ class Switches:
 
         An operation goes if its gamma is that of a Gaussian without entropy or less (the printed rule), or if its group
         or that of its identity is hardly determined by the data: s = |w| / omega grows without bound where the loss
-        does not depend on w, so gamma alone keeps what is dead. What is gone keeps the figures that it went by.
+        does not depend on w, so gamma alone keeps what is dead. What leads to no output of the cell goes as well. What
+        is gone keeps the figures that it went by.
 
         Args:
             curvature: of each of `trained`, divided by the variance of the noise.
@@ -123,7 +126,8 @@ class Switches:
             self.known[name].assign(np.where(mask, values, known[name]))
         for name, values in identities.items():
             self.known[f"edge_{name}"].assign(np.where(mask.any(axis=1), values, known[f"edge_{name}"]))
-        self.known["mask"].assign(mask & (operations["gamma"] > LEAST_VARIANCE))
+        mask &= operations["gamma"] > LEAST_VARIANCE
+        self.known["mask"].assign(mask & leading_to(self.group.edges, self.outputs, mask)[:, None])
 
 
 def strengths(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

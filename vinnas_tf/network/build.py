@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.architecture.skeleton import CELL_TYPE_OF, cell_places, require_fit
-from vinnas_tf.architecture.space import SPACES
+from vinnas_tf.architecture.skeleton import cell_places, require_fit, require_stem_of, searched_cells, stem_channels
+from vinnas_tf.architecture.space import SPACES, SearchSpace
 from vinnas_tf.architecture.stem import PLAIN, STEMS
 from vinnas_tf.config import LOCAL_REPARAMETRIZATION, require_skeleton, require_stem, require_stem_stride
 from vinnas_tf.errors import require
@@ -15,6 +15,7 @@ from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.layers.convolution import VariationalDense
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.parts import NetworkParts, auxiliary_logits
+from vinnas_tf.network.pyramid import pyramid_block
 
 
 def build_network(
@@ -41,7 +42,7 @@ def build_network(
     Args:
         genotype: the found cells.
         cells: skeleton, one letter a cell: N(ormal) or R(eduction).
-        channels: channels of the states before the first reduction.
+        channels: channels of the states before the first reduction; in a pyramid how many all cells add to the stem's.
         image_shape: [height, width, channels] of the images.
         classes: number of classes.
         stem: what stands before the cells: plain, cifar or imagenet (`architecture.stem`).
@@ -68,11 +69,14 @@ def build_network(
     space = SPACES[genotype.space]
     parts = NetworkParts(space, variational=variational, estimator=estimator, drop_path=drop_path, seed=seed)
     images = keras.Input(image_shape, name="images")
-    first, second = parts.stem(images, STEMS[stem], channels, stem_stride)
+    first, second = parts.stem(images, STEMS[stem], stem_channels(channels, space), stem_stride)
     auxiliary_position = cells.rfind("R") if auxiliary else None
-    for place in cell_places(cells, channels, STEMS[stem]):
+    searched = searched_cells(cells, space)
+    for place in cell_places(cells, channels, STEMS[stem], space):
         name = f"cell_{place.position}"
-        if place.group in space.cell_types:
+        if space.pyramid:
+            output = pyramid_block(parts, second, genotype.connected_edges(place.group), genotype.states, place, name)
+        elif place.group in searched:
             inputs = [first, second][-space.inputs :]
             if space.preprocesses:
                 sides = zip(inputs, (place.stride_first, 1), (f"{name}_first", f"{name}_second"), strict=True)
@@ -152,19 +156,12 @@ def _check(
     require_stem(stem, channels)
     require_stem_stride(stem_stride, stem)
     require(0 <= drop_path < 1, f"drop_path must lie in [0, 1), got {drop_path}.")
-    searched = SPACES[genotype.space].cell_types
-    for letter, group in CELL_TYPE_OF.items():
-        if letter not in cells or group not in searched:
-            continue
-        require(
-            group in genotype.cells,
-            f"cells={cells} needs a {group} cell and the genotype has none: "
-            f"use a genotype that was searched with {letter} in cells, or leave {letter} out.",
-        )
-        require(
-            bool(genotype.connected_edges(group)),
-            f"nothing leads from input to output of the genotype's {group} cell: search another.",
-        )
+    space = SPACES[genotype.space]
+    require_stem_of(space, stem)
+    if space.pyramid:
+        _check_pyramid(genotype, cells)
+    else:
+        _check_groups(genotype, cells, space)
     side = -(-min(image_shape[:2]) // stem_stride)
     require_fit(cells, side, STEMS[stem])
     if auxiliary:
@@ -179,3 +176,29 @@ def _check(
             f"the auxiliary tower needs {needed} pixels a side behind the last reduction, got {reduced}: "
             "use auxiliary_weight=0, or fewer R.",
         )
+
+
+def _check_groups(genotype: Genotype, cells: str, space: SearchSpace) -> None:
+    for group, (position, *_) in searched_cells(cells, space).items():
+        letter = cells[position]
+        require(
+            group in genotype.cells,
+            f"cells={cells} needs a {group} cell and the genotype has none: "
+            f"use a genotype that was searched with {letter} in cells, or leave {letter} out.",
+        )
+        require(
+            bool(genotype.connected_edges(group)),
+            f"nothing leads from input to output of the genotype's {group} cell: search another.",
+        )
+
+
+def _check_pyramid(genotype: Genotype, cells: str) -> None:
+    require(
+        genotype.cells.keys() == searched_cells(cells, SPACES[genotype.space]).keys(),
+        f"cells={cells} has {len(cells)} cells, each with an architecture of its own, and the genotype has "
+        f"{len(genotype.cells)}: give the cells that it was searched with.",
+    )
+    require(
+        any(genotype.connected_edges(group) for group in genotype.cells),
+        "nothing leads from input to output of any cell of the genotype: search another.",
+    )

@@ -139,19 +139,21 @@ class NetworkParts:
         names = (f"{name}_conv_{position}" for position in itertools.count())
         for place, block in enumerate(blocks):
             part = f"{name}_{place}" if len(blocks) > 1 else name
+            if self.space.pyramid:
+                x = self.normalized(x, part)
             if self.space.pre_activation:
                 x = self.activated(x, part)
             for convolution, strides in block:
                 x = self.convolution(x, convolution, strides, x.shape[-1], next(names))
-            if normalized:
+            if normalized and not self.space.pyramid:
                 x = self.normalized(x, part)
                 x = x if self.space.pre_activation else self.activated(x, part)
         return x
 
     def cell(
-        self, inputs: Sequence[keras.KerasTensor], states: int, edges: Sequence[Edge], reduction: bool, name: str
+        self, inputs: Sequence[keras.KerasTensor | None], states: int, edges: Sequence[Edge], reduction: bool, name: str
     ) -> keras.KerasTensor:
-        """A cell of these edges, each of which lies on a way from an input to the output."""
+        """A cell of these edges, each of which lies on a way from an input to the output; None: an input not read."""
         nodes: list[keras.KerasTensor | None] = list(inputs)
         for state in range(len(inputs), len(inputs) + states):
             terms = []
@@ -163,12 +165,11 @@ class NetworkParts:
             if len(terms) > 1:
                 terms = [keras.layers.Add(name=f"{name}_state_{state}")(terms)]
             nodes.append(terms[0] if terms else None)  # None: nothing leads there, and from there.
-        if not self.space.concatenates:
-            return nodes[-1]
-        outputs = [node for node in nodes[len(inputs) :] if node is not None]
+        outputs = [nodes[state] for state in self.space.outputs(states) if nodes[state] is not None]
         if len(outputs) == 1:
             return outputs[0]
-        return keras.layers.Concatenate(name=f"{name}_output")(outputs)
+        joined = keras.layers.Concatenate if self.space.concatenates else keras.layers.Add
+        return joined(name=f"{name}_output")(outputs)
 
 
 def moved_by_a_pixel(x: keras.KerasTensor, stride: int, name: str) -> keras.KerasTensor:

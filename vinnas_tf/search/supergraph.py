@@ -10,12 +10,13 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.architecture.found import Found
-from vinnas_tf.architecture.skeleton import CellPlace, cell_groups, cell_places, require_fit
+from vinnas_tf.architecture.skeleton import CellPlace, cell_groups, cell_places, require_fit, stem_channels
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.architecture.stem import STEMS
 from vinnas_tf.kernels.private import layers_within
 from vinnas_tf.layers.cell import MixedCell
 from vinnas_tf.layers.convolution import Shape, VariationalDense
+from vinnas_tf.layers.pyramid import PyramidBlock
 from vinnas_tf.layers.residual_block import ResidualBlock
 from vinnas_tf.layers.stem import SearchStem
 from vinnas_tf.methods.base import Draw, Method
@@ -43,27 +44,27 @@ class Supergraph(Searched):
         self.config = config = method.config
         self.space = SPACES[config.space]
         gaussian: dict[str, Any] = {"variational": method.variational_weights, "estimator": method.estimator}
-        places = cell_places(config.cells, config.channels, STEMS[config.stem])
+        places = cell_places(config.cells, config.channels, STEMS[config.stem], self.space)
         self.groups = cell_groups(config.cells, self.space, config.states, method.primitives)
         self.group_of = [place.group for place in places]
         seed = config.seed * (len(config.cells) + 1)
 
-        def make_cell(place: CellPlace) -> MixedCell | ResidualBlock:
+        def make_cell(place: CellPlace) -> MixedCell | PyramidBlock | ResidualBlock:
             shared = {"seed": seed + place.position + 1, "name": f"cell_{place.position}", **gaussian}
             if place.group not in self.groups:
                 return ResidualBlock(place.channels, **shared)
-            return MixedCell(
-                config.states,
-                place.channels,
-                space=config.space,
-                normalize_all=method.normalize_all,
-                nonnegative=method.nonnegative,
-                reduction=place.reduction,
-                stride_first=place.stride_first,
-                **shared,
-            )
+            shared |= {
+                "space": config.space,
+                "normalize_all": method.normalize_all,
+                "nonnegative": method.nonnegative,
+                "reduction": place.reduction,
+            }
+            if self.space.pyramid:
+                return PyramidBlock(config.states, place.channels, **shared)
+            return MixedCell(config.states, place.channels, stride_first=place.stride_first, **shared)
 
-        self.stem = SearchStem(config.channels, stem=config.stem, seed=1000 * seed, name="stem", **gaussian)
+        width = stem_channels(config.channels, self.space)
+        self.stem = SearchStem(width, stem=config.stem, seed=1000 * seed, name="stem", **gaussian)
         self.cells = [make_cell(place) for place in places]
         self.classifier = VariationalDense(classes, use_bias=True, seed=1000 * seed + 1, name="classifier", **gaussian)
         self.architecture = dict(method.parameters(self.groups, self.add_weight))
@@ -74,7 +75,7 @@ class Supergraph(Searched):
         self.stem.build(input_shape)
         shapes = [*self.stem.compute_output_shape(input_shape)]
         for cell in self.cells:
-            of_inputs = shapes[-2:] if isinstance(cell, MixedCell) else shapes[-1:]
+            of_inputs = shapes[-1:] if isinstance(cell, ResidualBlock) else shapes[-2:]
             cell.build(*of_inputs)
             shapes.append(cell.compute_output_shape(*of_inputs))
         self.classifier.build((shapes[-1][0], shapes[-1][-1]))
@@ -100,7 +101,9 @@ class Supergraph(Searched):
         first, second = self.stem(images, training=training, seed=seed_stem, statistics=statistics)
         mixing = {group: self._of_cells(group, of_group) for group, of_group in draw.mixing.items()}
         for group, cell, cell_seed in zip(self.group_of, self.cells, seeds, strict=True):
-            if isinstance(cell, MixedCell):
+            if isinstance(cell, ResidualBlock):
+                output = cell(second, training=training, seed=cell_seed, statistics=statistics)
+            else:
                 output = cell(
                     first,
                     second,
@@ -109,8 +112,6 @@ class Supergraph(Searched):
                     freeze_weights=freeze_weights,
                     statistics=statistics,
                 )
-            else:
-                output = cell(second, training=training, seed=cell_seed, statistics=statistics)
             first, second = second, output
         if self.space.activates_output:
             second = kernels.normalize_relu(second, statistics=statistics)
@@ -120,7 +121,8 @@ class Supergraph(Searched):
     @property
     def mixed_cells(self) -> list[MixedCell]:
         """The cells that are searched."""
-        return [cell for cell in self.cells if isinstance(cell, MixedCell)]
+        cells = [cell.cell if isinstance(cell, PyramidBlock) else cell for cell in self.cells]
+        return [cell for cell in cells if isinstance(cell, MixedCell)]
 
     @property
     def weight_variables(self) -> list[keras.Variable]:
