@@ -15,6 +15,7 @@ from vinnas_tf.layers.cell import MixedCell, Preprocess
 from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.layers.mixed_op import MixedOp
+from vinnas_tf.layers.pyramid import PyramidBlock
 from vinnas_tf.layers.residual_block import ResidualBlock
 from vinnas_tf.layers.stem import SearchStem
 
@@ -50,6 +51,10 @@ LAYERS: dict[str, tuple[Callable[..., keras.Layer], list[tuple[int, ...]]]] = {
     "cell_nasbench201": (
         lambda **kw: MixedCell(3, 4, space="nasbench201", seed=1, **kw),
         [(16, 16, 3), (8, 8, 4), (6, 5)],
+    ),
+    "pyramid_block": (
+        lambda **kw: PyramidBlock(4, 4, space="tree_pyramid", reduction=True, seed=1, **kw),
+        [(9, 8, 3), (9, 8, 6), (4, 7)],
     ),
 }
 

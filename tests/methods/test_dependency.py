@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from vinnas_tf.architecture.space import DARTS
+from vinnas_tf.architecture.space import DARTS, TREE_PYRAMID
 from vinnas_tf.evidence import LEAST_VARIANCE
-from vinnas_tf.methods.dependency import dependent_variances
+from vinnas_tf.methods.dependency import dependent_variances, leading_to
 
 EDGES = DARTS.edges(4)
 
@@ -61,3 +61,18 @@ def test_nothing_is_kept_that_nothing_feeds() -> None:
             assert (gammas[edge] <= identities[edge]).all()
         assert (gammas <= of_operations).all()
     assert 400 < independent < 600
+
+
+def test_an_edge_leads_somewhere_where_a_way_of_kept_operations_goes_on_to_an_output() -> None:
+    """On random trees and graphs, against the powers of the matrix of their edges."""
+    generator = np.random.default_rng(0)
+    for space, states in ((TREE_PYRAMID, 12), (DARTS, 4)) * 50:
+        edges, nodes = space.edges(states), space.inputs + states
+        kept = generator.random((len(edges), 3)) < 0.3
+        outputs = generator.choice(np.arange(space.inputs, nodes), size=2, replace=False).tolist()
+        matrix = np.eye(nodes)
+        for (source, target), of_edge in zip(edges, kept, strict=True):
+            matrix[source, target] = of_edge.any()
+        ways = np.linalg.matrix_power(matrix, nodes)[:, outputs].any(axis=1)
+        expected = [ways[target] for _, target in edges]
+        assert leading_to(edges, outputs, kept).tolist() == expected

@@ -48,7 +48,7 @@ def bound(method: str, **arrays: np.ndarray) -> Method:
 
 
 def model_of(method: str, space: str) -> SearchModel:
-    cells, states = ("NRN", 3) if space == "nasbench201" else ("NR", 1)
+    cells, states = "NRN" if space == "nasbench201" else "NR", SPACES[space].states or 1
     config = SearchConfig(method=method, space=space, cells=cells, states=states, channels=4, batch_size=6, seed=1)
     return make_model(make_method(config), (8, 8, 1), 3, 40)
 

@@ -78,6 +78,20 @@ def count_darts(config: SearchConfig, channels: int, classes: int) -> int:
     return kernels + learnt + second * classes + classes
 
 
+def count_tree_pyramid(config: SearchConfig, channels: int, classes: int) -> int:
+    """The same from PyramidNet's and the trees' description: a cell has two grouped 3x3 convolutions and twelve edges,
+    each with a 1x1 and three separable convolutions; bayesnas adds seven switches an edge and one of its identity, and
+    of each five figures a switch and four an identity.
+    """
+    kernels, before = 9 * channels * 16, 16
+    for block in range(1, len(config.cells) + 1):
+        width = round(16 + config.channels * block / len(config.cells)) // 2 * 2
+        separable = sum(size * width + width * width for size in (9, 25, 49))
+        kernels += before * width + 2 * 9 * width * width // 2 + 12 * (width * width + separable) + 4 * width * width
+        before = 4 * width
+    return kernels + before * classes + classes + len(config.cells) * 12 * (8 + 5 * 7 + 4)
+
+
 def count_of_darts_preset(config: SearchConfig, channels: int, classes: int) -> int:
     """With what the method adds: a log-variance a kernel and two values an alpha, or what the sisters have."""
     plain = count_darts(config, channels, classes)
@@ -97,6 +111,8 @@ def count(config: SearchConfig, channels: int, classes: int) -> int:
         return count_nasbench201(config, channels, classes)
     if config.space == "darts":
         return count_of_darts_preset(config, channels, classes)
+    if config.space == "tree_pyramid":
+        return count_tree_pyramid(config, channels, classes)
     kernels, width, first, second = 0, config.channels, config.channels, config.channels
     kernels += 9 * channels * width  # stem
     edges = sum(2 + i for i in range(config.states))
@@ -271,12 +287,21 @@ def differing_supergraphs() -> list[str]:
     return list(kinds.values())
 
 
-@pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("method", differing_supergraphs())
+def can_search(method: str, space: str) -> bool:
+    return METHODS[method].can_search(SPACES[space])
+
+
+@pytest.mark.parametrize(
+    ("method", "space"),
+    [
+        *((method, space) for method in differing_supergraphs() for space in SPACES if can_search(method, space)),
+        ("bayesnas", "tree_pyramid"),
+    ],
+)
 def test_by_statistics_of_the_population_an_image_is_taken_for_what_it_is_taken_for_alone(
     method: str, space: str
 ) -> None:
-    cells, states = ("NRN", 3) if space == "nasbench201" else ("RN", 2)
+    cells, states = "NRN" if space == "nasbench201" else "RN", SPACES[space].states or 2
     supergraph = build(SearchConfig(space=space, method=method, cells=cells, states=states, channels=4), 9, 1, 5)
     generator = np.random.default_rng(0)
     images = generator.normal(size=(5, 9, 9, 1)).astype("float32")

@@ -95,11 +95,13 @@ def lay_out(edges: Sequence[Edge], states: int, space: SearchSpace = VINNAS) -> 
 def _paths(edges: Sequence[Edge], states: int, space: SearchSpace) -> tuple[list[list[Part]], list[list[Part]]]:
     """The parts that each wire runs through, edges first and then one wire from each state that the output is made of.
 
-    A state that nothing leads into is left out where states are joined. Returns the paths, and all parts by column.
+    A state that nothing leads into is left out, but for those of a cell whose output is its last state. Returns the
+    paths, and all parts by column.
     """
     depth = dict.fromkeys(range(space.inputs), 0)
     fed = {edge.target for edge in edges}
-    nodes = [s for s in range(space.inputs, space.inputs + states) if s in fed or not space.concatenates]
+    outputs = space.outputs(states)
+    nodes = [s for s in range(space.inputs, space.inputs + states) if s in fed or len(outputs) == 1]
     for state in nodes:
         depth[state] = 1 + max((depth[edge.source] for edge in edges if edge.target == state), default=0)
     deepest = 2 * max(depth.values())
@@ -112,7 +114,7 @@ def _paths(edges: Sequence[Edge], states: int, space: SearchSpace) -> tuple[list
         lanes = [("lane", index, column) for column in range(2 * depth[edge.source] + 1, stop)]
         columns[stop].append(("edge", index))
         paths.append([("node", edge.source), *lanes, ("edge", index), ("node", edge.target)])
-    for state in nodes if space.concatenates else nodes[-1:]:
+    for state in (node for node in nodes if node in outputs):
         lanes = [("lane", len(edges) + state, column) for column in range(2 * depth[state] + 1, deepest + 1)]
         paths.append([("node", state), *lanes])
     for path in paths:

@@ -1,5 +1,6 @@
 """Draws the found cells as graphs. All sizes are in inches."""
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -17,13 +18,14 @@ from vinnas_tf.architecture.space import SPACES, SearchSpace
 from vinnas_tf.plots.cell_layout import CellLayout, lay_out
 from vinnas_tf.plots.style import (
     COLOURS,
-    DPI,
     FAMILIES,
     INK,
     TITLE,
     UNKNOWN,
+    cell_title,
     colour_of,
     png,
+    resolution,
     short_number,
     svg,
     with_minus,
@@ -31,6 +33,8 @@ from vinnas_tf.plots.style import (
 from vinnas_tf.run.files import write_atomically
 
 _FAINT = "#B5B5B5"
+_STACKED = 2  # So many cells stand one above the other; more stand in a square.
+_LEFT_OUT = ": pruned, its block is the shortcut"
 
 
 def draw_cells(
@@ -42,7 +46,7 @@ def draw_cells(
     """Draws the cells as graphs: inputs left, output right, on each arrow the kept operation and a note.
 
     Args:
-        genotype: the cells; one that the skeleton lacks is left out.
+        genotype: the cells.
         values: whose note stands beside the operations; without it, or where it is not finite, they stand alone.
         png_path: where the picture is written as PNG.
         svg_path: where the same picture is written as SVG, with its text as text.
@@ -51,20 +55,29 @@ def draw_cells(
         FileError: a file cannot be written.
     """
     space = SPACES[genotype.space]
-    layouts = {group: lay_out(edges, genotype.states, space) for group, edges in genotype.cells.items()}
+    cells = {group: _drawn(genotype, group) for group in genotype.cells}
+    layouts = {group: lay_out(edges, genotype.states, space) for group, edges in cells.items() if edges}
     margin, title, legend = 0.25, 0.55, 0.55
-    width = max(6.0, *(layout.width for layout in layouts.values())) + 2 * margin
-    height = sum(title + layout.height + margin for layout in layouts.values()) + legend
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    columns = 1 if len(cells) <= _STACKED else math.ceil(math.sqrt(len(cells)))
+    column = max(6.0, *(layout.width for layout in layouts.values()))
+    rows = [[*cells][start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max((layouts[group].height for group in row if group in layouts), default=0.0) for row in rows]
+    width = columns * column + (columns + 1) * margin
+    height = sum(title + of_row + margin for of_row in heights) + legend
+    figure = Figure(figsize=(width, height), dpi=resolution(width, height), facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     top = margin / 2
-    for group, layout in layouts.items():
-        axes.text(margin, top + 0.2, f"{group.capitalize()} cell", **TITLE)
-        notes = _notes(genotype.cells[group], values, group)
-        _draw_cell(axes, layout, genotype.cells[group], notes, (width - layout.width) / 2, top + title, space)
-        top += title + layout.height + margin
+    for row, of_row in zip(rows, heights, strict=True):
+        for place, group in enumerate(row):
+            left = margin + place * (column + margin)
+            axes.text(left, top + 0.2, cell_title(group) + ("" if group in layouts else _LEFT_OUT), **TITLE)
+            if group in layouts:
+                middle = left + (column - layouts[group].width) / 2
+                notes = _notes(cells[group], values, group)
+                _draw_cell(axes, layouts[group], cells[group], notes, middle, top + title, space)
+        top += title + of_row + margin
     if values is not None:
         axes.text(
             width - margin, margin / 2 + 0.2, values.note.meaning, size=8.5, color="#555555", ha="right",
@@ -77,6 +90,11 @@ def draw_cells(
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=9)
     write_atomically(png_path, png(figure))
     write_atomically(svg_path, svg(figure))
+
+
+def _drawn(genotype: Genotype, group: str) -> Sequence[Edge]:
+    """The edges that are drawn: all, but of a tree those that the network has."""
+    return genotype.connected_edges(group) if SPACES[genotype.space].trees else genotype.cells[group]
 
 
 def _notes(edges: Sequence[Edge], values: EdgeValues | None, group: str) -> list[str]:
@@ -123,7 +141,7 @@ def _draw_cell(
             axes.text(x, y + shift, notes[box.edge], size=7.5, color="#444444", ha="center", va="center", zorder=4)
         elif box.node is None:
             _box(axes, x, y, box.width, box.height, INK, INK, 0.06)
-            joined = "concat" if space.concatenates else "output"
+            joined = "concat" if space.concatenates else "sum" if space.trees else "output"
             axes.text(x, y, joined, size=9, color="white", ha="center", va="center", rotation=90, zorder=4)
         else:
             fill = "#E6E6E6" if box.node < space.inputs else "white"

@@ -18,7 +18,8 @@ from matplotlib.patches import Rectangle
 
 from vinnas_tf.architecture.edge_values import EdgeValues
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.plots.style import DPI, FAMILIES, INK, TITLE, colour_of, png, short_number, with_minus
+from vinnas_tf.plots.overview import colours_of, draw_overview
+from vinnas_tf.plots.style import DPI, FAMILIES, INK, TITLE, cell_title, colour_of, png, short_number, with_minus
 from vinnas_tf.run.files import write_atomically
 
 _STYLES = ("-", "--", ":", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
@@ -30,12 +31,15 @@ _UNKNOWN_LINE = "-."
 _COLUMN, _MAP_LEFT, _ROW = 7.6, 1.3, 0.36
 # Panels in a row, where they start, their height and that of their titles.
 _PANELS, _PANEL_LEFT, _PANEL_HEIGHT, _PANEL_TITLE = 5, 0.55, 1.1, 0.48
+_BESIDE = 2  # So many cell groups have columns beside each other.
 _LONGEST_LINE = 11  # Characters above a field.
 _HEADING: dict[str, Any] = {"size": 10, "color": INK, "va": "center"}
 
 
 def draw_posterior(values: EdgeValues, genotype: Genotype, path: str | os.PathLike[str]) -> None:
     """Draws a heat-map of the values that were found, with the choices outlined, and each value over the epochs.
+
+    Of more cell groups than have room beside each other it draws one map of all, without the epochs.
 
     Args:
         values: what the genotype was chosen from.
@@ -45,6 +49,9 @@ def draw_posterior(values: EdgeValues, genotype: Genotype, path: str | os.PathLi
     Raises:
         FileError: the file cannot be written.
     """
+    if len(values.values) > _BESIDE:
+        draw_overview(values, genotype, path)
+        return
     rows = len(values.edges)
     map_height = _ROW * rows
     panel_rows = math.ceil(rows / _PANELS)
@@ -63,7 +70,7 @@ def draw_posterior(values: EdgeValues, genotype: Genotype, path: str | os.PathLi
     for index, group in enumerate(values.values):
         left = _COLUMN * index
         chosen = [values.place(edge) for edge in genotype.cells[group]]
-        figure.text((left + 0.2) / width, 1 - 0.3 / height, f"{group.capitalize()} cell", **TITLE)
+        figure.text((left + 0.2) / width, 1 - 0.3 / height, cell_title(group), **TITLE)
         figure.text((left + 0.2) / width, 1 - 0.55 / height, values.caption, size=8, color="#555555", va="center")
         heat = add_axes(left + _MAP_LEFT, 1.0, _COLUMN - _MAP_LEFT - 0.2, map_height)
         image = _draw_map(heat, values, group, chosen)
@@ -98,10 +105,9 @@ def draw_posterior(values: EdgeValues, genotype: Genotype, path: str | os.PathLi
 def _draw_map(axes: Axes, values: EdgeValues, group: str, chosen: Sequence[tuple[int, int]]) -> AxesImage:
     """One cell type's values, edges x primitives, each in its field, with its note if that is another figure."""
     shown, note, edges = values.values[group], values.note.values[group], values.edges
-    limit = max(float(np.abs(of_group).max()) for of_group in values.values.values()) or 1.0
-    low, high = values.limits or (-limit, limit)
-    colours = "RdBu_r" if values.limits is None else "Blues"
-    image = axes.imshow(shown, cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+    colours = colours_of(values)
+    high = colours["vmax"]
+    image = axes.imshow(shown, **colours, aspect="auto", interpolation="nearest")
     for (edge, k), value in np.ndenumerate(shown):
         style: dict[str, Any] = {"color": "white" if abs(value) > 0.62 * high else INK, "ha": "center", "va": "center"}
         with_note = note is not shown and np.isfinite(note[edge, k])

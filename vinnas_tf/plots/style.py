@@ -13,6 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 DPI = 150
+_MOST_DOTS = 12_000  # Of a side.
 INK = "#222222"
 TITLE: dict[str, Any] = {"size": 13, "weight": "bold", "color": INK, "va": "center"}
 # Family of primitives: its colour, and its members.
@@ -34,6 +35,16 @@ COLOURS = {name: colour for colour, names in FAMILIES.values() for name in names
 def colour_of(primitive: str) -> str:
     """A primitive's colour."""
     return COLOURS.get(primitive, UNKNOWN)
+
+
+def cell_title(group: str) -> str:
+    """What stands above a cell group's part of a picture: "Normal cell", or "Block 0 cell"."""
+    return f"{group.capitalize()} cell".replace("_", " ")
+
+
+def resolution(width: float, height: float) -> float:
+    """Dots an inch of a picture of this size in inches: fewer where it would have too many for a file."""
+    return min(DPI, _MOST_DOTS / max(width, height))
 
 
 def short_number(value: float, digits: int = 3) -> str:
