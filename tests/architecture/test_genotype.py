@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from vinnas_tf.architecture.genotype import Edge, Genotype
-from vinnas_tf.architecture.space import VINNAS
+from vinnas_tf.architecture.space import TREE_PYRAMID, VINNAS
 from vinnas_tf.errors import UserError
 
 REDUCTION = (
@@ -212,3 +212,20 @@ def test_the_share_without_parameters_counts_the_operations_of_both_cells():
     )  # The strided skip learns.
     later = Genotype(2, {"reduction": (*learning, Edge(3, 2, "skip"))})
     assert later.parameter_free_share == pytest.approx(1 / 3)
+
+
+# Of the first root: one way to a leaf, and an edge behind which there is nothing.
+TREE = (Edge(2, 0, "skip"), Edge(3, 0, "conv_1x1"), Edge(6, 2, "skip"), Edge(6, 2, "max_pool_3x3"))
+
+
+def test_a_tree_has_edges_from_parents_alone_and_its_leaves_are_what_is_read(tmp_path):
+    genotype = Genotype(12, {f"block_{block}": TREE if block != 2 else () for block in range(11)}, "tree_pyramid")
+    assert [*genotype.cells] == [f"block_{block}" for block in range(11)]  # And not 10 before 2.
+    assert TREE_PYRAMID.edges(12)[:6] == ((0, 2), (0, 3), (1, 4), (1, 5), (2, 6), (2, 7))
+    assert TREE_PYRAMID.outputs(12) == tuple(range(6, 14))
+    assert genotype.connected_edges("block_0") == [TREE[0], *TREE[2:]]
+    assert genotype.cells_without_weights == ()  # The block around a cell has some.
+    genotype.save(tmp_path / "genotype.json")
+    assert Genotype.load(tmp_path / "genotype.json") == genotype
+    with pytest.raises(UserError, match="edge 0 -> 6: in a tree of tree_pyramid the source of 6 is its parent, 2"):
+        Genotype(12, {"block_0": (*TREE, Edge(6, 0, "skip"))}, "tree_pyramid")

@@ -10,6 +10,7 @@ from vinnas_tf.optimizer import MOMENTUM
 SHARED = (
     "bayesnas", "cifar10", "cifar10_darts", "cifar10_laptop", "cifar10_v1", "darts_small", "digits", "fashion_mnist",
     "fashion_mnist_laptop", "fashion_mnist_v1", "mnist", "nasbench201", "own_images", "si_vdnas", "smoke",
+    "tree_pyramid", "tree_pyramid_small",
 )  # fmt: skip
 OF_PGNAS = ("pgnas_d121", "pgnas_e", "pgnas_ei", "pgnas_m", "pgnas_mi", "pgnas_r50", "pgnas_small")
 PRESETS = {
@@ -17,7 +18,10 @@ PRESETS = {
     "train": tuple(sorted((*SHARED, "cifar100_darts", "imagenet_mobile", "mnist_laptop"))),
 }
 # Those that name no data set, or are not named after theirs.
-OTHERWISE_NAMED = ("bayesnas", "darts_small", "nasbench201", "own_images", "si_vdnas", "smoke", *OF_PGNAS)
+OTHERWISE_NAMED = (
+    "bayesnas", "darts_small", "nasbench201", "own_images", "si_vdnas", "smoke", "tree_pyramid", "tree_pyramid_small",
+    *OF_PGNAS,
+)  # fmt: skip
 
 
 def read_search(*argv: str) -> Settings:
@@ -124,6 +128,22 @@ def test_bayesnas_searches_and_trains_as_its_paper_prints():
     assert (settings.variant.switch_penalty, settings.variant.updates) == (0.01, 1)
     train = read_train("--preset=bayesnas")[TrainConfig]
     assert (train.cells, train.batch_size) == ("NNNNNNRNNNNNNRNNNNNN", 128)
+
+
+def test_bayesnas_searches_and_trains_trees_as_its_paper_prints():
+    settings = read_search("--preset=tree_pyramid")
+    stages = "N" * 18 + "R" + "N" * 17 + "R" + "N" * 17
+    expected = {
+        "method": "bayesnas", "space": "tree_pyramid", "cells": stages, "states": 12, "channels": 84, "batch_size": 32,
+        "weight_optimizer": "sgd", "weight_learning_rate": 0.1, "final_weight_learning_rate": 0.1,
+        "alpha_learning_rate": 0.1,
+    }  # fmt: skip
+    assert {name: getattr(settings[SearchConfig], name) for name in expected} == expected
+    assert (settings.variant.switch_penalty, settings.variant.updates) == (0.01, 1)
+    train = read_train("--preset=tree_pyramid")
+    expected = {"cells": stages, "channels": 84, "batch_size": 64, "optimizer": "sgd", "learning_rate": 0.1}
+    assert {name: getattr(train[TrainConfig], name) for name in expected} == expected
+    assert train[DataConfig].augment == ("crop", "flip", "cutout")
 
 
 @pytest.mark.parametrize("method", ["darts", "vinnas", "vinnas_joint", "random"])

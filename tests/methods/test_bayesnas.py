@@ -174,6 +174,34 @@ def test_a_cell_of_which_nothing_is_left_is_told_with_the_remedy() -> None:
         method.update(curvature(np.nan))
 
 
+def test_a_cell_of_a_pyramid_may_be_pruned_whole_but_not_all() -> None:
+    """A leaf that nothing feeds goes, as does a branch that leads to no leaf."""
+    config = SearchConfig(method="bayesnas", space="tree_pyramid", cells="NN", states=12, epochs=4, weight_epochs=1)
+    method = make_method(config)
+    assert isinstance(method, BayesNas)
+    space = SPACES["tree_pyramid"]
+    method.parameters(cell_groups("NN", space, 12, method.primitives), keras.Layer().add_weight)
+    dead, alive = np.full((12, 7), 1e-9), np.full((12, 7), 1e-9)
+    kept = {(0, 2): 1, (2, 6): 4, (0, 3): 2, (4, 10): 3}  # To state 3 and no further, and out of state 4 alone.
+    for edge, k in kept.items():
+        alive[space.edges(12).index(edge), k] = 1.0
+    identities = np.ones(12)
+    method.update([dead, identities, alive, identities])
+    arrays = {
+        f"{name}/{quantity}": np.array(variable)
+        for name, switches in method.switches.items()
+        for quantity, variable in switches.variables.items()
+    }
+    search = Found(space, 12, method.primitives, arrays)
+    assert method.derive(search).cells == {
+        "block_0": (), "block_1": (Edge(2, 0, "sep_conv_3x3"), Edge(6, 2, "avg_pool_3x3")),
+    }  # fmt: skip
+    figures = method.epoch_figures(search)
+    assert (figures["kept_block_0"], figures["median_switch_block_0"], figures["kept_block_1"]) == (0, None, 2)
+    with pytest.raises(UserError, match="all operations of every cell are pruned: use a smaller switch_penalty"):
+        method.update([dead, identities, dead, identities])
+
+
 def test_what_the_mask_keeps_is_the_cell_and_a_state_may_be_left_out() -> None:
     method, switches = bound()
     w, identities = random_switches(switches)

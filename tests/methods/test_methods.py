@@ -1,5 +1,6 @@
 """The search methods: how each mixes, what it adds to the loss, and what it chooses."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -179,6 +180,17 @@ def test_random_search_draws_all_cells_of_nasbench201_that_a_search_can_find() -
         names, counts = np.unique([cell[place].primitive for cell in drawn], return_counts=True)
         assert set(names) == set(NASBENCH201.primitives) - {"zero"}
         assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_random_search_draws_trees_with_one_operation_on_each_edge() -> None:
+    config = SearchConfig(method="random", space="tree_pyramid", cells="NR", states=12)
+    genotype = make_method(config).derive(None)
+    assert [*genotype.cells] == ["block_0", "block_1"]
+    for edges in genotype.cells.values():
+        assert [(edge.source, edge.target) for edge in edges] == list(SPACES["tree_pyramid"].edges(12))
+    assert genotype.cells["block_0"] != genotype.cells["block_1"]
+    with pytest.raises(UserError, match="method=darts can't search space=tree_pyramid: use space=vinnas or nasbench"):
+        make_method(dataclasses.replace(config, method="darts"))
 
 
 def test_random_search_is_a_function_of_the_seed_and_has_the_skeletons_cells() -> None:

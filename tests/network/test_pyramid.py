@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,7 +48,7 @@ def genotype(*cells: tuple[Edge, ...], space: str = TREE_PYRAMID.name) -> Genoty
 
 
 def network(found: Genotype, cells: str, widening: int, side: int = 8, seed: int = 0) -> keras.Model:
-    shape = {"image_shape": (side, side, 3), "classes": 10}
+    shape: dict[str, Any] = {"image_shape": (side, side, 3), "classes": 10}
     return build_network(found, cells=cells, channels=widening, variational=False, seed=seed, **shape)
 
 

@@ -78,6 +78,17 @@ def test_a_skeleton_with_one_type_of_cell_has_one_in_the_picture(tmp_path):
     assert texts.count("concat") == 1
 
 
+def test_many_cells_stand_in_a_square_and_one_of_which_nothing_is_left_says_so(tmp_path):
+    tree = (Edge(2, 0, "skip"), Edge(3, 0, "conv_1x1"), Edge(6, 2, "skip"), Edge(6, 2, "max_pool_3x3"))
+    cells = {f"block_{block}": tree for block in range(5)} | {"block_2": ()}
+    texts = Counter(draw(tmp_path, Genotype(12, cells, "tree_pyramid")))
+    assert texts["Block 1 cell"] == texts["Block 2 cell: pruned, its block is the shortcut"] == 1
+    assert texts["sum"] == texts["root 0"] == texts["state 6"] == texts["max_pool_3x3"] == 4
+    assert texts["conv_1x1"] == texts["state 3"] == 0  # No leaf is behind it.
+    image = Image.open(tmp_path / "cells.png")
+    assert 3 * 6 * 150 < image.width < 3 * 9 * 150  # Three in a row.
+
+
 def test_png_shows_what_the_svg_shows(tmp_path):
     draw(tmp_path, BOTH)
     root = ElementTree.parse(tmp_path / "cells.svg").getroot()

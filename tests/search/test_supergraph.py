@@ -34,7 +34,10 @@ PINNED = {
     "own_images": 384_482,
     "si_vdnas": 1_931_066,
     "smoke": 22_662,
+    "tree_pyramid": 17_158_070,
+    "tree_pyramid_small": 351_286,
 }
+BY_FORMULA = ("tree_pyramid",)  # It takes a quarter of a minute to build; the formula is held to the small one.
 
 
 def build(config: SearchConfig, side: int, channels: int, classes: int, settings: object = None) -> Supergraph:
@@ -147,8 +150,9 @@ def test_parameter_counts_of_presets(preset: str) -> None:
     settings = read_preset(preset)
     config = settings[SearchConfig]
     side, channels, classes = IMAGES[settings[DataConfig].dataset]
-    supergraph = build(config, side, channels, classes, settings.variant)
-    assert supergraph.count_params() == count(config, channels, classes) == PINNED[preset]
+    assert count(config, channels, classes) == PINNED[preset]
+    if preset not in BY_FORMULA:
+        assert build(config, side, channels, classes, settings.variant).count_params() == PINNED[preset]
 
 
 @pytest.mark.parametrize("stem", ["plain", "cifar", "imagenet"])
