@@ -19,24 +19,21 @@ if __name__ == "__main__":
 # isort: split
 import dataclasses
 import json
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from benchmarks.command import make_parser, path_option
+from benchmarks.magnitude_peer import give_back, legacy_keras, pruning_steps, train_peer, twin
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.config import DataConfig, TrainConfig, restored
 from vinnas_tf.data.batches import training_batches
 from vinnas_tf.data.images import load_test, load_train
-from vinnas_tf.errors import SettingError, UserError, require
-from vinnas_tf.layers.convolution import VariationalConv2D, VariationalDense, VariationalDepthwiseConv2D
-from vinnas_tf.network.depthwise import plain_depthwise
+from vinnas_tf.errors import UserError, require
 from vinnas_tf.network.evaluation import evaluate, set_best_statistics
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.run.files import write_atomically
@@ -44,100 +41,6 @@ from vinnas_tf.run.folder import stage_record
 from vinnas_tf.run.outputs import finished_file
 from vinnas_tf.train.images import TrainingImages
 from vinnas_tf.train.stage import make_network
-
-_UPDATE_STEPS = 100  # Between two moves of the mask, at most: the library's own default.
-
-
-def legacy_keras() -> tuple[ModuleType, ModuleType]:
-    """(tf_keras, tensorflow_model_optimization); importing the latter must not turn this process to legacy Keras."""
-    before = os.environ.get("TF_USE_LEGACY_KERAS")
-    try:
-        import tensorflow_model_optimization as tfmot
-        import tf_keras
-    except ImportError as error:
-        raise SettingError(f"{error.name} is not installed: pip install '.[benchmark]'.") from error
-    finally:
-        if before is None:
-            os.environ.pop("TF_USE_LEGACY_KERAS", None)
-        else:
-            os.environ["TF_USE_LEGACY_KERAS"] = before
-    return tf_keras, tfmot
-
-
-def twin(
-    network: keras.Model, tf_keras: ModuleType, tfmot: ModuleType, schedule: Callable[[keras.layers.Layer], Any]
-) -> Any:
-    """The same network, with the same weights, in legacy Keras; layers keep their names.
-
-    Every kernel is wrapped for pruning by what `schedule` gives for its layer.
-    """
-
-    class Depthwise(tf_keras.layers.DepthwiseConv2D, tfmot.sparsity.keras.PrunableLayer):  # type: ignore[name-defined]
-        """The library leaves depthwise kernels alone unless a layer names them."""
-
-        def get_prunable_weights(self) -> list:
-            return [self.depthwise_kernel]
-
-    def pruned(plain: Any) -> Any:
-        by = schedule(network.get_layer(plain.name))
-        return tfmot.sparsity.keras.prune_low_magnitude(plain, pruning_schedule=by)
-
-    def apply(layer: keras.layers.Layer, inputs: list) -> Any:
-        layers = tf_keras.layers
-        config = {"name": layer.name}
-        if isinstance(layer, VariationalConv2D):
-            shape = {"strides": layer.strides, "padding": "same", "use_bias": False}
-            return pruned(layers.Conv2D(layer.filters, layer.kernel_size, **shape, **config))(*inputs)
-        if isinstance(layer, VariationalDense):
-            return pruned(layers.Dense(layer.units, **config))(*inputs)
-        if isinstance(layer, VariationalDepthwiseConv2D):
-            x, shape = plain_depthwise(inputs[0], layer, layers)
-            return pruned(Depthwise(layer.kernel_size, use_bias=False, **shape, **config))(x)
-        if isinstance(layer, keras.layers.BatchNormalization):
-            return layers.BatchNormalization(**config)(*inputs)
-        plain = getattr(layers, type(layer).__name__)
-        kept = ("pool_size", "strides", "padding")
-        arguments = {name: value for name, value in layer.get_config().items() if name in kept}
-        return plain(**arguments, **config)(inputs if len(inputs) > 1 else inputs[0])
-
-    tensors: dict[int, Any] = {}
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            tensors[id(layer.output)] = tf_keras.Input(layer.output.shape[1:])
-            images = tensors[id(layer.output)]
-            continue
-        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        tensors[id(layer.output)] = apply(layer, [tensors[id(tensor)] for tensor in inputs])
-    peer = tf_keras.Model(images, tensors[id(network.output)])
-    for layer in peer.layers:
-        inner = getattr(layer, "layer", layer)
-        if inner.weights:
-            inner.set_weights([variable.numpy() for variable in network.get_layer(inner.name).weights])
-    return peer
-
-
-def give_back(source: Any, network: keras.Model) -> None:
-    """Copies the twin's weights, its pruning wrappers stripped, into the network that it was made from."""
-    for layer in network.layers:
-        variables = layer.weights
-        if variables:
-            values = source.get_layer(layer.name).get_weights()
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value.reshape(variable.shape))
-
-
-def pruning_steps(start: int, end: int) -> tuple[int, int]:
-    """(last step, steps between two moves of the mask) of a schedule that ends at its last sparsity.
-
-    The library moves a mask every `frequency`-th step after the first and at no other: unless it does at the last one,
-    less is pruned than it was told.
-
-    Args:
-        start: step from which zeros are made.
-        end: step by which all are made.
-    """
-    frequency = max(1, min(_UPDATE_STEPS, (end - start) // 10))
-    return end - (end - start) % frequency, frequency
 
 
 def compare(run_dir: Path) -> dict[str, Any]:
@@ -198,39 +101,21 @@ def compare(run_dir: Path) -> dict[str, Any]:
         tf_keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
         metrics=["accuracy"],
     )
-    peer.optimizer.build(peer.trainable_variables)
+
+    def batches(first_epoch: int) -> tf.data.Dataset:
+        return training_batches(
+            images.learnt_from,
+            batch_size=config.batch_size,
+            normalization=images.normalization,
+            augment=data.augment,
+            seed=config.seed,
+            first_epoch=first_epoch,
+            epochs=all_epochs,
+        ).map(lambda x, y: (x, tf.one_hot(y, classes), tf.gather(weights, y)))
+
     # By what it is the peer of: the same folder may be pruned at another threshold later.
-    epochs = tf.Variable(0)
-    checkpoint = tf.train.Checkpoint(model=peer, optimizer=peer.optimizer, epochs=epochs)
     folder = run_dir / "train" / "magnitude_pruning" / result["network_sha256"][:12]
-    manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
-    checkpoint.restore(manager.latest_checkpoint)
-
-    def save(epoch: int, _: Any) -> None:
-        epochs.assign(epoch + 1)
-        manager.save()
-
-    batches = training_batches(
-        images.learnt_from,
-        batch_size=config.batch_size,
-        normalization=images.normalization,
-        augment=data.augment,
-        seed=config.seed,
-        first_epoch=int(epochs),
-        epochs=all_epochs,
-    ).map(lambda x, y: (x, tf.one_hot(y, classes), tf.gather(weights, y)))
-    peer.fit(
-        batches,
-        steps_per_epoch=steps,
-        initial_epoch=int(epochs),
-        epochs=all_epochs,
-        verbose=2,
-        callbacks=[
-            tfmot.sparsity.keras.UpdatePruningStep(),
-            tf_keras.callbacks.LambdaCallback(on_epoch_end=save),
-        ],
-    )
-    give_back(tfmot.sparsity.keras.strip_pruning(peer), network)
+    give_back(train_peer(peer, (tf_keras, tfmot), batches, steps, all_epochs, folder), network)
 
     candidates = images.for_statistics(data.augment, config.seed)
     set_best_statistics(network, candidates, images.batches(images.to_choose_by))

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.magnitude_pruning import give_back, legacy_keras, main, pruning_steps, twin
+from benchmarks.magnitude_peer import give_back, legacy_keras, pruning_steps, twin
+from benchmarks.magnitude_pruning import main
 from vinnas_tf.architecture.genotype import Edge, Genotype
 from vinnas_tf.config import DataConfig, TrainConfig
 from vinnas_tf.network.build import build_network

@@ -130,6 +130,11 @@ def _require_alike(train_data: DataConfig, train: TrainConfig, data: DataConfig,
         f"the search would read {data.dataset} and the training {train_data.dataset}: "
         "name the data set with --dataset.",
     )
+    require(
+        not SPACES[search.space].pyramid or len(train.cells) == len(search.cells),
+        f"the training's --cells={train.cells} has {len(train.cells)} cells and the search's "
+        f"--cells={search.cells} {len(search.cells)}, each with an architecture of its own: give both the same.",
+    )
     missing = sorted(set(train.cells) - set(search.cells)) if SPACES[search.space].reduces else []
     require(
         not missing,
