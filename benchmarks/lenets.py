@@ -25,6 +25,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,16 +38,15 @@ from vinnas_tf.compress.stage import compress
 from vinnas_tf.config import CompressConfig, DataConfig
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.images import load_test, load_train
-from vinnas_tf.errors import UserError
+from vinnas_tf.errors import UserError, require
 from vinnas_tf.export.tflite import convert
 from vinnas_tf.flags.define import spelt_as_flags
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.network.evaluation import evaluate
 from vinnas_tf.network.layer_kinds import CONVOLUTIONS, LINEAR, kernel_of
 from vinnas_tf.network.pruning import count_parameters, total
-from vinnas_tf.run.files import write_atomically, writing
+from vinnas_tf.run.files import read_text, write_atomically, writing
 from vinnas_tf.run.markdown import markdown_table
-from vinnas_tf.train.claim import claim
 from vinnas_tf.train.images import batches_to_evaluate
 from vinnas_tf.train.progress import PRINTED
 
@@ -115,7 +115,7 @@ def compare(config: CompressConfig, data: DataConfig, folder: Path) -> Iterable[
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     dataset = load_train(data, config.seed)
-    claim(folder, {**dataclasses.asdict(config), **dataclasses.asdict(data), "images": dataset.fingerprint})
+    _require_same(folder, {**dataclasses.asdict(config), **dataclasses.asdict(data), "images": dataset.fingerprint})
     if all(path.exists() for path in paths.values()):
         yield from (Figures(**json.loads(path.read_text(encoding="utf-8"))) for path in paths.values())
         return
@@ -135,6 +135,17 @@ def compare(config: CompressConfig, data: DataConfig, folder: Path) -> Iterable[
             figures = measure(row, make(), given.network, test, config.seed, config.network)
             write_atomically(paths[row], json.dumps(dataclasses.asdict(figures), indent=2) + "\n")
         yield Figures(**json.loads(paths[row].read_text(encoding="utf-8")))
+
+
+def _require_same(folder: Path, settings: dict[str, Any]) -> None:
+    """Raises SettingError where what lies in a folder was made with other settings, and notes them in a new one."""
+    path, text = folder / "settings.json", json.dumps(settings, indent=2) + "\n"
+    if not path.exists():
+        write_atomically(path, text)
+        return
+    before, now = json.loads(read_text(path)), json.loads(text)  # JSON has no tuples.
+    changed = [name for name, value in now.items() if before.get(name) != value]
+    require(not changed, f"{folder} was made with other {', '.join(changed)}: give the same, or another run_dir.")
 
 
 def summary(found: Sequence[Figures]) -> str:

@@ -42,6 +42,12 @@ def test_duration(seconds: float, text: str) -> None:
 def test_cells_are_told_state_by_state() -> None:
     genotype = Genotype(1, {"reduction": (Edge(2, 0, "skip"), Edge(2, 1, "sep_conv_3x3"))})
     assert describe(genotype) == "  reduction state 2 = skip(c-2) + sep_conv_3x3(c-1)"
+    tree = Genotype(12, {"block_0": (Edge(4, 1, "skip"), Edge(11, 4, "skip")), "block_1": ()}, "tree_pyramid")
+    assert describe(tree).splitlines() == [
+        "  block_0   state 4 = skip(root 1)",
+        "  block_0   state 11 = skip(state 4)",
+        "  block_1   is pruned: its block is the shortcut",
+    ]
 
 
 @pytest.mark.parametrize(("primitive", "warned"), [("skip", True), ("sep_conv_3x3", False)])

@@ -138,13 +138,16 @@ def introduce(title: str, preset: str, dataset: Dataset, *settings: Any, unread:
 
 
 def describe(genotype: Genotype) -> str:
-    """The found cells as text, one line a state."""
+    """The found cells as text, one line a state; of a tree's, of which few may be left, those that are fed."""
     space = SPACES[genotype.space]
     lines = []
     for group, edges in genotype.cells.items():
+        if space.pyramid and not edges:
+            lines.append(f"  {group:<9} is pruned: its block is the shortcut")
         for state in range(space.inputs, space.inputs + genotype.states):
             terms = [f"{edge.primitive}({space.node_name(edge.source)})" for edge in edges if edge.target == state]
-            lines.append(f"  {group:<9} {space.node_name(state)} = {' + '.join(terms) or 'zero'}")
+            if terms or not space.trees:
+                lines.append(f"  {group:<9} {space.node_name(state)} = {' + '.join(terms) or 'zero'}")
     return "\n".join(lines)
 
 

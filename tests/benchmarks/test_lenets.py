@@ -87,3 +87,15 @@ def test_an_unknown_network_is_one_line(capsys: pytest.CaptureFixture) -> None:
         main(["--networks=lenet_6"])
     assert caught.value.code == 2
     assert "--networks knows lenet_300_100, lenet_5; got lenet_6." in capsys.readouterr().err
+
+
+def test_a_folder_made_with_other_settings_is_refused(tmp_path, capsys: pytest.CaptureFixture) -> None:
+    folder = tmp_path / "lenet_300_100-seed0"
+    folder.mkdir()
+    (folder / "settings.json").write_text('{"epochs": 99}')
+    flags = ["--networks=lenet_300_100", "--seeds=1", "--dataset=digits", f"--run_dir={tmp_path}"]
+    with pytest.raises(SystemExit) as caught:
+        main(flags)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert "lenet_300_100-seed0 was made with other" in error and "epochs" in error and error.count("\n") == 1
