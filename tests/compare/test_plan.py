@@ -92,6 +92,7 @@ def test_by_default_all_methods_are_compared_that_can_search_the_space(tmp_path)
     of_cells = [name for name in METHODS if name not in ("pgnas", "pgnas_random")]  # Those find no cells.
     assert able_methods(config(), tmp_path) == tuple(of_cells)
     of_tables = config(search="--space=nasbench201 --cells=NRN --states=3")
+    assert able_methods(config(preset="pgnas_m"), tmp_path) == ("pgnas", "pgnas_random")
     assert able_methods(of_tables, tmp_path) == tuple(name for name in of_cells if name != "bayesnas")
 
 

@@ -144,12 +144,18 @@ def _require_alike(train_data: DataConfig, train: TrainConfig, data: DataConfig,
 
 
 def able_methods(config: CompareConfig, path: Path) -> tuple[str, ...]:
-    """The methods that find cells, and can search the space of this comparison.
+    """The methods that find cells, and can search the space; where a preset is one of channels, those that find these.
 
     Raises:
         SettingError: the command line of a search is wrong.
     """
-    rows = [name for name in METHODS if not known_rows()[name].of_channels]
+    preset = config.preset if config.preset in preset_names("search") else ""
+    variants = method_variants()
+    named = read_flags([f"--preset={preset}"], DataConfig, SearchConfig, command="search", usage="", variants=variants)[
+        SearchConfig
+    ].method
+    of_channels = known_rows()[named].of_channels
+    rows = [name for name in METHODS if known_rows()[name].of_channels == of_channels]
     space_of = {name: resolve(Stage(name, config.first_seed, "search"), config, path)[1].space for name in rows}
     return tuple(name for name, space in space_of.items() if METHODS[name].can_search(SPACES[space]))
 

@@ -14,7 +14,7 @@ class CompareConfig:
     methods: tuple[str, ...] = setting(
         (),
         "Rows of the table, search methods or ablations; the others are held against the first. Empty: every method "
-        "that can search the space.",
+        "that can search the space, or that searches channels where the preset does.",
     )
     seeds: int = setting(3, "Seeds: each row is searched and trained with each of them.")
     first_seed: int = setting(0, "The first seed; the others follow it.")
