@@ -1,6 +1,7 @@
 """Compression of LeNets: that the rivals start from the same network, and that tables say who is ahead."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -56,7 +57,7 @@ def test_units_are_those_that_a_weight_reads_and_channels_that_a_convolution_mak
     assert units(small, strip(small)) == "16-300-100"
 
 
-def figures(row: str, seed: int, **own: float) -> Figures:
+def figures(row: str, seed: int, **own: Any) -> Figures:
     base = Figures("lenet_5", seed, row, 0.99, "20-50-800-500", 400_000, 400_000, 1_600_000)
     return dataclasses.replace(base, **own)
 
