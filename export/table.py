@@ -9,25 +9,22 @@ same class as from the stripped Keras network. max dp: largest difference of a
 probability. 1t, 2t: median ms for one image with 1 and 2 threads. The baselines
 at the end are not kept: SavedModel with every weight stored dense, and the
 network before pruning as SavedModel and as float32 TFLite."""
-HEADER = f"{'file':<21}{'bytes':>11}{'gzip':>11}{'accuracy':>9}{'agree':>8}{'max dp':>8}{'1t':>6}{'2t':>6}"
+TITLES, WIDTHS = ("bytes", "gzip", "accuracy", "agree", "max dp", "1t", "2t"), (11, 11, 9, 8, 8, 6, 6)
+HEADER = f"{'file':<21}" + "".join(f"{title:>{width}}" for title, width in zip(TITLES, WIDTHS, strict=True))
 
 
 def row(name: str, figures: dict[str, Any]) -> str:
-    """One line of the table; a figure that was not measured is a dash."""
+    """One line of the table."""
+    texts = zip(cells(figures), WIDTHS, strict=True)
+    return f"{name.removesuffix('.tflite'):<21}" + "".join(f"{text:>{width}}" for text, width in texts)
 
-    def cell(key: str, form: str, width: int) -> str:
-        return f"{format(figures[key], form) if key in figures else '-':>{width}}"
 
+def cells(figures: dict[str, Any]) -> list[str]:
+    """The figures of a file in the order of TITLES, as text; one that was not measured is a dash."""
+    forms = {"bytes": ",", "gzip_bytes": ",", "accuracy": ".2%", "agreement": ".2%", "largest_difference": ".0e"}
+    texts = [format(figures[key], form) if key in figures else "-" for key, form in forms.items()]
     latencies = [figures.get("latency", {}).get(threads, {}).get("median_ms") for threads in ("1", "2")]
-    return (
-        f"{name.removesuffix('.tflite'):<21}"
-        + cell("bytes", ",", 11)
-        + cell("gzip_bytes", ",", 11)
-        + cell("accuracy", ".2%", 9)
-        + cell("agreement", ".2%", 8)
-        + cell("largest_difference", ".0e", 8)
-        + "".join(f"{'-' if value is None else _milliseconds(value):>6}" for value in latencies)
-    )
+    return texts + ["-" if value is None else _milliseconds(value) for value in latencies]
 
 
 def _milliseconds(value: float) -> str:

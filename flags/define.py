@@ -226,6 +226,10 @@ _CONVERSIONS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "an integer"),
     float: (_finite, "a finite number"),
     bool: (lambda text: {"true": True, "false": False}[text.lower()], "true or false"),
+    tuple[PathText, ...]: (
+        lambda text: tuple(str(user_path(word)) for word in _words(text)),
+        "paths separated by commas",
+    ),
     tuple[str, ...]: (_words, "words separated by commas"),
     tuple[int, ...]: (lambda text: tuple(map(int, _words(text))), "integers separated by commas"),
     tuple[float, ...]: (lambda text: tuple(map(_finite, _words(text))), "finite numbers separated by commas"),

@@ -153,9 +153,14 @@ def describe(genotype: Genotype) -> str:
 
 def warn_of_idle_cells(genotype: Genotype, found_by: str = "") -> None:
     """Tells of cells of skips and pools alone, and of what found them."""
-    for group in genotype.cells_without_weights:
-        by = f" of {found_by}" if found_by else ""
-        print(f"warning: nothing learns in the {group} cell{by}.", flush=True)
+    for warning in idle_cells(genotype, found_by):
+        print(f"warning: {warning}", flush=True)
+
+
+def idle_cells(genotype: Genotype, found_by: str = "") -> list[str]:
+    """One line for each cell of skips and pools alone, with what found it."""
+    by = f" of {found_by}" if found_by else ""
+    return [f"nothing learns in the {group} cell{by}." for group in genotype.cells_without_weights]
 
 
 def warn_of_learnt(test: np.ndarray, learnt: np.ndarray) -> int:
@@ -167,12 +172,16 @@ def warn_of_learnt(test: np.ndarray, learnt: np.ndarray) -> int:
     """
     met = int(np.isin(test, learnt).sum())
     if met:
-        text = (
-            f"warning: {met:,} of {len(test):,} test images are among those that the search or the training learns "
-            "from, pixel for pixel: the test figures are too good by up to that share."
-        )
-        print(textwrap.fill(text, 80), flush=True)
+        print(textwrap.fill(f"warning: {learnt_warning(met, len(test))}", 80), flush=True)
     return met
+
+
+def learnt_warning(met: int, images: int) -> str:
+    """What is to be said where `met` of so many test images were learnt from."""
+    return (
+        f"{met:,} of {images:,} test images are among those that the search or the training learns from, pixel for "
+        "pixel: the test figures are too good by up to that share."
+    )
 
 
 def duration(seconds: float) -> str:

@@ -175,17 +175,23 @@ def to_text(summaries: Sequence[Summary]) -> str:
             cells = "".join(f"{plain(column.cell(summary)):>{column.width}}" for column in columns)
             lines.append(f"{summary.row:<{_NAME}}{cells}")
         blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, textwrap.fill(plain(_legend(summaries)), 80)])
+    return "\n\n".join([*blocks, textwrap.fill(plain(legend(summaries)), 80)])
 
 
 def to_markdown(summaries: Sequence[Summary]) -> str:
     """The text of a Markdown file with the table, and what its titles mean."""
+    return "\n".join([markdown_table(*to_cells(summaries)), "", legend(summaries)]) + "\n"
+
+
+def to_cells(summaries: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
+    """The titles of the table's columns, and its rows, as text."""
     columns = [column for block in _BLOCKS for column in block]
     rows = [[summary.row, *(column.cell(summary) for column in columns)] for summary in summaries]
-    return "\n".join([markdown_table(["", *(column.title for column in columns)], rows), "", _legend(summaries)]) + "\n"
+    return ["", *(column.title for column in columns)], rows
 
 
-def _legend(summaries: Sequence[Summary]) -> str:
+def legend(summaries: Sequence[Summary]) -> str:
+    """What the titles of the table mean."""
     return (
         "accuracy: of the pruned and stripped network on the test images, mean ± sample standard deviation over n "
         "seeds. non-zero: parameters that are left, mean. min: minutes of all epochs, mean. no weights: share of the "

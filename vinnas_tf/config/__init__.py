@@ -9,6 +9,7 @@ from vinnas_tf.config.compare import CompareConfig
 from vinnas_tf.config.compress import ACCURACY_LOSS, GROUPS, CompressConfig
 from vinnas_tf.config.data import AUGMENTATIONS, FRAMINGS, MIDDLE, STRETCH, DataConfig, RunConfig
 from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
+from vinnas_tf.config.report import ReportConfig
 from vinnas_tf.config.search import SELECTION_RULES, SearchConfig
 from vinnas_tf.config.setting import (
     ADAM,
@@ -67,6 +68,7 @@ __all__ = [
     "OPTIMIZERS",
     "PathText",
     "RESTARTS",
+    "ReportConfig",
     "RunConfig",
     "SCHEDULES",
     "SELECTION_RULES",

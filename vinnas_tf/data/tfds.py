@@ -40,8 +40,7 @@ def open_tfds(config: DataConfig) -> Source:
         DataError: TFDS has no such set, it doesn't hold labelled images, or it is neither on disk nor within reach.
     """
     name, image_size = config.dataset, config.image_size
-    data_dir = config.data_dir or os.environ.get("TFDS_DATA_DIR") or str(tfds.core.constants.DATA_DIR)
-    builder = _prepared_builder(name, str(user_path(data_dir)))
+    builder = _prepared_builder(name, _data_dir(config))
     image_key, label_key = _image_and_label_keys(name, builder.info)
     splits = builder.info.splits
     require(
@@ -122,6 +121,20 @@ class _Examples:
             f"The TFDS set {self.name} in {self._folder} can't be read ({_one_line(error)}): "
             "take that folder away to prepare it anew."
         )
+
+
+def is_prepared(config: DataConfig) -> bool:
+    """Whether the TFDS set `config.dataset` lies on this machine, so that nothing need be downloaded."""
+    try:
+        builder_from_files(config.dataset, data_dir=_data_dir(config))
+    except Exception:  # Whatever an unknown name or a spoilt folder makes TFDS raise.
+        return False
+    return True
+
+
+def _data_dir(config: DataConfig) -> str:
+    """The folder of prepared sets."""
+    return str(user_path(config.data_dir or os.environ.get("TFDS_DATA_DIR") or str(tfds.core.constants.DATA_DIR)))
 
 
 def _prepared_builder(name: str, data_dir: str) -> Any:

@@ -1,9 +1,10 @@
 """Search methods: METHODS maps the name that `method` takes to the class that a search asks."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
-from vinnas_tf.config import SearchConfig, Variants
+from vinnas_tf.config import SearchConfig, Variants, restored
 from vinnas_tf.errors import did_you_mean, require
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.bayesnas import BayesNas
@@ -61,6 +62,17 @@ def make_method(config: SearchConfig, settings: Any = None) -> Method:
         SettingError: its name is unknown.
     """
     return method_class(config.method)(config, settings)
+
+
+def recorded_method(settings: Mapping[str, Any]) -> Method:
+    """The method of a search, from the settings that its run folder's record holds.
+
+    Raises:
+        SettingError: the method is unknown, or the record is of an earlier version and lacks a setting.
+    """
+    config = restored(SearchConfig, settings)
+    own: Any = restored(method_class(config.method).Settings, settings)
+    return make_method(config, own)
 
 
 def method_from(values: dict[str, Any]) -> Method:

@@ -8,10 +8,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from vinnas_tf.architecture.masks import DropProbabilities, Masks
-from vinnas_tf.plots.style import INK, png
+from vinnas_tf.plots.style import BLUE, INK, RED, png
 from vinnas_tf.run.files import Value, write_atomically
 
-_KEPT, _DROPPED, _CHOSEN = "#2a6f97", "#e8c9bb", "#c1440e"
+_KEPT, _DROPPED, _CHOSEN = BLUE, "#e8c9bb", RED
 _MOST_BINS = 40
 _MOST_ROWS = 120  # Groups in the picture of masks, of more the ones with most channels dropped.
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vinnas_tf.plots.style import INK, png
+from vinnas_tf.plots.style import BLUE, INK, PALE, RED, png
 from vinnas_tf.run.files import write_atomically
 
-_LEFT, _GONE, _ACCURACY, _CHOSEN = "#2a6f97", "#d9dfe4", "#2a6f97", "#c1440e"
+_LEFT, _GONE, _ACCURACY, _CHOSEN = BLUE, PALE, BLUE, RED
 _SHOWN_LOSS = 5.0  # Points of accuracy below the dense network that the curve shows at least, if there are any.
 
 

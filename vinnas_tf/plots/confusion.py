@@ -10,11 +10,11 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
-from vinnas_tf.plots.style import DPI, INK, png
+from vinnas_tf.plots.style import BLUE, DPI, INK, PALE, png
 from vinnas_tf.run.files import write_atomically
 
-_SHARES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#2a6f97"])
-_NO_IMAGES = "#d9dfe4"
+_SHARES = LinearSegmentedColormap.from_list("shares", ["#ffffff", BLUE])
+_NO_IMAGES = PALE
 _LONGEST_NAME = 20  # Characters of a class's name in the picture.
 _NUMBERED = 25  # Up to so many classes each cell has its count.
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from vinnas_tf.network.pruning import ParameterCount, ThresholdPoint
-from vinnas_tf.plots.style import png
+from vinnas_tf.plots.style import BLUE, PALE, RED, png
 from vinnas_tf.run.files import write_atomically
 
 _SHOWN_LOSS = 5.0  # Points of accuracy below the best that the threshold's picture shows.
-_KEPT, _PRUNED, _ACCURACY = "#2a6f97", "#d9dfe4", "#c1440e"
+_KEPT, _PRUNED, _ACCURACY = BLUE, PALE, RED
 
 
 def draw_sparsity(counts: Mapping[str, ParameterCount], path: str | os.PathLike[str]) -> None:

@@ -8,13 +8,17 @@ import io
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 DPI = 150
 _MOST_DOTS = 12_000  # Of a side.
 INK = "#222222"
+# Of what is left or kept, of what is gone, and of what is marked among others.
+BLUE, PALE, RED = "#2a6f97", "#d9dfe4", "#c1440e"
 TITLE: dict[str, Any] = {"size": 13, "weight": "bold", "color": INK, "va": "center"}
 # Family of primitives: its colour, and its members.
 FAMILIES = {
@@ -29,6 +33,7 @@ FAMILIES = {
     "zero": ("#999999", ("zero",)),
 }
 UNKNOWN = "#777777"  # Of a primitive that is in none of them.
+OTHER = "other"  # The family of those.
 COLOURS = {name: colour for colour, names in FAMILIES.values() for name in names}
 
 
@@ -45,6 +50,30 @@ def cell_title(group: str) -> str:
 def resolution(width: float, height: float) -> float:
     """Dots an inch of a picture of this size in inches: fewer where it would have too many for a file."""
     return min(DPI, _MOST_DOTS / max(width, height))
+
+
+def family_of(primitive: str) -> str:
+    """The name of a primitive's family."""
+    return next((family for family, (_, names) in FAMILIES.items() if primitive in names), OTHER)
+
+
+def contrast(colour: str, ground: str) -> float:
+    """The contrast of two colours, 1 to 21 (WCAG 2.2, "contrast ratio")."""
+    lighter, darker = sorted((_luminance(colour), _luminance(ground)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def readable(colour: str, ground: str, least: float) -> str:
+    """The colour, with as much white or black mixed in as gives it that contrast to its ground."""
+    end = 1.0 if _luminance(ground) < 0.18 else 0.0  # At which both black and white are equally far.
+    shades = (to_hex([(1 - share) * part + share * end for part in to_rgb(colour)]) for share in np.linspace(0, 1, 51))
+    return next(shade for shade in shades if contrast(shade, ground) >= least)
+
+
+def _luminance(colour: str) -> float:
+    """The relative luminance of a colour, 0 to 1 (WCAG 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 
 
 def short_number(value: float, digits: int = 3) -> str:

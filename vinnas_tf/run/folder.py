@@ -183,6 +183,14 @@ class RunDir:
         shutil.rmtree(trash)
 
 
+def lock_owner(path: Path) -> int | None:
+    """The process that held a run folder last, and holds it where it still lives; None where none is known."""
+    try:
+        return int((path / _LOCK).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
 def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
     """The record of a finished stage of a run folder, from its config.json.
 

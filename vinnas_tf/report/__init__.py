@@ -1,0 +1,1 @@
+"""The page: one file that shows what a run folder holds, or how several runs compare."""
