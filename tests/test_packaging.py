@@ -59,6 +59,8 @@ def test_the_wheel_holds_every_source_file_under_one_name(wheel, repository):
     for folder in ("flags", "export"):
         for pattern in ("*.py", "*.flags"):
             sources |= {f"vinnas_tf/{path.relative_to(repository)}" for path in (repository / folder).rglob(pattern)}
+    templates = repository / "vinnas_tf" / "report" / "templates"
+    sources |= {str(path.relative_to(repository)) for path in templates.iterdir()}
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     packaged = {name for name in names if ".dist-info/" not in name}
@@ -84,6 +86,7 @@ def test_presets_and_settings_come_from_the_installed_package(installed, reposit
         (["vinnas-train", "--dataset=mnist"], ["--epochs=100", "mnist_laptop"]),
         (["vinnas-compress"], ["python -m vinnas_tf.compress", "--penalties=1e-06,3e-06,1e-05,3e-05,0.0001"]),
         (["vinnas-compare"], ["--seeds=3", "vinnas-magnitude"]),
+        (["vinnas-report"], ["python -m vinnas_tf.report", "--run_dir="]),
         (["vinnas-export"], ["python -m vinnas_tf.export", "--formats=saved_model,tflite"]),
         (["vinnas-verify"], ["python -m vinnas_tf.export.verify", "--network="]),
         (["vinnas-predict"], ["python -m vinnas_tf.export.predict"]),

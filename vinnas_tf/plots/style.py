@@ -66,7 +66,12 @@ def contrast(colour: str, ground: str) -> float:
 def readable(colour: str, ground: str, least: float) -> str:
     """The colour, with as much white or black mixed in as gives it that contrast to its ground."""
     end = 1.0 if _luminance(ground) < 0.18 else 0.0  # At which both black and white are equally far.
-    shades = (to_hex([(1 - share) * part + share * end for part in to_rgb(colour)]) for share in np.linspace(0, 1, 51))
+    red, green, blue = to_rgb(colour)
+
+    def mixed(share: float) -> str:
+        return to_hex((red + share * (end - red), green + share * (end - green), blue + share * (end - blue)))
+
+    shades = map(mixed, np.linspace(0, 1, 51))
     return next(shade for shade in shades if contrast(shade, ground) >= least)
 
 

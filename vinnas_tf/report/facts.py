@@ -63,7 +63,7 @@ def summary(run: RunFolder, result: Mapping[str, Any] | None) -> list[tuple[str,
         }
         if sizes:
             smallest = min(sizes, key=sizes.__getitem__)
-            facts.append(("smallest file that meets its bar", f"{sizes[smallest]:,} bytes, {smallest}"))
+            facts.append((f"bytes of {smallest}, the smallest file that meets its bar", f"{sizes[smallest]:,}"))
     return facts
 
 

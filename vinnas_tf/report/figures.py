@@ -17,53 +17,77 @@ from vinnas_tf.run.files import Value
 from vinnas_tf.train.report import NO_ADVICE, threshold_advice
 
 _COLOURS = ("first", "second", "third", "fourth", "fifth", "sixth")
+# What the commands do not print, in the manner of what they do.
+_UNPRINTED = {"alpha_cross_entropy": "CE of the alpha steps"}
 _ACCURACIES = ("weight_accuracy", "alpha_accuracy", "accuracy", "held_out_accuracy")
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The epochs of a stage.
+    """The epochs of a stage, or of a part of it.
 
     Attributes:
-        stage: its name.
+        title: what was trained.
         legend: what the titles mean, as the command prints it.
         charts: terms of the objective, and accuracies.
         table: every figure of every epoch.
     """
 
-    stage: str
+    title: str
     legend: str
     charts: Sequence[Chart]
     table: Table
 
 
-def read_objective(run: RunFolder, stage: str) -> Objective | None:
-    """The terms of a stage's objective over its epochs; None where there is none."""
-    rows = run.rows(stage, "metrics.csv")
+def read_objectives(run: RunFolder, stage: str) -> list[Objective]:
+    """The terms of a stage's objective over its epochs, of each part of it that has some."""
+    found = [_objective(run, stage, name, title) for name, title in _files_of_epochs(run, stage)]
+    return [one for one in found if one is not None]
+
+
+def _files_of_epochs(run: RunFolder, stage: str) -> list[tuple[str, str]]:
+    """The metrics files of a stage, and what each is of."""
+    files = [("metrics.csv", stage)]
+    settings = run.settings(stage)
+    if stage == "train" and settings.get("fine_tuning_epochs"):
+        name = f"{settings['log_noise_ratio_threshold']:g}_{settings['fine_tuning_epochs']}"
+        files.append((f"fine_tuning/{name}/metrics.csv", "train, fine-tuning"))
+    if stage == "compress" and stage not in run.finished:
+        folder = run.path / stage
+        under_way = [*folder.glob("dense/metrics.csv"), *folder.glob("points/*/metrics.csv")]
+        if under_way:
+            newest = max(under_way, key=lambda path: path.stat().st_mtime_ns).relative_to(folder)
+            what = "dense" if newest.parts[0] == "dense" else f"penalty {newest.parts[1]}"
+            files.append((newest.as_posix(), f"compress, {what}"))
+    return files
+
+
+def _objective(run: RunFolder, stage: str, name: str, title: str) -> Objective | None:
+    """What a metrics file holds; None where there is no file."""
+    rows = run.rows(stage, name)
     if not rows:
         return None
     printed = _printed(run, stage)
-    titles = {name: title for title, name, _, _ in printed.columns if title}
-    names = list(rows[0])
-    terms = [name for name in names if name in ("cross_entropy", "alpha_cross_entropy", "penalty")]
-    terms += [name for name in names if name.endswith("_weighted")]
-    x = [row["epoch"] if not row.get("fine_tuning") else len(rows) for row in rows]
-    x = list(range(1, len(rows) + 1)) if len({*x}) < len(x) else x
+    titles = {column: words for words, column, _, _ in printed.columns if words} | _UNPRINTED
+    columns = list(rows[0])
+    terms = [column for column in columns if column in ("cross_entropy", "alpha_cross_entropy", "penalty")]
+    terms += [column for column in columns if column.endswith("_weighted")]
+    x = range(1, len(rows) + 1)  # A compression's epochs start over where fine-tuning begins.
     charts = []
-    for key, wanted, title, y, factor in (
+    for key, wanted, words, y, factor in (
         ("terms", terms, "Terms of the objective, weighted", "nats an image", 1.0),
-        ("accuracies", [name for name in names if name in _ACCURACIES], "Accuracy", "accuracy, %", 100.0),
+        ("accuracies", [column for column in columns if column in _ACCURACIES], "Accuracy", "accuracy, %", 100.0),
     ):
         series = [
-            Series(titles.get(name, name.replace("_", " ")), *_known(x, rows, name, factor), _COLOURS[number % 6])
-            for number, name in enumerate(wanted)
-            if any(row[name] is not None for row in rows)
+            Series(titles.get(column, column.replace("_", " ")), *_known(x, rows, column, factor), _COLOURS[number % 6])
+            for number, column in enumerate(wanted)
+            if any(row[column] is not None for row in rows)
         ]
         if series:
-            charts.append(Chart(f"{stage}-{key}", title, "epoch", y, series))
+            charts.append(Chart(f"{title}: {key}", words, "epoch", y, series))
     legend = COMPRESS_LEGEND if stage == "compress" else printed.legend
-    table = Table(names, [[exact(row[name]) for name in names] for row in rows], f"Every epoch of the {stage}")
-    return Objective(stage, " ".join(legend.split()), charts, table)
+    cells = [[exact(row[column]) for column in columns] for row in rows]
+    return Objective(title, " ".join(legend.split()), charts, Table(columns, cells, f"Every epoch: {stage}/{name}"))
 
 
 def _printed(run: RunFolder, stage: str) -> EpochTable:
@@ -79,6 +103,10 @@ def _known(
     """The epochs that have a figure, and the figure."""
     pairs = [(at, factor * float(row[name] or 0)) for at, row in zip(x, rows, strict=True) if row[name] is not None]
     return [at for at, _ in pairs], [value for _, value in pairs]
+
+
+def _floats(row: Mapping[str, Value], *names: str) -> list[float]:
+    return [float(row[name] or 0) for name in names]
 
 
 @dataclass(frozen=True)
@@ -111,9 +139,11 @@ def read_pruning(run: RunFolder, result: Mapping[str, Any]) -> Curve | None:
         return None
     settings = run.settings("train")
     points = [
-        ThresholdPoint(*(float(row[name] or 0) for name in ("threshold", "accuracy", "standard_error")), int(row["params_nonzero"] or 0))
-        for row in rows
-    ]  # fmt: skip
+        ThresholdPoint(threshold, accuracy, error, round(size))
+        for threshold, accuracy, error, size in (
+            _floats(row, "threshold", "accuracy", "standard_error", "params_nonzero") for row in rows
+        )
+    ]
     used = float(settings["log_noise_ratio_threshold"])
     fine_tuned = bool(settings["fine_tuning_epochs"])
     held_out = "held_out" in result
@@ -161,11 +191,11 @@ def read_compression(run: RunFolder, result: Mapping[str, Any] | None) -> Curve 
         return None
     penalties = [float(row["penalty"] or 0) for row in rows]
     names = [f"penalty {penalty:g}" if penalty else "as it came" for penalty in penalties]
-    cut = ["" if row["connected"] else "; the network is cut" for row in rows]
+    figures = [_floats(row, "parameters", "accuracy", "standard_error") for row in rows]
     told = [
-        f"{percent(float(row['accuracy'] or 0))} ± {percent(float(row['standard_error'] or 0))} of the held-out images, "
-        f"{row['parameters']:,} parameters, {row['bytes']:,} bytes of float32 TFLite{cut[number]}"
-        for number, row in enumerate(rows)
+        f"{percent(accuracy)} ± {percent(error)} of the held-out images, {size:,.0f} parameters, {row['bytes']:,} "
+        f"bytes of float32 TFLite{'' if row['connected'] else '; the network is cut'}"
+        for row, (size, accuracy, error) in zip(rows, figures, strict=True)
     ]
     header = list(rows[0])
     table = Table(header, [[exact(row[name]) for name in header] for row in rows], "Every point of the curve")
@@ -174,7 +204,7 @@ def read_compression(run: RunFolder, result: Mapping[str, Any] | None) -> Curve 
         "compression",
         "Accuracy on held-out images against parameters",
         "parameters of the stripped network",
-        [tuple(float(row[name] or 0) for name in ("parameters", "accuracy", "standard_error")) for row in rows],
+        figures,
         names,
         told,
         [],

@@ -72,15 +72,16 @@ class NetworkView:
 
 def read_network(run: RunFolder, stage: str) -> NetworkView:
     """Reads the network of a finished stage, and has it answer the test images again, for display only."""
+    units: Sequence[Units] = ()
+    if stage == "compress":
+        units = [Units(**one) for one in run.json(stage, "compression.json")["layers"]]
     try:
         finished = read_finished(run.path, stage)
     except UserError as error:
-        return NetworkView((), Missing(str(error)))
-    if stage == "compress":
-        units: Sequence[Units] = [Units(**one) for one in run.json(stage, "compression.json")["layers"]]
-    else:
-        unpruned = finished.source.unpruned
-        units = count_units(unpruned, finished.source.network) if unpruned is not None else ()
+        return NetworkView(units, Missing(str(error)))
+    unpruned = finished.source.unpruned
+    if not units and unpruned is not None:
+        units = count_units(unpruned, finished.source.network)
     return NetworkView(units, _mistakes(finished))
 
 

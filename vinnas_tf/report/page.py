@@ -15,7 +15,7 @@ from vinnas_tf.report import palette
 from vinnas_tf.report.cells import Cells, read_cells
 from vinnas_tf.report.channels import read_channels
 from vinnas_tf.report.facts import class_table, provenance, stages_of, summary, warnings_of
-from vinnas_tf.report.figures import Curve, read_compression, read_layers, read_objective, read_pruning
+from vinnas_tf.report.figures import Curve, read_compression, read_layers, read_objectives, read_pruning
 from vinnas_tf.report.files import read_files
 from vinnas_tf.report.folder import RunFolder, State
 from vinnas_tf.report.network import NetworkView, read_network
@@ -43,9 +43,10 @@ def run_page(run: RunFolder, network: NetworkView | None) -> str:
     first = next(iter(run.records.values()))["settings"]
     pruning, compression = _pruning(run), _compression(run)
     curves = [one for one in (pruning, compression) if isinstance(one, Curve)]
-    objectives = [read_objective(run, name) for name in ("search", "train", "compress") if name in run.records]
+    trained = [name for name in ("search", "train", "compress") if name in run.records]
+    objectives = [one for name in trained for one in read_objectives(run, name)]
     channels = search if not isinstance(search, Cells | Missing) else None
-    charts = [chart for one in objectives if one for chart in one.charts] + [one.chart for one in curves]
+    charts = [chart for one in objectives for chart in one.charts] + [one.chart for one in curves]
     charts += [channels.candidates] if channels and channels.candidates else []
     titles, settings = provenance(run)
     drawn = {box.family for drawing in cells.drawings.values() for box in drawing.boxes} if cells else set()
@@ -70,7 +71,7 @@ def run_page(run: RunFolder, network: NetworkView | None) -> str:
         cells=cells,
         channels=channels,
         families={name: of for name, of in palette.families().items() if name in drawn},
-        objectives=[one for one in objectives if one],
+        objectives=objectives,
         objective_missing=_not_run(run, "search"),
         pruning=pruning,
         compression=compression,

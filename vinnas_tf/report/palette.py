@@ -4,7 +4,9 @@ from vinnas_tf.plots.style import BLUE, FAMILIES, INK, OTHER, PALE, RED, UNKNOWN
 
 # Grounds and inks of both schemes.
 _LIGHT = {"paper": "#ffffff", "panel": "#f5f7f9", "ink": INK, "muted": "#55606c", "line": "#d3dae1", "faint": PALE}
-_DARK = {"paper": "#14181d", "panel": "#1d232a", "ink": "#e7ebef", "muted": "#a5b0bc", "line": "#39434e", "faint": "#4a5663"}  # fmt: skip
+_DARK = {
+    "paper": "#14181d", "panel": "#1d232a", "ink": "#e7ebef", "muted": "#a5b0bc", "line": "#39434e", "faint": "#4a5663",
+}  # fmt: skip
 # Series of charts; Okabe and Ito's, which readers with any colour vision tell apart.
 _SERIES = {
     "first": BLUE, "accent": RED, "second": "#D55E00", "third": "#009E73", "fourth": "#CC79A7", "fifth": "#E69F00",

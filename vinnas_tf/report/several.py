@@ -166,7 +166,7 @@ def _link(folder: Path, page: Path) -> str:
 
 def _published(given: Sequence[Path]) -> dict[Path, float]:
     """What a benchmark's results.csv says of a cell's accuracy in a published table, in percent, by run folder."""
-    found = {}
+    found: dict[Path, float] = {}
     for folder in given:
         for path in [folder / "results.csv", *sorted(folder.glob("*/results.csv"))]:
             if path.is_file():

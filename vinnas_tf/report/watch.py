@@ -50,6 +50,7 @@ class Writer:
         for path in self.given:
             for folder in run_folders(path):
                 files = [folder / "config.json", *(folder / stage / name for stage in STAGES for name in _TELLING)]
+                files += folder.glob("*/*/*/metrics.csv")  # Of fine-tuning, and of a compression's points.
                 found += [(str(file), file.stat().st_mtime_ns) for file in files if file.is_file()]
         return tuple(found)
 

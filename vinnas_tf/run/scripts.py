@@ -27,6 +27,11 @@ def compare() -> None:
     _run("vinnas_tf.compare")
 
 
+def report() -> None:
+    """`vinnas-report`."""
+    _run("vinnas_tf.report")
+
+
 def export() -> None:
     """`vinnas-export`."""
     _run("vinnas_tf.export")

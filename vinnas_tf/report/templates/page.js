@@ -3,7 +3,6 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const minus = (text) => String(text).replace("-", "−");
 
   // Charts ---------------------------------------------------------------------------------------------------------
   const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
@@ -47,6 +46,18 @@
     return found;
   }
 
+  // 1, 2 and 5 times the powers of ten: Plotly's own ticks leave most of them without their size.
+  function ticks(chart) {
+    const places = chart.series.flatMap((series) => series.x);
+    const [least, most] = [Math.min(...places), Math.max(...places)];
+    const found = [];
+    for (let power = Math.floor(Math.log10(least)); power <= Math.log10(most); power += 1) {
+      found.push(...[1, 2, 5].map((digit) => digit * 10 ** power));
+    }
+    const inside = found.filter((value) => value >= least / 1.5 && value <= most * 1.5);
+    return { tickvals: inside, ticktext: inside.map((value) => value.toLocaleString("en")) };
+  }
+
   function layout(chart, colour) {
     const axis = { gridcolor: colour.line, linecolor: colour.line, zerolinecolor: colour.line, automargin: true, fixedrange: true };
     const several = chart.series.length > 1 || chart.key in picked;
@@ -55,7 +66,7 @@
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 48, r: 16, t: 12, b: 40 },
-      xaxis: { ...axis, title: { text: escaped(chart.x) }, type: chart.log_x ? "log" : "linear", dtick: undefined },
+      xaxis: { ...axis, title: { text: escaped(chart.x) }, ...(chart.log_x ? { type: "log", ...ticks(chart) } : {}) },
       yaxis: { ...axis, title: { text: escaped(chart.y) } },
       showlegend: several,
       legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0 },
