@@ -66,6 +66,7 @@ class Cells:
         meaning: what a note beside an operation stands for; may be empty.
         tables: by cell group, all that is known of every candidate.
         warnings: of the search.
+        remark: what else is to be known of them; may be empty.
     """
 
     genotype: Genotype
@@ -78,6 +79,14 @@ class Cells:
     meaning: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    remark: str = ""
+
+
+def trained_cells(run: RunFolder) -> Cells | None:
+    """The cells of a training in whose folder no search has run; None where there is none."""
+    path = run.file("train", "genotype.json") if "train" in run.records else None
+    remark = "No search has run in this folder: these are the cells that the training was given."
+    return _alone(Genotype.load(path), None, remark=remark) if path else None
 
 
 def read_cells(run: RunFolder) -> Cells | None:
@@ -100,16 +109,25 @@ def read_cells(run: RunFolder) -> Cells | None:
     found = Found.load(held) if held else _found(method, trajectory, -1) if trajectory else None
     genotype = Genotype.load(path) if finished and path else method.derive(found)
     if found is None:
-        return _alone(genotype, warnings=idle_cells(genotype))
+        return _alone(genotype, None, warnings=idle_cells(genotype))
     return _with_values(method, found, genotype, trajectory or {name: of[None] for name, of in found.arrays.items()})
 
 
-def _alone(genotype: Genotype, **known: Any) -> Cells:
-    """Cells of whose choices nothing is known."""
+def _alone(genotype: Genotype, found: Found | None, **known: Any) -> Cells:
+    """Cells without their way over the epochs, with what a posterior.json holds of their choices."""
+    columns = _columns(found) if found else {}
+
+    def tip(group: str, edge: Edge) -> str:
+        if found is None or group not in columns:
+            return ""
+        edges = found.space.edges(found.states)
+        return _tip(columns[group], (edges.index((edge.source, edge.target)), found.primitives.index(edge.primitive)))
+
     drawings = {f"{group}-0": draw(edges, genotype) for group, edges in genotype.cells.items()}
     cells = {
         group: {
-            "drawing": f"{group}-0", "said": "", "notes": [""] * len(edges), "tips": [""] * len(edges),
+            "drawing": f"{group}-0", "said": "", "notes": [""] * len(edges),
+            "tips": [tip(group, edge) for edge in edges],
             "values": [], "chosen": [],
         }
         for group, edges in genotype.cells.items()
@@ -120,9 +138,10 @@ def _alone(genotype: Genotype, **known: Any) -> Cells:
 def _without_method(genotype: Genotype, run: RunFolder, reason: str) -> Cells:
     """The found cells, and what the file holds of each candidate, where the settings can't be read."""
     path = run.file("search", "posterior.json")
-    tables = _tables(Found.load(path), genotype) if path else {}
+    found = Found.load(path) if path else None
+    tables = _tables(found, genotype) if found else {}
     warning = f"The choices of this search are shown without their values over the epochs: {reason}"
-    return _alone(genotype, tables=tables, warnings=[warning, *idle_cells(genotype)])
+    return _alone(genotype, found, tables=tables, warnings=[warning, *idle_cells(genotype)])
 
 
 def _with_values(method: Method, found: Found, genotype: Genotype, trajectory: Mapping[str, np.ndarray]) -> Cells:
@@ -135,43 +154,36 @@ def _with_values(method: Method, found: Found, genotype: Genotype, trajectory: M
     low, high = values.limits or (0.0, max(float(np.abs(of).max()) for of in values.trajectory.values()) or 1.0)
     drawings: dict[str, Drawing] = {}
     keys: dict[tuple[str, tuple[Edge, ...]], str] = {}
+
+    def key_of(group: str, edges: tuple[Edge, ...], chosen: Genotype) -> str:
+        if (group, edges) not in keys:
+            keys[group, edges] = f"{group}-{len(keys)}"
+            drawings[keys[group, edges]] = draw(edges, chosen)
+        return keys[group, edges]
+
     steps = []
     for number in numbers:
-        at = found if number == kept else _found(method, trajectory, number)
-        columns = _columns(found) if number == kept else method.columns(at)
+        is_kept = number == kept
+        at = found if is_kept else _found(method, trajectory, number)
+        columns = _columns(found) if is_kept else method.columns(at)
         shown = method.edge_values(at, {name: of[number : number + 1] for name, of in trajectory.items()})
         assert shown is not None
-        try:
-            chosen = genotype if number == kept else method.derive(at)
-            said = ""
-        except UserError as error:
-            chosen, said = None, str(error)
+        chosen, said = (genotype, "") if is_kept else _derived(method, at)
         cells = {}
         for group in values.values:
             edges = chosen.cells[group] if chosen else ()
-            drawn = bool(edges) and (len(edges) <= _MOST_DRAWN or number == kept)
-            if edges and not drawn:
-                said = f"{len(edges)} operations, too many to draw: the table below has them."
-            if drawn and (group, edges) not in keys:
-                assert chosen is not None
-                key = keys[group, edges] = f"{group}-{len(keys)}"
-                drawings[key] = draw(edges, chosen)
+            drawn = bool(edges) and (len(edges) <= _MOST_DRAWN or is_kept)
             places = [values.place(edge) for edge in edges]
             cells[group] = {
-                "drawing": keys[group, edges] if drawn else None,
-                "said": "" if drawn else said,
+                "drawing": key_of(group, edges, chosen) if chosen and drawn else None,
+                "said": "" if drawn else said or f"{len(edges)} operations: the table below has them.",
                 "notes": [_note(shown.note.name, float(shown.note.values[group][place])) for place in places],
                 "tips": [_tip(columns[group], place) for place in places],
-                "values": [
-                    [(short_number(float(value)), round(100 * (float(value) - low) / (high - low))) for value in row]
-                    for row in shown.values[group]
-                ],
+                "values": [[_shaded(float(value), low, high) for value in row] for row in shown.values[group]],
                 "chosen": places,
             }
-        title = f"epoch {number + 1} of {epochs}" + (
-            ", the one that was kept" if values.kept_epoch == number + 1 else ""
-        )
-        steps.append(Step(title, cells))
+        title = f"epoch {number + 1} of {epochs}"
+        steps.append(Step(f"{title}, the one that was kept" if values.kept_epoch == number + 1 else title, cells))
     warning = method.warning(found)
     return Cells(
         genotype,
@@ -185,6 +197,19 @@ def _with_values(method: Method, found: Found, genotype: Genotype, trajectory: M
         _tables(found, genotype),
         [*([warning] if warning else []), *idle_cells(genotype)],
     )
+
+
+def _derived(method: Method, found: Found) -> tuple[Genotype | None, str]:
+    """The cells that would be chosen, or why there are none."""
+    try:
+        return method.derive(found), ""
+    except UserError as error:
+        return None, str(error)
+
+
+def _shaded(value: float, low: float, high: float) -> tuple[str, int]:
+    """A value as text, and how dark its field is: 0 to 100, below 0 for values below the middle."""
+    return (short_number(value), round(100 * (value - low) / (high - low))) if np.isfinite(value) else ("-", 0)
 
 
 def _found(method: Method, trajectory: Mapping[str, np.ndarray], epoch: int) -> Found:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.console import learnt_warning
 from vinnas_tf.export import table
 from vinnas_tf.report.folder import STAGES, RunFolder, State
@@ -98,10 +99,8 @@ def warnings_of(run: RunFolder, result: Mapping[str, Any] | None, of_search: Seq
 def _of_stages(run: RunFolder) -> list[str]:
     """What does not belong together."""
     found = []
-    search, train = (
-        run.json(stage, "genotype.json") if stage in run.finished else None for stage in ("search", "train")
-    )
-    if search and train and search != train:
+    paths = [run.file(stage, "genotype.json") for stage in ("search", "train") if stage in run.finished]
+    if len({Genotype.load(path) for path in paths if path}) > 1:
         found.append("The training is of other cells than those that the search of this folder found.")
     prints = {name: run.records[name]["data_fingerprint"] for name in STAGES if name in run.finished}
     if len({*prints.values()}) > 1:

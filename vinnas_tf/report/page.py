@@ -12,18 +12,20 @@ import vinnas_tf
 from vinnas_tf.methods import METHODS
 from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.report import palette
-from vinnas_tf.report.cells import Cells, read_cells
+from vinnas_tf.report.cells import Cells, read_cells, trained_cells
 from vinnas_tf.report.channels import read_channels
+from vinnas_tf.report.curves import Curve, read_compression, read_pruning
 from vinnas_tf.report.facts import class_table, provenance, stages_of, summary, warnings_of
-from vinnas_tf.report.figures import Curve, read_compression, read_layers, read_objectives, read_pruning
 from vinnas_tf.report.files import read_files
 from vinnas_tf.report.folder import RunFolder, State
+from vinnas_tf.report.layers import read_layers
 from vinnas_tf.report.network import NetworkView, read_network
-from vinnas_tf.report.part import Chart, Missing, command
+from vinnas_tf.report.objective import read_objectives
+from vinnas_tf.report.part import Chart, Missing, Table, command
 from vinnas_tf.report.several import Several
 
 _SCRIPTS = ("plotly-basic.min.js", "page.js")
-_NUMBERED = 25  # Up to so many classes the confusion matrix has a count in each field.
+_MOST_CLASSES, _PAIRS = 40, 40  # Of more classes the page has the most frequent confusions, and no matrix.
 
 
 def run_page(run: RunFolder, network: NetworkView | None) -> str:
@@ -106,19 +108,20 @@ def _render(template: str, charts: Sequence[Chart], data: dict[str, Any], **cont
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # A browser would not read it.
     environment.tests["missing"] = lambda part: isinstance(part, Missing)
     loader = environment.loader
     assert loader is not None
     # Our own files, and a library's: they hold nothing of a run.
     sources = {name: loader.get_source(environment, name)[0] for name in ("page.css", *_SCRIPTS)}
     return environment.get_template(template).render(
-        style=Markup(palette.style_sheet() + sources["page.css"]),
+        style=Markup(sources["page.css"] + palette.style_sheet()),
         scripts=[Markup(sources[name]) for name in _SCRIPTS],
         data={"charts": {chart.key: asdict(chart) for chart in charts}, **data},
         family_class=palette.family_class,
         version=vinnas_tf.__version__,
         written=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        numbered=_NUMBERED,
+        most_classes=_MOST_CLASSES,
         charts={chart.key: chart for chart in charts},
         **content,
     )
@@ -127,7 +130,7 @@ def _render(template: str, charts: Sequence[Chart], data: dict[str, Any], **cont
 def _search(run: RunFolder) -> Any:
     """What a search has found, `Cells` or `Channels`, or why there is nothing."""
     if "search" not in run.records:
-        return _not_run(run, "search")
+        return trained_cells(run) or _not_run(run, "search")
     kind = METHODS.get(run.settings("search")["method"])
     channels = kind is not None and issubclass(kind, ChannelMethod)
     found = read_channels(run) if channels else read_cells(run)
@@ -179,4 +182,13 @@ def _confusion(run: RunFolder, stage: str) -> dict[str, Any] | None:
     names, counts = table[0][1:], [[int(cell) for cell in row[1:]] for row in table[1:]]
     shares = [[round(100 * count / max(sum(row), 1), 1) for count in row] for row in counts]
     right = sum(row[number] for number, row in enumerate(counts))
-    return {"names": names, "counts": counts, "shares": shares, "right": right, "images": sum(map(sum, counts))}
+    found = {"names": names, "counts": counts, "shares": shares, "right": right, "images": sum(map(sum, counts))}
+    return found | {"pairs": _most_confused(names, counts, shares)}
+
+
+def _most_confused(names: Sequence[str], counts: Sequence[Sequence[int]], shares: Sequence[Sequence[float]]) -> Table:
+    """The pairs of classes that are taken for each other most often, instead of a matrix of many classes."""
+    pairs = [(count, row, column) for row, of in enumerate(counts) for column, count in enumerate(of) if row != column]
+    pairs = sorted((pair for pair in pairs if pair[0]), key=lambda pair: (-pair[0], *pair[1:]))[:_PAIRS]
+    rows = [[names[row], names[column], str(count), f"{shares[row][column]:g}%"] for count, row, column in pairs]
+    return Table(["true", "predicted", "images", "share of the class"], rows, f"The {_PAIRS} most frequent confusions")

@@ -17,9 +17,12 @@ _SHAPE, _TEXT = 3.0, 4.5
 
 
 def style_sheet() -> str:
-    """Variables of CSS for both schemes; print has the light one."""
+    """Variables of CSS for both schemes, of which print has the light one, and the colour of each family."""
     light, dark = (_variables(scheme) for scheme in (_LIGHT, _DARK))
-    return f":root {{\n{light}}}\n@media screen and (prefers-color-scheme: dark) {{ :root {{\n{dark}}} }}\n"
+    of_families = "".join(f".{one} {{ --family: var(--{one}); }}\n" for one in families().values())
+    return (
+        f":root {{\n{light}}}\n@media screen and (prefers-color-scheme: dark) {{ :root {{\n{dark}}} }}\n{of_families}"
+    )
 
 
 def family_class(family: str) -> str:

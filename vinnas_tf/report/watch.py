@@ -68,15 +68,18 @@ class Writer:
 def watch(writer: Writer, wait: Callable[[], None]) -> None:
     """Writes the page whenever there is something new, until `wait`, which is called between two looks, raises.
 
-    Where a file is just being replaced it looks again.
+    Where something can't be read, as while a file is being replaced, it says so once and looks again.
     """
     shown: tuple | None = None
+    told = ""
     while True:
         try:
             state = writer.state()
             if state != shown:
                 writer.write()
-                shown = state
+                shown, told = state, ""
         except (UserError, FileNotFoundError) as error:
-            print(f"not written: {error}", flush=True)
+            if str(error) != told:
+                told = str(error)
+                print(f"not written: {told}", flush=True)
         wait()
