@@ -56,7 +56,7 @@ def opened(browser: Any, path: Path, width: int = 1400, **context: Any) -> Itera
         page = tab.new_page()
         page.on("console", lambda message: told.append(message.text))
         page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or told.append(request.url))
+        page.on("request", lambda request: told.extend(re.findall("^(?!file:|data:).*", request.url)))
         page.goto(path.as_uri())
         yield page
         assert not told

@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.report.runs import write_result, write_search
 from vinnas_tf.compare.statistics import Result, to_csv
 from vinnas_tf.config import CompareConfig
-from vinnas_tf.report.part import Missing
+from vinnas_tf.report.part import Chart, Missing
 from vinnas_tf.report.several import read_several
 from vinnas_tf.run.folder import RunDir
 
@@ -23,6 +23,7 @@ def test_each_run_has_its_figures_and_a_point_with_its_name(tmp_path):
     assert (first.name, of_first["seed"], of_first["test accuracy"]) == ("a", "5", "87.50")
     assert (of_first["non-zero parameters"], of_first["MFLOPs"], of_first["train min"]) == ("1,234", "2.50", "1.5")
     assert (of_second["method"], of_second["test accuracy"], of_second["search min"]) == ("darts", "-", "2.0")
+    assert isinstance(several.chart, Chart)
     (series,) = several.chart.series
     assert (list(series.x), list(series.y), several.chart.names) == ([1234], [87.5], ("a",))
 
@@ -56,6 +57,7 @@ def test_a_benchmark_adds_the_published_accuracy_of_each_cell(tmp_path):
     folders = [tmp_path / "12_epochs" / "darts-seed3", tmp_path / "36_epochs" / "darts-seed3"]
     several = read_several(folders, [tmp_path], tmp_path / "report.html")
     assert [cells(line, several)["published accuracy"] for line in several.lines] == ["83.50", "70.25"]
+    assert isinstance(several.chart, Chart)
     assert list(several.chart.series[0].y) == [83.5, 70.25]
     assert list(several.chart.series[0].x) == [2.0, 2.0]
 
