@@ -84,7 +84,7 @@ def read_pruning(run: RunFolder, result: Mapping[str, Any]) -> Curve | None:
         told,
         [command("train", run_dir=run.path, log_noise_ratio_threshold=f"{of.threshold:g}") for of in points],
         position,
-        (best, "the sparsest within one standard error of the best"),
+        [(best, f"{names[best]}: the sparsest within one standard error of the best")] if best is not None else [],
         " ".join(advice.split()),
         table,
     )  # fmt: skip
@@ -115,7 +115,7 @@ def read_compression(run: RunFolder, result: Mapping[str, Any] | None) -> Curve 
         told,
         [],
         used,
-        (None, ""),
+        [(0, names[0])],
         f"{result['chosen']}." if result else "No point is taken yet.",
         table,
     )
@@ -130,7 +130,7 @@ def _curve(
     told: Sequence[str],
     commands: Sequence[str],
     used: int,
-    recommended: tuple[int | None, str],
+    others: Sequence[tuple[int, str]],
     advice: str,
     table: Table,
 ) -> Curve:
@@ -140,9 +140,7 @@ def _curve(
     sizes, accuracies = ([place[axis] for place in places] for axis in (0, 1))
     series = [Series("accuracy", sizes, accuracies, "first", [100 * error for _, _, error in points], labels)]
     special = [(used, f"{names[used]} in use", "accent")]
-    number, reason = recommended
-    if number is not None and number != used:
-        special.append((number, f"{names[number]}: {reason}", "third"))
+    special += [(at, name, "third") for at, name in others if at != used]
     series += [Series(name, [sizes[at]], [accuracies[at]], colour, labels=[labels[at]]) for at, name, colour in special]
     chart = Chart(key, title, x, "accuracy, %", series, table, log_x=True)
     return Curve(chart, places, names, told, commands, used, advice)

@@ -101,7 +101,8 @@ def _figures(run: RunFolder, published: float | None) -> tuple[Figures, Mapping[
         sum(float(row["seconds"] or 0) for row in run.rows(of, "metrics.csv")) / 60 for of in ("search", "train")
     )
     states = stages_of(run)
-    told = ", ".join(f"{one.name}: {one.state}" for one in states if one.state is not State.NOT_RUN)
+    begun = [one for one in states if one.state is not State.NOT_RUN]
+    told = ", ".join(one.name if one.state is State.FINISHED else f"{one.name} ({one.state})" for one in begun)
     cells = [
         (str(first.get("dataset", "-")), str(first.get("dataset", ""))),
         (str(first.get("method", "-")), str(first.get("method", ""))),

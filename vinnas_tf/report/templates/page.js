@@ -27,7 +27,7 @@
         y: series.y,
         mode: mode.filter(Boolean).join("+"),
         text: beside ? chart.names.map(escaped) : undefined,
-        textposition: "top center",
+        textposition: series.x.map((_, place) => ["top center", "bottom center"][place % 2]),
         cliponaxis: !beside,
         hovertext: series.labels.length ? series.labels.map(escaped) : undefined,
         hoverinfo: series.labels.length ? "text" : "x+y+name",
@@ -46,16 +46,20 @@
     return found;
   }
 
-  // 1, 2 and 5 times the powers of ten: Plotly's own ticks leave most of them without their size.
+  // The x axis: each epoch where there are few; logarithmic where sizes are far apart, with ticks at 1, 2 and 5 times the
+  // powers of ten, for Plotly's own leave most of them without their size.
   function ticks(chart) {
     const places = chart.series.flatMap((series) => series.x);
     const [least, most] = [Math.min(...places), Math.max(...places)];
+    if (!chart.log_x || most < 3 * least) {
+      return { tickformat: ",", ...(chart.x === "epoch" && most - least <= 10 ? { dtick: 1 } : {}) };
+    }
     const found = [];
     for (let power = Math.floor(Math.log10(least)); power <= Math.log10(most); power += 1) {
       found.push(...[1, 2, 5].map((digit) => digit * 10 ** power));
     }
     const inside = found.filter((value) => value >= least / 1.5 && value <= most * 1.5);
-    return { tickvals: inside, ticktext: inside.map((value) => value.toLocaleString("en")) };
+    return { type: "log", tickvals: inside, ticktext: inside.map((value) => value.toLocaleString("en")) };
   }
 
   function layout(chart, colour) {
@@ -66,7 +70,7 @@
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 48, r: 16, t: 12, b: 40 },
-      xaxis: { ...axis, title: { text: escaped(chart.x) }, ...(chart.log_x ? { type: "log", ...ticks(chart) } : {}) },
+      xaxis: { ...axis, title: { text: escaped(chart.x) }, ...ticks(chart) },
       yaxis: { ...axis, title: { text: escaped(chart.y) } },
       showlegend: several,
       legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0 },
