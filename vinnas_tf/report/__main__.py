@@ -15,6 +15,7 @@ if __name__ == "__main__":
     import vinnas_tf.run.startup  # noqa: F401
 
 # isort: split
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -43,7 +44,8 @@ def main(argv: list[str]) -> None:
             f"Watches {', '.join(config.run_dir)}, and writes {writer.page} after each epoch; Ctrl-C ends it.",
             flush=True,
         )
-        watch(writer, lambda: time.sleep(_SECONDS_BETWEEN_LOOKS))
+        with contextlib.suppress(KeyboardInterrupt):  # The way to end it, which leaves nothing undone.
+            watch(writer, lambda: time.sleep(_SECONDS_BETWEEN_LOOKS))
     else:
         writer.write()
 
