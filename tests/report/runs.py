@@ -16,8 +16,8 @@ from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.compress.point import Point
 from vinnas_tf.config import CompressConfig, DataConfig, TrainConfig
 from vinnas_tf.export import manifest
-from vinnas_tf.export.digest import sha256
 from vinnas_tf.methods import method_from
+from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.files import write_metrics
 from vinnas_tf.run.folder import RunDir
 from vinnas_tf.search.result import SearchResult
@@ -98,7 +98,7 @@ def write_export(path: Path, network_sha256: str, fingerprint: str) -> dict[str,
                 "largest_difference": 2e-7, "failures": missed, **({"advice": "use float16"} if missed else {}),
                 "latency": {"1": {"median_ms": 0.0912}, "2": {"median_ms": 12.34}},
             }  # fmt: skip
-            files[f"tflite/{name}.tflite"] = {"precision": name, "sha256": sha256(file), "figures": figures}
+            files[f"tflite/{name}.tflite"] = {"precision": name, "sha256": sha256_of(file), "figures": figures}
         content = {
             "format": manifest.FORMAT,
             "network_sha256": network_sha256,

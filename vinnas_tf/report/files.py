@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vinnas_tf.export import manifest, table
-from vinnas_tf.export.digest import sha256
 from vinnas_tf.export.proof import BARS
 from vinnas_tf.report.folder import RunFolder
 from vinnas_tf.report.part import command
+from vinnas_tf.run.digest import sha256_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_files(run: RunFolder) -> Files | None:
         remarks = [" ".join(table.remarks(name, figures))] if table.remarks(name, figures) else []
         if not path.exists():
             remarks.append("It is not there any more: export with --overwrite.")
-        elif sha256(path) != entry["sha256"]:
+        elif sha256_of(path) != entry["sha256"]:
             remarks.append(
                 "It is not the file that these figures are of: it was changed since. Export with --overwrite."
             )
