@@ -15,7 +15,8 @@ from vinnas_tf.architecture.skeleton import cell_groups
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.compress.point import Point
 from vinnas_tf.config import CompressConfig, DataConfig, TrainConfig
-from vinnas_tf.export import manifest
+from vinnas_tf.data.picture import Preparation
+from vinnas_tf.export import manifest, pixels
 from vinnas_tf.methods import method_from
 from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.files import write_metrics
@@ -101,6 +102,8 @@ def write_export(path: Path, network_sha256: str, fingerprint: str) -> dict[str,
             files[f"tflite/{name}.tflite"] = {"precision": name, "sha256": sha256_of(file), "figures": figures}
         content = {
             "format": manifest.FORMAT,
+            "class_names": list(CLASSES),
+            "image": pixels.describe(Preparation(8, 8, 1)),
             "network_sha256": network_sha256,
             "files": files,
             "baselines": {"tflite/unpruned": {"bytes": 4000, "gzip_bytes": 90}},
