@@ -29,12 +29,15 @@ def test_each_run_has_its_figures_and_a_point_with_its_name(tmp_path):
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
-    paths = [tmp_path / "a" / "run", tmp_path / "b" / "run"]
+    paths = [tmp_path / "a" / "run", tmp_path / "javascript:b" / "run"]
     for path in paths:
         write_result(path, 0.5, 10)
     (paths[1] / "report.html").write_text("")
     several = read_several(paths, paths, tmp_path / "report.html")
-    assert [(line.name, line.link) for line in several.lines] == [("a/run", ""), ("b/run", "b/run/report.html")]
+    assert [(line.name, line.link) for line in several.lines] == [
+        ("a/run", ""),
+        ("javascript:b/run", "javascript%3Ab/run/report.html"),  # A link to a file, and no script.
+    ]
 
 
 def test_a_damaged_run_does_not_hide_the_others(tmp_path):

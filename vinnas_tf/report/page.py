@@ -19,7 +19,7 @@ from vinnas_tf.report.facts import class_table, provenance, stages_of, summary, 
 from vinnas_tf.report.files import read_files
 from vinnas_tf.report.folder import RunFolder, State
 from vinnas_tf.report.layers import read_layers
-from vinnas_tf.report.network import NetworkView, read_network
+from vinnas_tf.report.network import NetworkView
 from vinnas_tf.report.objective import read_objectives
 from vinnas_tf.report.part import Chart, Missing, Table, command
 from vinnas_tf.report.several import Several
@@ -50,7 +50,7 @@ def run_page(run: RunFolder, network: NetworkView | None) -> str:
     channels = search if not isinstance(search, Cells | Missing) else None
     charts = [chart for one in objectives for chart in one.charts] + [one.chart for one in curves]
     charts += [channels.candidates] if channels and channels.candidates else []
-    titles, settings = provenance(run)
+    made_with, settings = provenance(run)
     drawn = {box.family for drawing in cells.drawings.values() for box in drawing.boxes} if cells else set()
     return _render(
         "run.html.j2",
@@ -83,15 +83,9 @@ def run_page(run: RunFolder, network: NetworkView | None) -> str:
         recall=class_table(result) if result else None,
         mistakes=network.mistakes if network else None,
         files=read_files(run) or _not_run(run, "export"),
-        provenance=titles,
+        provenance=made_with,
         settings=settings,
     )
-
-
-def read_shipped(run: RunFolder) -> NetworkView | None:
-    """What is read off the network that a run folder ships; None where it ships none yet."""
-    stage = run.network_stage
-    return read_network(run, stage) if stage else None
 
 
 def several_page(several: Several, title: str) -> str:
@@ -122,7 +116,6 @@ def _render(template: str, charts: Sequence[Chart], data: dict[str, Any], **cont
         version=vinnas_tf.__version__,
         written=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         most_classes=_MOST_CLASSES,
-        charts={chart.key: chart for chart in charts},
         **content,
     )
 

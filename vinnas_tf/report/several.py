@@ -2,13 +2,14 @@
 
 import csv
 import io
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vinnas_tf.compare.statistics import from_csv, legend, summarize, to_cells
-from vinnas_tf.errors import UserError
+from vinnas_tf.errors import FileError, UserError
 from vinnas_tf.report.facts import stages_of
 from vinnas_tf.report.folder import RunFolder, State
 from vinnas_tf.report.part import Chart, Missing, Series, Table
@@ -160,7 +161,7 @@ def _link(folder: Path, page: Path) -> str:
     if not own.is_file() or own.resolve() == page.resolve():
         return ""
     try:
-        return own.resolve().relative_to(page.resolve().parent).as_posix()
+        return urllib.parse.quote(own.resolve().relative_to(page.resolve().parent).as_posix())
     except ValueError:
         return own.resolve().as_uri()
 
@@ -174,7 +175,10 @@ def _published(given: Sequence[Path]) -> dict[Path, float]:
                 rows = csv.DictReader(io.StringIO(read_text(path)))
                 if {"row", "seed", "accuracy"} <= {*(rows.fieldnames or ())}:
                     runs = path.resolve().parent
-                    found |= {runs / f"{row['row']}-seed{row['seed']}": float(row["accuracy"]) for row in rows}
+                    try:
+                        found |= {runs / f"{row['row']}-seed{row['seed']}": float(row["accuracy"]) for row in rows}
+                    except (TypeError, ValueError) as error:
+                        raise FileError(f"{path} is not a benchmark's results ({error}): make it anew.") from error
     return found
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from vinnas_tf.errors import UserError
 from vinnas_tf.report.folder import STAGES, RunFolder, run_folders
-from vinnas_tf.report.network import NetworkView
-from vinnas_tf.report.page import read_shipped, run_page, several_page
+from vinnas_tf.report.network import NetworkView, read_network
+from vinnas_tf.report.page import run_page, several_page
 from vinnas_tf.report.several import read_several
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.outputs import MARKER
@@ -26,7 +26,7 @@ class Writer:
     def __init__(self, given: Sequence[Path], page: Path) -> None:
         self.given = given
         self.page = page
-        self._networks: dict[str, NetworkView | None] = {}  # By the SHA-256 of the network's file.
+        self._networks: dict[str, NetworkView] = {}  # By the SHA-256 of the network's file.
 
     def write(self) -> None:
         """Writes the page anew.
@@ -45,23 +45,25 @@ class Writer:
         print(f"Written to {self.page}", flush=True)
 
     def state(self) -> tuple:
-        """What changes whenever there is something new to show: name and time of the files that tell."""
-        found = []
+        """What changes whenever there is something new to show: states of stages, and times of the files that tell."""
+        found: list[tuple[str, object]] = []
         for path in self.given:
             for folder in run_folders(path):
                 files = [folder / "config.json", *(folder / stage / name for stage in STAGES for name in _TELLING)]
                 files += folder.glob("*/*/*/metrics.csv")  # Of fine-tuning, and of a compression's points.
                 found += [(str(file), file.stat().st_mtime_ns) for file in files if file.is_file()]
+                run = RunFolder(folder)
+                found += [(stage, run.state(stage)) for stage in STAGES]
         return tuple(found)
 
     def _network(self, run: RunFolder) -> NetworkView | None:
-        """What was read off the network of a run; a network is read once."""
+        """What was read off the network that a run ships; None where it ships none yet. A network is read once."""
         stage = run.network_stage
         if stage is None:
             return None
         digest = run.json(stage, "result.json")["network_sha256"]
         if digest not in self._networks:
-            self._networks[digest] = read_shipped(run)
+            self._networks[digest] = read_network(run, stage)
         return self._networks[digest]
 
 
