@@ -11,6 +11,8 @@ from typing import Any
 
 from absl import flags as absl_flags
 
+from vinnas_tf.config import HEADINGS
+
 
 def docstring(thing: ModuleType | type) -> str:
     """The docstring of a module or a class, from its source: `python -OO` drops it from the thing itself."""
@@ -27,7 +29,7 @@ def spell(value: Any) -> str:
 def help_text(
     values: absl_flags.FlagValues, kinds: Sequence[type], usage: str, preset: str, presets: Mapping[str, str]
 ) -> str:
-    """The usage, the flags grouped by dataclass with the values that a command line gives them, then the presets.
+    """The usage, the flags grouped by what a person decides, with the values that a command line gives them, presets.
 
     Args:
         values: the parsed command line.
@@ -48,10 +50,21 @@ def help_text(
 
     shown = f" (preset {preset or 'none'})" if "preset" in values else ""
     blocks = [usage.strip(), wrap(f"Flags, with the values that this command line runs with{shown}:", "")]
-    for kind in (kind for kind in kinds if fields(kind)):
-        heading = wrap((docstring(kind) or kind.__name__).splitlines()[0], "")
-        blocks.append("\n".join([heading, *(describe(values[field.name]) for field in fields(kind))]))
+    for heading, names in _grouped(kinds):
+        blocks.append("\n".join([wrap(heading, ""), *(describe(values[name]) for name in names)]))
     listed = [f"      {wrap(f'{name}: {text}', '        ').strip()}" for name, text in presets.items()]
     if listed:
         blocks.append("\n".join(["Where the values come from.", describe(values["preset"]), *listed]))
     return "\n\n".join(blocks)
+
+
+def _grouped(kinds: Sequence[type[Any]]) -> list[tuple[str, list[str]]]:
+    """The fields of the dataclasses by their group's heading, or else by what their dataclass is about."""
+    sections: dict[str, list[str]] = {}
+    for kind in kinds:
+        about = (docstring(kind) or kind.__name__).splitlines()[0]
+        for field in fields(kind):
+            sections.setdefault(field.metadata["group"] or about, []).append(field.name)
+    *first, last = HEADINGS
+    rank = {last: len(first) + 1, **{heading: place for place, heading in enumerate(first)}}
+    return sorted(sections.items(), key=lambda section: rank.get(section[0], len(first)))

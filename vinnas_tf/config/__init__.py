@@ -9,6 +9,7 @@ from vinnas_tf.config.compare import CompareConfig
 from vinnas_tf.config.compress import ACCURACY_LOSS, GROUPS, CompressConfig
 from vinnas_tf.config.data import AUGMENTATIONS, FRAMINGS, MIDDLE, STRETCH, DataConfig, RunConfig
 from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
+from vinnas_tf.config.pipeline import Bounds, PipelineConfig
 from vinnas_tf.config.report import ReportConfig
 from vinnas_tf.config.search import SELECTION_RULES, SearchConfig
 from vinnas_tf.config.setting import (
@@ -17,6 +18,7 @@ from vinnas_tf.config.setting import (
     ESTIMATOR_HELP,
     ESTIMATORS,
     GAMMA_START_HELP,
+    HEADINGS,
     LINEAR,
     LOCAL_REPARAMETRIZATION,
     NESTEROV,
@@ -48,6 +50,7 @@ __all__ = [
     "ACCURACY_LOSS",
     "ADAM",
     "AUGMENTATIONS",
+    "Bounds",
     "CLASS_WEIGHTS",
     "COSINE",
     "CompareConfig",
@@ -60,12 +63,14 @@ __all__ = [
     "FRAMINGS",
     "GAMMA_START_HELP",
     "GROUPS",
+    "HEADINGS",
     "LINEAR",
     "LOCAL_REPARAMETRIZATION",
     "MIDDLE",
     "NESTEROV",
     "NO_CLASS_WEIGHTS",
     "OPTIMIZERS",
+    "PipelineConfig",
     "PathText",
     "RESTARTS",
     "ReportConfig",

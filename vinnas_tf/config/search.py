@@ -10,6 +10,9 @@ from vinnas_tf.config.setting import (
     CHANNELS_HELP,
     CLIP_NORM_HELP,
     COSINE,
+    LEARNING,
+    LENGTH,
+    NETWORK,
     OPTIMIZER_HELP,
     SCHEDULE_EPOCHS_HELP,
     SCHEDULE_HELP,
@@ -37,37 +40,42 @@ SELECTION_RULES = ("snr", "magnitude")
 class SearchConfig:
     """The supergraph and how it is searched; a method has further settings of its own."""
 
-    method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.")
+    method: str = setting("vinnas", "Search method, a key of vinnas_tf.methods.METHODS.", NETWORK)
     space: str = setting(
         "vinnas",
         "Search space: vinnas; darts; nasbench201, where a cell has --states=3 and an R of --cells is a residual "
         "block; or tree_pyramid, where a cell has --states=12 and an architecture of its own.",
+        NETWORK,
     )
-    cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
-    states: int = setting(2, "States per cell (I); state i takes an edge from each input and each state before it.")
-    channels: int = setting(8, CHANNELS_HELP)
-    stem: str = setting(PLAIN.name, STEM_HELP)
-    epochs: int = setting(20, "Epochs of search.")
-    weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.")
-    batch_size: int = setting(64, "Images per weight step, and per alpha step.")
-    weight_optimizer: str = setting(ADAM, OPTIMIZER_HELP)
-    weight_learning_rate: float = setting(1e-2, "First learning rate for weights.")
-    weight_schedule: str = setting(COSINE, SCHEDULE_HELP)
-    weight_schedule_epochs: tuple[int, ...] = setting((), SCHEDULE_EPOCHS_HELP)
-    final_weight_learning_rate: float = setting(0.0, "Learning rate for weights after the last step.")
-    weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP)
-    weight_clip_norm: float = setting(0.0, CLIP_NORM_HELP)
+    cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.", NETWORK)
+    states: int = setting(
+        2, "States per cell (I); state i takes an edge from each input and each state before it.", NETWORK
+    )
+    channels: int = setting(8, CHANNELS_HELP, NETWORK)
+    stem: str = setting(PLAIN.name, STEM_HELP, NETWORK)
+    epochs: int = setting(20, "Epochs of search.", LENGTH)
+    weight_epochs: int = setting(2, "First epochs that train weights only, before alphas join.", LENGTH)
+    batch_size: int = setting(64, "Images per weight step, and per alpha step.", LENGTH)
+    weight_optimizer: str = setting(ADAM, OPTIMIZER_HELP, LEARNING)
+    weight_learning_rate: float = setting(1e-2, "First learning rate for weights.", LEARNING)
+    weight_schedule: str = setting(COSINE, SCHEDULE_HELP, LEARNING)
+    weight_schedule_epochs: tuple[int, ...] = setting((), SCHEDULE_EPOCHS_HELP, LEARNING)
+    final_weight_learning_rate: float = setting(0.0, "Learning rate for weights after the last step.", LEARNING)
+    weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP, LEARNING)
+    weight_clip_norm: float = setting(0.0, CLIP_NORM_HELP, LEARNING)
     alpha_learning_rate: float = setting(
-        1e-2, "Constant learning rate for the architecture parameters, Adam's unless a method has another optimizer."
+        1e-2,
+        "Constant learning rate for the architecture parameters, Adam's unless a method has another optimizer.",
+        LEARNING,
     )
     alpha_beta_1: float = setting(
-        0.9, "Share of its past that Adam's mean of the architecture's gradients keeps in a step."
+        0.9, "Share of its past that Adam's mean of the architecture's gradients keeps in a step.", LEARNING
     )
     alpha_decay: float = setting(
-        0.0, "Weight decay of the architecture parameters, as weight_decay; log-variances get none."
+        0.0, "Weight decay of the architecture parameters, as weight_decay; log-variances get none.", LEARNING
     )
-    label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
-    seed: int = setting(0, "Seed of everything random in the run.")
+    label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.", LEARNING)
+    seed: int = setting(0, "Seed of everything random in the run.", LEARNING)
 
     def __post_init__(self) -> None:
         require_skeleton(self.cells)

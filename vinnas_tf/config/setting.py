@@ -2,15 +2,28 @@
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
 from vinnas_tf.architecture.stem import PLAIN, STEMS
-from vinnas_tf.errors import require
+from vinnas_tf.errors import SettingError, require
 
 Config = TypeVar("Config")
 PathText = Annotated[str, "path"]  # Of a flag's value, ~ and ~NAME at the start stand for home folders.
+
+# What a person decides with a setting: --help lists settings under these headings, in this order, and settings without
+# one under what their dataclass is about, before the last of these.
+IMAGES, NETWORK, LENGTH, LEARNING, SIZE, FURTHER, FILES = HEADINGS = (
+    "Which images a run sees, and how they are prepared.",
+    "What the network is.",
+    "How long it takes.",
+    "How it learns.",
+    "How small it gets.",
+    "More flags of the stages.",
+    "Where a run lives.",
+)
 
 ADAM, SGD, NESTEROV = OPTIMIZERS = ("adam", "sgd", "nesterov")
 COSINE, LINEAR, STEPS, RESTARTS = SCHEDULES = ("cosine", "linear", "steps", "restarts")
@@ -60,9 +73,15 @@ class Variants:
     require_read: Callable[[str, str], None]
 
 
-def setting(default: Any, help: str) -> Any:
-    """Declares a dataclass field with its default and the help that its command-line flag shows."""
-    return dataclasses.field(default=default, metadata={"help": help})
+def setting(default: Any, help: str, group: str = "") -> Any:
+    """Declares a dataclass field with its default, and the help and the heading that its command-line flag has.
+
+    Args:
+        default: its value where none is given.
+        help: what --help says of it.
+        group: what a person decides with it, such as `LENGTH`; empty: what the dataclass is about.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "group": group})
 
 
 def restored(kind: type[Config], settings: Mapping[str, Any]) -> Config:
@@ -172,3 +191,15 @@ def require_share(config: Any, *names: str) -> None:
 def require_seed(seed: int, name: str = "seed") -> None:
     """Raises SettingError unless `seed` fits TensorFlow and NumPy."""
     require(0 <= seed < 2**31, f"{name} must lie in [0, 2^31), got {seed}.")
+
+
+def require_words(config: Any, *names: str) -> None:
+    """Raises SettingError unless the settings of these names are flags as a shell takes them."""
+    for name in names:
+        text = getattr(config, name)
+        try:
+            shlex.split(text)
+        except ValueError as error:
+            raise SettingError(
+                f"{name} must be flags as a shell takes them, got {text!r}: {str(error).lower()}."
+            ) from error

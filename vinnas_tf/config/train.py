@@ -9,10 +9,14 @@ from vinnas_tf.config.setting import (
     CLIP_NORM_HELP,
     COSINE,
     ESTIMATOR_HELP,
+    LEARNING,
+    LENGTH,
     LOCAL_REPARAMETRIZATION,
+    NETWORK,
     OPTIMIZER_HELP,
     SCHEDULE_EPOCHS_HELP,
     SCHEDULE_HELP,
+    SIZE,
     STEM_HELP,
     WEIGHT_DECAY_HELP,
     PathText,
@@ -41,48 +45,57 @@ CLASS_WEIGHTS = (NO_CLASS_WEIGHTS, "balanced")
 class TrainConfig:
     """The network, how it is trained from scratch, and what is pruned (VINNAS, section V-A b and V-B)."""
 
-    genotype: PathText = setting("", "Genotype file (JSON); empty: the one that the run folder's search found.")
-    cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.")
-    channels: int = setting(16, CHANNELS_HELP)
-    stem: str = setting(PLAIN.name, STEM_HELP)
-    stem_stride: int = setting(1, "Stride of the plain stem, 1 or 2; 2 quarters the cost of all that follows.")
-    variational: bool = setting(
-        True, "Gaussian weights; without them, deterministic ones that are never pruned: a control."
+    genotype: PathText = setting(
+        "", "Genotype file (JSON); empty: the one that the run folder's search found.", NETWORK
     )
-    estimator: str = setting(LOCAL_REPARAMETRIZATION, ESTIMATOR_HELP)
-    epochs: int = setting(50, "Epochs of training.")
-    batch_size: int = setting(128, "Images a step.")
-    optimizer: str = setting(ADAM, OPTIMIZER_HELP)
-    learning_rate: float = setting(1e-2, "Largest learning rate.")
-    warm_up_epochs: int = setting(0, "First epochs, in which the learning rate rises linearly from 0.")
-    schedule: str = setting(COSINE, SCHEDULE_HELP)
-    schedule_epochs: tuple[int, ...] = setting((), SCHEDULE_EPOCHS_HELP)
-    final_learning_rate: float = setting(0.0, "Learning rate after the last step.")
-    weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP)
-    clip_norm: float = setting(0.0, CLIP_NORM_HELP)
-    log_variance_rate: float = setting(2.0, "Learning rate of log-variances as a multiple of the means'.")
-    gamma_weights: float = setting(0.3, "End value of gamma 1, the weight of KL(w)/N.")
-    gamma_start_epoch: int = setting(2, "Epoch from which gamma 1 rises linearly from zero.")
-    gamma_end_epoch: int = setting(25, "Epoch from which gamma 1 has its end value.")
-    label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.")
+    cells: str = setting("NRN", "Skeleton: one letter a cell, N(ormal) keeps the size, R(eduction) halves it.", NETWORK)
+    channels: int = setting(16, CHANNELS_HELP, NETWORK)
+    stem: str = setting(PLAIN.name, STEM_HELP, NETWORK)
+    stem_stride: int = setting(1, "Stride of the plain stem, 1 or 2; 2 quarters the cost of all that follows.", NETWORK)
+    variational: bool = setting(
+        True, "Gaussian weights; without them, deterministic ones that are never pruned: a control.", NETWORK
+    )
+    estimator: str = setting(LOCAL_REPARAMETRIZATION, ESTIMATOR_HELP, LEARNING)
+    epochs: int = setting(50, "Epochs of training.", LENGTH)
+    batch_size: int = setting(128, "Images a step.", LENGTH)
+    optimizer: str = setting(ADAM, OPTIMIZER_HELP, LEARNING)
+    learning_rate: float = setting(1e-2, "Largest learning rate.", LEARNING)
+    warm_up_epochs: int = setting(0, "First epochs, in which the learning rate rises linearly from 0.", LEARNING)
+    schedule: str = setting(COSINE, SCHEDULE_HELP, LEARNING)
+    schedule_epochs: tuple[int, ...] = setting((), SCHEDULE_EPOCHS_HELP, LEARNING)
+    final_learning_rate: float = setting(0.0, "Learning rate after the last step.", LEARNING)
+    weight_decay: float = setting(0.0, WEIGHT_DECAY_HELP, LEARNING)
+    clip_norm: float = setting(0.0, CLIP_NORM_HELP, LEARNING)
+    log_variance_rate: float = setting(2.0, "Learning rate of log-variances as a multiple of the means'.", LEARNING)
+    gamma_weights: float = setting(0.3, "End value of gamma 1, the weight of KL(w)/N.", LEARNING)
+    gamma_start_epoch: int = setting(2, "Epoch from which gamma 1 rises linearly from zero.", LEARNING)
+    gamma_end_epoch: int = setting(25, "Epoch from which gamma 1 has its end value.", LEARNING)
+    label_smoothing: float = setting(0.1, "Label smoothing of the cross-entropy.", LEARNING)
     class_weights: str = setting(
         "none",
         "Weights of the cross-entropy in training and fine-tuning (the search has none): none, or balanced, images / "
         "(classes * images of its class) for each image, for skewed sets.",
+        LEARNING,
     )
-    drop_path: float = setting(0.0, "Probability of dropping an operation for an image; rises to this linearly.")
-    auxiliary_weight: float = setting(0.0, "Weight of an auxiliary tower's cross-entropy; 0 leaves the tower out.")
+    drop_path: float = setting(
+        0.0, "Probability of dropping an operation for an image; rises to this linearly.", LEARNING
+    )
+    auxiliary_weight: float = setting(
+        0.0, "Weight of an auxiliary tower's cross-entropy; 0 leaves the tower out.", LEARNING
+    )
     held_out: float = setting(
         0.05,
         "Share of the training images kept from training, to choose on; 0 trains on all of them, as the paper does.",
+        LEARNING,
     )
-    log_noise_ratio_threshold: float = setting(3.0, "Weights with log lambda of at least this are pruned.")
+    log_noise_ratio_threshold: float = setting(3.0, "Weights with log lambda of at least this are pruned.", SIZE)
     fine_tuning_epochs: int = setting(
         0,
         "Epochs of training without noise after pruning, by adam whatever optimizer says, from a tenth of "
         "learning_rate to 0 along a cosine; zeros stay zeros.",
+        LENGTH,
     )
-    seed: int = setting(0, "Seed of everything random in the run.")
+    seed: int = setting(0, "Seed of everything random in the run.", LEARNING)
 
     def __post_init__(self) -> None:
         require_skeleton(self.cells)
