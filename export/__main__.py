@@ -37,7 +37,7 @@ from vinnas_tf.run.outputs import finished_file
 
 
 @dataclass(frozen=True)
-class _Origin:
+class Origin:
     """The exported network, as a setting of the stage: a run folder whose network was trained anew exports anew."""
 
     network_sha256: str
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
     with RunDir(
         where.run_dir,
         stage="export",
-        settings=[config, _Origin(finished.source.origin["network_sha256"])],
+        settings=[config, Origin(finished.source.origin["network_sha256"])],
         data_fingerprint=finished.record["data_fingerprint"],
         overwrite=where.overwrite,
     ) as run:

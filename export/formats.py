@@ -90,7 +90,7 @@ def write_tflite_files(task: Task) -> Iterator[Written]:
     (task.folder / LABELS).write_text("".join(f"{name}\n" for name in source.class_names), encoding="utf-8")
     for precision in PRECISIONS:
         name = f"tflite/{precision}.tflite"
-        content = _smallest(task, precision)
+        content = smallest(task, precision)
         (task.folder / name).write_bytes(content)
         model = flatbuffer.parse(content)
         entry = {
@@ -145,7 +145,7 @@ def count_steps(source: Source, formats: Sequence[str]) -> int:
     return sum(one.files + (one.unpruned and source.unpruned is not None) + 1 for one in chosen)
 
 
-def _smallest(task: Task, precision: str) -> bytes:
+def smallest(task: Task, precision: str) -> bytes:
     """The file with dense tensors, or the one with sparse tensors where that is smaller and answers alike."""
     dense = convert(task.source.network, precision, task.images, sparse=False)
     if precision not in _SPARSE or not task.sparse:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +12,18 @@ from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.compare.rows import Row, known_rows
 from vinnas_tf.config import CompareConfig, DataConfig, RunConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import require
-from vinnas_tf.flags import given_flags, preset_names, read_flags
+from vinnas_tf.flags import Settings, given_flags
 from vinnas_tf.methods import METHODS, make_method, method_variants, names, read_by
 from vinnas_tf.methods.base import NoSettings
+from vinnas_tf.pipeline.commands import (
+    preset_flag,
+    read_search,
+    read_train,
+    require_alike,
+    require_free,
+    require_preset,
+)
 from vinnas_tf.run.outputs import finished_file, is_finished
-from vinnas_tf.train.__main__ import handed_on
 
 # What the comparison itself decides, so that all rows share it and a stage that was killed is resumed.
 _OWN_FLAGS = (
@@ -68,12 +74,8 @@ def _stages_of(row: str, seed: int) -> Iterator[Stage]:
 
 def stage_flags(stage: Stage, config: CompareConfig, path: Path) -> list[str]:
     """The command line of a stage of the comparison in `path`; what a training does not get it has from its search."""
-    given = {
-        "preset": config.preset if config.preset in preset_names(stage.name) else "",
-        "dataset": config.dataset,
-        "data_dir": config.data_dir,
-    }
-    flags = [f"--{name}={value}" for name, value in given.items() if value]
+    given = {"dataset": config.dataset, "data_dir": config.data_dir}
+    flags = preset_flag(config.preset, stage.name) + [f"--{name}={value}" for name, value in given.items() if value]
     if stage.name == "train":
         flags += shlex.split(config.train)
     else:
@@ -100,14 +102,8 @@ def check(config: CompareConfig, path: Path) -> None:
     Raises:
         SettingError: one of them is wrong, or searches and trainings would not read the same data set.
     """
-    require(
-        not config.preset or config.preset in {*preset_names("search"), *preset_names("train")},
-        f"unknown preset {config.preset!r}: choose from {', '.join(preset_names('search'))}.",
-    )
-    for name in ("search", "train"):
-        words = shlex.split(getattr(config, name))
-        own = [flag for flag in _OWN_FLAGS if any(re.match(rf"--?(no)?{flag}(=|$)", word) for word in words)]
-        require(not own, f"--{name} can't have --{', --'.join(own)}: the comparison decides that, for all rows alike.")
+    require_preset(config.preset)
+    require_free(config, ("search", "train"), _OWN_FLAGS, "the comparison decides that, for all rows alike.")
     of_first_seed = [stage for stage in plan(config) if stage.seed == config.first_seed]
     methods = {stage.spec.method for stage in of_first_seed}
     read = names(DataConfig).union(*(read_by(METHODS[method]) for method in methods))
@@ -116,31 +112,11 @@ def check(config: CompareConfig, path: Path) -> None:
     trains = any(stage.name == "train" for stage in of_first_seed)
     require(trains or not config.train, "--train is not read: the searches of these rows leave trained networks.")
     for stage in of_first_seed:
-        data, settings, own = resolve(stage, config, path)
+        search = _read_search(stage, config, path)
         if stage.name == "search":
-            make_method(settings, own)
+            make_method(search[SearchConfig], search.variant)
         else:
-            _require_alike(data, settings, *resolve(stage.search_of(stage.row), config, path)[:2])
-
-
-def _require_alike(train_data: DataConfig, train: TrainConfig, data: DataConfig, search: SearchConfig) -> None:
-    """Raises SettingError where a training would not train what its search finds, on the same data set."""
-    require(
-        data.dataset == train_data.dataset,
-        f"the search would read {data.dataset} and the training {train_data.dataset}: "
-        "name the data set with --dataset.",
-    )
-    require(
-        not SPACES[search.space].pyramid or len(train.cells) == len(search.cells),
-        f"the training's --cells={train.cells} has {len(train.cells)} cells and the search's "
-        f"--cells={search.cells} {len(search.cells)}, each with an architecture of its own: give both the same.",
-    )
-    missing = sorted(set(train.cells) - set(search.cells)) if SPACES[search.space].reduces else []
-    require(
-        not missing,
-        f"the training's --cells={train.cells} has {' and '.join(missing)}, which the search's "
-        f"--cells={search.cells} has not: give both the same letters.",
-    )
+            require_alike(search, read_train(stage_flags(stage, config, path), search))
 
 
 def able_methods(config: CompareConfig, path: Path) -> tuple[str, ...]:
@@ -166,15 +142,16 @@ def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig
     Raises:
         SettingError: its command line is wrong.
     """
-    flags = stage_flags(dataclasses.replace(stage, name="search"), config, path)
-    variants = method_variants()
-    search = read_flags(flags, DataConfig, SearchConfig, RunConfig, command="search", usage="", variants=variants)
+    search = _read_search(stage, config, path)
     if stage.name == "search":
         return search[DataConfig], search[SearchConfig], search.variant
-    found = handed_on(dataclasses.asdict(search[DataConfig]) | dataclasses.asdict(search[SearchConfig]), search.preset)
-    flags = stage_flags(stage, config, path)
-    train = read_flags(flags, DataConfig, TrainConfig, RunConfig, command="train", usage="", inherit=lambda _: found)
+    train = read_train(stage_flags(stage, config, path), search)
     return train[DataConfig], train[TrainConfig], NoSettings()
+
+
+def _read_search(stage: Stage, config: CompareConfig, path: Path) -> Settings:
+    """What the command line of the search of a stage's row and seed says."""
+    return read_search(stage_flags(dataclasses.replace(stage, name="search"), config, path))
 
 
 def _search_flags(config: CompareConfig) -> dict[str, str]:

@@ -111,7 +111,7 @@ class PipelineConfig(Bounds):
         return Bounds(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Bounds)})
 
     def with_flags(self, search: str, train: str) -> Self:
-        """The same with flags of search and training before those that it has."""
+        """The same with further flags of search and training behind those that it has."""
         return dataclasses.replace(
-            self, search=f"{search} {self.search}".strip(), train=f"{train} {self.train}".strip()
+            self, search=f"{self.search} {search}".strip(), train=f"{self.train} {train}".strip()
         )

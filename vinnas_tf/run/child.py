@@ -1,8 +1,9 @@
 """Processes that die with the one that started them, and how they ended.
 
-`run_to_end` and `run_command` run a module as another command. Its process holds the read end of a pipe whose other end
-only the parent has, so that it learns of the death of the parent, however that came, and ends too: no run folder is in
-use when a command is started again. A process that is started otherwise calls `die_with_the_parent` itself.
+`run_to_end`, `run_in_sight` and `run_command` run a module as another command. Its process holds the read end of a pipe
+whose other end only the parent has, so that it learns of the death of the parent, however that came, and ends too: no
+run folder is in use when a command is started again. A process that is started otherwise calls `die_with_the_parent`
+itself.
 """
 
 import os
@@ -13,7 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import vinnas_tf
 from vinnas_tf.errors import FileError, require
@@ -65,33 +66,61 @@ def run_to_end(module: str, flags: Sequence[str], log: Path, seconds: float | No
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    late = False
     with writing(log):
         output = open(log, "ab")
     with output:
         begins = output.tell()
-        # Popen's own `with` would wait for the child, not end it.
-        child = subprocess.Popen(
-            [sys.executable, "-u", "-m", __name__, module, *flags],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment(),
-        )
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            late = True
-        finally:
-            child.kill()
-            code = child.wait()
-            assert child.stdin is not None  # It was asked for.
-            child.stdin.close()
+        code, late = _run(module, flags, output, seconds)
     if code == 130:
         raise KeyboardInterrupt
     with open(log, "rb") as printed:
         printed.seek(begins)
         return End(code, printed.read().decode(errors="replace").splitlines(), late)
+
+
+def run_in_sight(module: str, flags: Sequence[str]) -> int:
+    """Runs another command to its end as `run_to_end` does, but on this process's own terminal; returns its exit code.
+
+    What it has to say of a mistake it has then said itself.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    sys.stdout.flush()
+    code, _ = _run(module, flags, None)
+    if code == 130:
+        raise KeyboardInterrupt
+    return code
+
+
+def _run(module: str, flags: Sequence[str], output: IO[bytes] | None, seconds: float | None = None) -> tuple[int, bool]:
+    """Runs a module in a child that dies with this process; returns its exit code, and whether it was late.
+
+    Args:
+        module: to be run.
+        flags: its command line.
+        output: file for its stdout and stderr; None: those of this process.
+        seconds: after which it is killed; None: never.
+    """
+    late = False
+    # Popen's own `with` would wait for the child, not end it.
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-m", __name__, module, *flags],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
+        env=environment(),
+    )
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        late = True
+    finally:
+        child.kill()
+        code = child.wait()
+        assert child.stdin is not None  # It was asked for.
+        child.stdin.close()
+    return code, late
 
 
 def run_command(module: str, flags: Sequence[str], log: Path) -> None:

@@ -109,6 +109,10 @@ class RunDir:
         """The path of the finished stage's result."""
         return next(self.file(name) for name in RESULTS[self.stage] if self.file(name).exists())
 
+    def remove(self, stage: str) -> None:
+        """Removes what another stage of the run may have written, so that it starts anew."""
+        self._remove_outputs(stage)
+
     def mark_finished(self) -> None:
         """Marks the stage as finished; call it last, after every output is written."""
         mark(self.file(""), self.stage)
@@ -162,24 +166,27 @@ class RunDir:
                 self.record = before
         else:
             if before is not None:
-                self._remove_outputs()
+                self._remove_outputs(self.stage)
             self._write_record(stages)
         self.file("").mkdir(exist_ok=True)
 
     def _write_record(self, stages: Mapping[str, Any]) -> None:
         write_stages(self.path, {**stages, self.stage: self.record})
 
-    def _remove_outputs(self) -> None:
-        """Removes what the stage may have written and nothing else.
+    def _remove_outputs(self, stage: str) -> None:
+        """Removes what a stage may have written and nothing else.
 
         Outputs are first moved aside, the marker foremost: a crash half-way leaves no checkpoint that is half there.
         """
-        trash = self.file(_TRASH)
+        folder = self.path / stage
+        if not folder.is_dir():
+            return
+        trash = folder / _TRASH
         shutil.rmtree(trash, ignore_errors=True)
-        trash.mkdir(parents=True)
-        for name in (MARKER, *OUTPUTS[self.stage]):
+        trash.mkdir()
+        for name in (MARKER, *OUTPUTS[stage]):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(self.file(name), trash / name)
+                os.replace(folder / name, trash / name)
         shutil.rmtree(trash)
 
 
@@ -206,11 +213,15 @@ def stage_record(path: str | os.PathLike[str], stage: str) -> dict[str, Any]:
     return cast(dict[str, Any], record)
 
 
+def changed_settings(path: Path, stage: str, settings: Sequence[Any]) -> list[str]:
+    """What differs between the settings of a finished stage and these dataclass instances: 'field old -> new'."""
+    record = stage_record(path, stage)
+    return changes_between(record, {**record, "settings": {**record["settings"], **settings_of(settings)}})
+
+
 def require_made_with(path: Path, stage: str, settings: Sequence[Any]) -> None:
     """Raises RunFolderError where a finished stage has other settings than these dataclass instances."""
-    record = stage_record(path, stage)
-    changes = changes_between(record, {**record, "settings": {**record["settings"], **settings_of(settings)}})
-    refuse(path, changes, "remove it to do it again")
+    refuse(path, changed_settings(path, stage, settings), "remove it to do it again")
 
 
 def _refuse_unfit_name(path: Path) -> None:

@@ -20,6 +20,7 @@ RESULTS = {
     "compress": ("result.json",),
     "export": ("manifest.json",),
     "compare": ("comparison.csv",),
+    "pipeline": ("plan.json",),
 }
 OUTPUTS = {
     "search": (
@@ -39,6 +40,7 @@ OUTPUTS = {
     ),
     "export": ("saved_model", "tflite", "onnx", "manifest.json"),
     "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
+    "pipeline": ("plan.json", "choice.json"),
 }  # fmt: skip
 NETWORK = "network.keras"
 _OF_TRAINED = ("train", "search")  # Stages that may write it, the one that counts first.

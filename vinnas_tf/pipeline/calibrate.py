@@ -1,0 +1,273 @@
+"""Times steps of a run's stages on this machine, in a process of its own, and says how long each stage will take.
+
+`main` runs in that process; `calibrated` starts it. With a budget of minutes it also chooses the size of the networks
+and how long they learn: it times the smallest rung of the ladder and those that seem to fit, three at the most.
+"""
+
+if __name__ == "__main__":
+    import vinnas_tf.run.startup  # noqa: F401
+
+# isort: split
+import dataclasses
+import json
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vinnas_tf.config import DataConfig, ExportConfig, PipelineConfig, SearchConfig, TrainConfig
+from vinnas_tf.errors import FileError, SettingError, UserError, require
+from vinnas_tf.flags import run_cli
+from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.pipeline.cost import Counts, Speed, counts, export_seconds, search_seconds, shape, train_seconds
+from vinnas_tf.pipeline.ladder import (
+    SEARCH,
+    SEARCH_SHARE,
+    TRAIN,
+    Extent,
+    Rung,
+    at_rung,
+    base,
+    longest,
+    only,
+    rungs,
+    volume,
+)
+from vinnas_tf.pipeline.plan import Commands, commands
+from vinnas_tf.pipeline.timing import time_search, time_train
+from vinnas_tf.run.child import run_in_sight
+
+_TIMED_RUNGS = 3
+_CURVE = 0.8  # Of seconds against volume, where one rung alone was timed: a guess.
+_LARGEST = 64  # Pixels a side of pictures of many sizes.
+_CALIBRATION = 30.0  # Seconds that this takes, about.
+_TOLERANCE = 1.05  # As a multiple of the budget, what an estimate may come to.
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done, and how long it takes.
+
+    Attributes:
+        preset: that was chosen with a budget; empty without one.
+        image_size: that was chosen with a budget, of all stages; 0 without one.
+        search: flags of the search that were chosen, before those that were given.
+        train: those of the training.
+        seconds: estimate of each stage, by name.
+    """
+
+    preset: str
+    image_size: int
+    search: str
+    train: str
+    seconds: dict[str, float]
+
+    def applied(self, config: PipelineConfig) -> PipelineConfig:
+        """What is asked for with what was chosen."""
+        size, preset = self.image_size or config.image_size, self.preset or config.preset
+        chosen = dataclasses.replace(config, image_size=size, preset=preset, search=self.search, train=self.train)
+        return chosen.with_flags(config.search, config.train)  # What was given comes last, and wins.
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Seconds of a step of both stages; None where a stage has none."""
+
+    search: Speed | None
+    train: Speed | None
+
+
+def calibrated(config: PipelineConfig, path: Path) -> Plan:
+    """Times steps in a fresh process, and plans.
+
+    Raises:
+        FileError: it ended otherwise than by itself.
+        SystemExit: it refused, and has said why.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        task, answer = Path(folder, "task.json"), Path(folder, "plan.json")
+        task.write_text(json.dumps({"config": dataclasses.asdict(config), "path": str(path)}))
+        code = run_in_sight(__name__, [str(task), str(answer)])
+        if code == 2:
+            raise SystemExit(2)
+        require(code == 0, f"the calibration ended with {code}: start the command again.", FileError)
+        return Plan(**json.loads(answer.read_text()))
+
+
+def measure(found: Commands) -> Speeds:
+    """Times a step of each stage that learns."""
+    search = time_search(found.method, shape(found.search[DataConfig])) if found.method.trains else None
+    if found.train is None:
+        return Speeds(search, None)
+    train = time_train(found.train[TrainConfig], found.search[SearchConfig], shape(found.train[DataConfig]))
+    return Speeds(search, train)
+
+
+def stage_seconds(found: Commands, images: Counts, speeds: Speeds) -> dict[str, float]:
+    """An estimate of each stage."""
+    none = Speed(0.0, 0.0)
+    search, train = speeds.search or none, speeds.train or none
+    batch = found.search[SearchConfig].batch_size if found.train is None else found.train[TrainConfig].batch_size
+    of_image = (search.step if found.train is None else train.step) / batch
+    seconds = {"search": search_seconds(found.method, images, search)}
+    if found.train is not None:
+        seconds["train"] = train_seconds(found.train[TrainConfig], images, train)
+    return {**seconds, "export": export_seconds(found.export[ExportConfig], images, of_image)}
+
+
+class Fitting:
+    """Fits a run into a budget.
+
+    Args:
+        config: what is asked for.
+        path: the run folder.
+    """
+
+    def __init__(self, config: PipelineConfig, path: Path) -> None:
+        # The flags that are given come behind those that are chosen.
+        self.asked = dataclasses.replace(base(config), search="", train="")
+        self.given = config
+        self.path = path
+        self.base = commands(base(config), path)
+        self.budget = 60 * config.budget_minutes
+        self.rungs = only(config.image_size) if config.image_size else rungs(self._side())
+        self.speeds: dict[Rung, Speeds] = {}
+
+    def plan(self) -> Plan:
+        """Times rungs, and takes the highest that fits.
+
+        Raises:
+            SettingError: the budget is too small for any.
+        """
+        best: Rung | None = self.rungs[0]
+        while best is not None and best not in self.speeds and len(self.speeds) < _TIMED_RUNGS:
+            self._time(best)
+            best = self._best(self.rungs)
+        best = self._best([rung for rung in self.rungs if rung in self.speeds])
+        if best is None:
+            raise SettingError(self._too_small())
+        chosen = self._at(best, *self._extents(best))
+        found, seconds = self._estimated(best, *self._extents(best))
+        return Plan(chosen.preset, chosen.image_size, chosen.search, chosen.train, seconds)
+
+    def _at(self, rung: Rung, search: Extent, train: Extent) -> PipelineConfig:
+        """The flags of a rung, without those that were given."""
+        return at_rung(self.asked, self.base, rung, search, train)
+
+    def _estimated(self, rung: Rung, search: Extent, train: Extent) -> tuple[Commands, dict[str, float]]:
+        """The commands of a rung with the flags that were given, and how long they take."""
+        config = self._at(rung, search, train).with_flags(self.given.search, self.given.train)
+        found = commands(config, self.path)
+        seconds = stage_seconds(found, counts(found), self._speeds(rung))
+        return found, seconds
+
+    def _extents(self, rung: Rung) -> tuple[Extent, Extent]:
+        """How long search and training learn on a rung."""
+        least = Extent(SEARCH.least_epochs), Extent(TRAIN.least_epochs)
+        fixed = self._estimated(rung, *least)[1]["export"] + _CALIBRATION
+        left = self.budget - fixed
+
+        def of_search(extent: Extent) -> float:
+            return self._estimated(rung, extent, least[1])[1]["search"]
+
+        if self.base.train is None:
+            return longest(left, of_search, SEARCH), least[1]
+        if not self.base.method.trains:
+            search = least[0]
+        else:
+            search = longest(SEARCH_SHARE * left, of_search, SEARCH)
+
+        def of_train(extent: Extent) -> float:
+            return self._estimated(rung, search, extent)[1]["train"]
+
+        return search, longest(left - of_search(search), of_train, TRAIN)
+
+    def _steps(self, rung: Rung) -> tuple[float, float]:
+        """The steps of search and training on a rung, as multiples of what they should be at the least."""
+        found, _ = self._estimated(rung, *self._extents(rung))
+        images, config = counts(found), found.search[SearchConfig]
+        searched = config.epochs * (images.weights // config.batch_size) if found.method.trains else math.inf
+        if found.train is None:
+            return searched, math.inf
+        training = found.train[TrainConfig]
+        return searched, training.epochs * (images.learnt_from // training.batch_size)
+
+    def _best(self, among: list[Rung]) -> Rung | None:
+        """The highest rung with as many steps as wished for, or else the lowest with the least that are sensible."""
+        steps = {rung: self._steps(rung) for rung in among if self._fits(rung)}
+        wished = [rung for rung, (one, two) in steps.items() if one >= SEARCH.wished and two >= TRAIN.wished]
+        least = [rung for rung, (one, two) in steps.items() if one >= SEARCH.least and two >= TRAIN.least]
+        return wished[-1] if wished else least[0] if least else None
+
+    def _fits(self, rung: Rung) -> bool:
+        """Whether what takes longest on a rung, with the fewest images, is within the budget."""
+        _, seconds = self._estimated(rung, *self._extents(rung))
+        return sum(seconds.values()) + _CALIBRATION <= _TOLERANCE * self.budget
+
+    def _too_small(self) -> str:
+        rung = self.rungs[0]
+        epochs = Extent(SEARCH.least_epochs), Extent(TRAIN.least_epochs)
+        _, seconds = self._estimated(rung, *epochs)
+        minutes = math.ceil((sum(seconds.values()) + _CALIBRATION) / 6) / 10
+        return (
+            f"budget_minutes={self.budget / 60:g} is too short for anything sensible on these images: the smallest "
+            f"network, learnt for the fewest epochs, takes about {minutes:g} minutes here. Give more, or a smaller set."
+        )
+
+    def _time(self, rung: Rung) -> None:
+        """Times a rung, and tells what came out."""
+        least = Extent(SEARCH.least_epochs), Extent(TRAIN.least_epochs)
+        config = self._at(rung, *least).with_flags(self.given.search, self.given.train)
+        self.speeds[rung] = speeds = measure(commands(config, self.path))
+        told = [f"{one.step:.2g} s" for one in (speeds.search, speeds.train) if one is not None]
+        print(f"  {rung.side} x {rung.side} pixels, cells {rung.cells}: {' and '.join(told)} a step", flush=True)
+
+    def _speeds(self, rung: Rung) -> Speeds:
+        """What was timed of a rung, or what follows from the others."""
+        if rung in self.speeds or not self.speeds:
+            return self.speeds.get(rung, Speeds(None, None))
+
+        def guess(of: Callable[[Speeds], Speed | None], channels: Callable[[Rung], int]) -> Speed | None:
+            known = [(volume(one, channels(one)), of(speeds)) for one, speeds in self.speeds.items()]
+            timed = sorted((size, speed) for size, speed in known if speed is not None)
+            if not timed:
+                return None
+            size = volume(rung, channels(rung))
+            (low, first), (high, last) = timed[0], timed[-1]
+            if low == high:
+                return Speed(first.first, first.step * (size / low) ** _CURVE)
+            step = first.step + (last.step - first.step) * (size - low) / (high - low)
+            return Speed(last.first, max(step, first.step * min(1.0, size / low)))
+
+        return Speeds(
+            guess(lambda one: one.search, lambda one: one.search_channels),
+            guess(lambda one: one.train, lambda one: one.train_channels),
+        )
+
+    def _side(self) -> int:
+        """Pixels of the shorter side of the data set's images."""
+        try:
+            height, width, _ = shape(dataclasses.replace(self.base.search[DataConfig], image_size=0)).image
+        except UserError:  # They differ in size, or what else is wrong will be told soon.
+            return _LARGEST
+        return min(height, width)
+
+
+def main(argv: list[str]) -> None:
+    """The fresh process: `TASK ANSWER`, two JSON files."""
+    task, answer = map(Path, argv)
+    content: dict[str, Any] = json.loads(task.read_text())
+    config, path = PipelineConfig(**content["config"]), Path(content["path"])
+    prepare_cpu()
+    if config.budget_minutes:
+        plan = Fitting(config, path).plan()
+    else:
+        found = commands(config, path)
+        plan = Plan("", 0, "", "", stage_seconds(found, counts(found), measure(found)))
+    answer.write_text(json.dumps(dataclasses.asdict(plan)))
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,151 @@
+"""How long the stages of a run take, from the seconds of a step and from how many images there are."""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from vinnas_tf.config import DataConfig, ExportConfig, TrainConfig
+from vinnas_tf.data.image_set import ImageSet
+from vinnas_tf.data.images import hold_out, open_source
+from vinnas_tf.data.splits import stratified_split
+from vinnas_tf.methods.base import Method
+from vinnas_tf.methods.channels import ChannelMethod
+from vinnas_tf.pipeline.plan import Commands
+from vinnas_tf.search.callbacks import STATISTICS_IMAGES
+
+# Measured on two cores (docs/guide/start.md): importing and reading images, pictures and files at the end, and what an
+# export does beside answering images: ten files are converted, and three processes started for each format.
+_START_UP, _PICTURES, _EXPORT_OF_A_FORMAT = 6.0, 4.0, 16.0
+# Guesses, not fitted: a forward pass relative to a step, and tracing the step without architecture relative to the one
+# with it.
+_FORWARD, _TRACED = 0.25, 1.5
+_STATISTICS_OF_TRAINING, _THRESHOLDS, _FILES = 2500, 15, 6
+
+
+class Counts(NamedTuple):
+    """How many images there are for what.
+
+    Attributes:
+        weights: that the weights of the search learn from.
+        watched: that its epochs are measured on.
+        learnt_from: that the training learns from.
+        held_out: that it chooses by.
+        test: that the files are proven on.
+    """
+
+    weights: int
+    watched: int
+    learnt_from: int
+    held_out: int
+    test: int
+
+
+class Shape(NamedTuple):
+    """What a stage's network reads and answers.
+
+    Attributes:
+        image: [height, width, channels].
+        classes: how many.
+    """
+
+    image: tuple[int, int, int]
+    classes: int
+
+
+class Speed(NamedTuple):
+    """Seconds of a step.
+
+    Attributes:
+        first: of the first one, tracing included.
+        step: of one more.
+    """
+
+    first: float
+    step: float
+
+
+def counts(commands: Commands) -> Counts:
+    """The images of a run, drawn as its stages will draw them, but for copies of pictures; no pixel is read.
+
+    Raises:
+        DataError: the data set can't be opened.
+    """
+    search = _labels(commands.search[DataConfig], commands.method.config.seed)
+    split = commands.method.split(search, commands.method.config.seed)
+    test = _opened(commands.search[DataConfig]).test
+    if commands.train is None:
+        return Counts(len(split.weights), len(split.watched), 0, 0, test)
+    config = commands.train[TrainConfig]
+    rest, kept = hold_out(_labels(commands.train[DataConfig], config.seed), config.held_out, config.seed)
+    return Counts(len(split.weights), len(split.watched), len(rest), len(kept), test)
+
+
+def shape(data: DataConfig) -> Shape:
+    """The shape of a data set's images, and its classes; raises DataError where it can't be opened."""
+    return _opened(data).shape
+
+
+def search_seconds(method: Method, images: Counts, speed: Speed) -> float:
+    """A search of cells or channels with that speed."""
+    if not method.trains:
+        return _START_UP + _PICTURES
+    config = method.config
+    steps = images.weights // config.batch_size
+    of_image = speed.step / (method.step.descents * config.batch_size)
+    warm = config.weight_epochs / method.step.descents if method.step.batches == 1 else config.weight_epochs
+    trained = steps * speed.step * (warm + config.epochs - config.weight_epochs)
+    watched = _FORWARD * of_image * (images.watched + STATISTICS_IMAGES) * config.epochs
+    judged = method.settings.candidates * images.watched if isinstance(method, ChannelMethod) else 0
+    between = of_image * (method.images_between + _FORWARD * judged)
+    return _START_UP + _TRACED * speed.first + trained + watched + between + _PICTURES
+
+
+def train_seconds(config: TrainConfig, images: Counts, speed: Speed) -> float:
+    """A training, pruned and evaluated."""
+    steps = images.learnt_from // config.batch_size
+    statistics = min(_STATISTICS_OF_TRAINING, images.learnt_from)
+    judged = 2 * (images.held_out + statistics) * config.epochs if images.held_out else 0
+    judged += _THRESHOLDS * (images.held_out + statistics) + 4 * (images.held_out + images.test)
+    epochs = config.epochs + config.fine_tuning_epochs
+    seconds = speed.step * (steps * epochs + _FORWARD * judged / config.batch_size)
+    return _START_UP + speed.first + seconds + 2 * _PICTURES
+
+
+def export_seconds(config: ExportConfig, images: Counts, of_image: float) -> float:
+    """An export, where a step takes `of_image` seconds an image."""
+    proven = _FILES * _FORWARD * of_image * images.test
+    return _START_UP + _EXPORT_OF_A_FORMAT * len(config.formats) + proven
+
+
+class _Opened(NamedTuple):
+    """What is known of a data set without its pixels."""
+
+    shape: Shape
+    labels: np.ndarray
+    names: np.ndarray
+    test: int
+
+
+def _opened(data: DataConfig) -> _Opened:
+    return _open(dataclasses.replace(data, data_fraction=1.0, augment=()))
+
+
+@functools.cache
+def _open(data: DataConfig) -> _Opened:
+    source = open_source(data)
+    train, test = source.part("train"), source.part("test")
+    shape = Shape(source.preparation.shape, len(source.class_names))
+    return _Opened(shape, train.labels, np.array(train.names), len(test.labels))
+
+
+def _labels(data: DataConfig, seed: int) -> ImageSet:
+    """The training images in use, one pixel of each."""
+    known = _opened(data)
+    chosen = np.arange(len(known.labels))
+    if data.data_fraction < 1:
+        size = round(data.data_fraction * len(known.labels))
+        chosen, _ = stratified_split(known.labels, known.names, size, seed, "fraction")
+    frames = np.zeros((len(chosen), 1, 1, 1), np.uint8)
+    return ImageSet(frames, known.labels[chosen], known.names[chosen], np.arange(len(chosen), dtype=np.uint64))

@@ -1,0 +1,86 @@
+"""What happens before the first stage of a run: checks, the plan that is kept, and what a person is told."""
+
+import dataclasses
+import hashlib
+import json
+import shlex
+import textwrap
+from pathlib import Path
+
+from vinnas_tf.config import Bounds, DataConfig, PipelineConfig
+from vinnas_tf.console import duration
+from vinnas_tf.data.images import open_source
+from vinnas_tf.pipeline.calibrate import Plan, calibrated
+from vinnas_tf.pipeline.plan import commands
+from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.folder import RunDir
+from vinnas_tf.run.outputs import is_finished
+
+_PLAN = "plan.json"
+# With others, finished stages are kept, and what follows from them is done again.
+_LATE = (*(field.name for field in dataclasses.fields(Bounds)), "export", "reproduce")
+
+
+def prepared(config: PipelineConfig, path: Path, overwrite: bool) -> PipelineConfig:
+    """Checks everything, plans or takes the plan that was made before, and tells it; returns what to do.
+
+    Args:
+        config: what is asked for.
+        path: the run folder; it is made.
+        overwrite: start anew.
+
+    Raises:
+        SettingError: a command line is wrong, or the budget is too small.
+        DataError: the data set can't be used.
+        RunFolderError: the folder is another run's.
+    """
+    first = commands(config, path)
+    if not config.budget_minutes:
+        _check_images(first.search[DataConfig])
+    with RunDir(
+        path,
+        stage="pipeline",
+        settings=[config],
+        data_fingerprint=hashlib.sha256(config.dataset.encode()).hexdigest(),  # Each stage holds its data to its own.
+        preset=config.preset,
+        overwrite=overwrite,
+        late_settings=_LATE,
+    ) as run:
+        if overwrite:
+            for stage in first.flags:
+                run.remove(stage)
+    file = path / "pipeline" / _PLAN
+    print(textwrap.fill(f"Runs in {path}: {', '.join(first.flags)}.", 80, break_on_hyphens=False), flush=True)
+    if file.exists():
+        plan = Plan(**json.loads(file.read_text(encoding="utf-8")))
+    else:
+        print("Times steps on this machine.", flush=True)
+        plan = calibrated(config, path)
+        write_atomically(file, json.dumps(dataclasses.asdict(plan), indent=2) + "\n")
+    chosen = plan.applied(config)
+    found = commands(chosen, path)
+    if config.budget_minutes:
+        _check_images(found.search[DataConfig])
+        print(f"Chosen for {config.budget_minutes:g} minutes; this does the same:\n{command(chosen)}")
+    left = {name: plan.seconds[name] for name in found.flags if not is_finished(path, name)}
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
+    if left:
+        told = f"Estimate for all that is left: {duration(sum(left.values()))} ({parts})."
+        print(textwrap.fill(told, 80), flush=True)
+    return chosen
+
+
+def command(config: PipelineConfig) -> str:
+    """The command line that does the same without a budget."""
+    values = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name != "budget_minutes" and getattr(config, field.name) != field.default
+    }
+    flags = [f"--{name}={value}" for name, value in values.items()]
+    return "  " + shlex.join(["python", "-m", "vinnas_tf", *flags])
+
+
+def _check_images(data: DataConfig) -> None:
+    """Tells now, and not after the search, what is wrong with the images."""
+    open_source(data).part("test")
