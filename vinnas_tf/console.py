@@ -6,6 +6,7 @@ import textwrap
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
@@ -135,6 +136,11 @@ def introduce(title: str, preset: str, dataset: Dataset, *settings: Any, unread:
     wrapped = textwrap.wrap("  ".join(words), 80, break_on_hyphens=False, break_long_words=False)
     told = [textwrap.fill(line, 80, break_on_hyphens=False) for line in images]
     return "\n".join([title + (f", preset {preset}" if preset else ""), *told, *wrapped])
+
+
+def how_to_watch(run_dir: Path) -> str:
+    """How a run is watched in a browser while it lasts, in one line."""
+    return f"To watch it in a browser: tensorboard --logdir={run_dir}"
 
 
 def describe(genotype: Genotype) -> str:

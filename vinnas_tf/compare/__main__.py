@@ -22,6 +22,7 @@ from vinnas_tf.compare.rows import known_rows, require_rows
 from vinnas_tf.compare.stage import compare
 from vinnas_tf.compare.statistics import from_csv, summarize, to_text
 from vinnas_tf.config import CompareConfig, DataConfig, RunConfig
+from vinnas_tf.console import how_to_watch
 from vinnas_tf.data.images import open_source
 from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.run.files import read_text
@@ -58,7 +59,7 @@ def main(argv: list[str]) -> None:
             last = next(stage for stage in plan(config) if stage.leaves_figures)
             open_source(resolve(last, config, path)[0]).part("test")
             title = f"Compare in {path}: {', '.join(config.methods)}; seeds: {config.seeds}, from {config.first_seed}."
-            print(textwrap.fill(title, 80, break_on_hyphens=False))
+            print(textwrap.fill(title, 80, break_on_hyphens=False), how_to_watch(path), sep="\n", flush=True)
             results = compare(config, run)
         print(f"\n{to_text(summarize(results))}\nWritten to {run.file('')}")
 

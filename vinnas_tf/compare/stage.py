@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vinnas_tf.architecture.genotype import Genotype
+from vinnas_tf.compare.board import write_board
 from vinnas_tf.compare.plan import Stage, plan, resolve, stage_flags
 from vinnas_tf.compare.plot import draw_comparison
 from vinnas_tf.compare.statistics import Result, summarize, to_csv, to_markdown
@@ -66,6 +67,8 @@ def compare(config: CompareConfig, run: RunDir) -> list[Result]:
     write_atomically(run.file("comparison.csv"), to_csv(results))
     write_atomically(run.file("comparison.md"), to_markdown(summarize(results)))
     draw_comparison(results, run.file("comparison.png"))
+    folders = [Stage(result.row, result.seed, "search").folder(run.path) for result in results]
+    write_board(results, folders, run.file("tensorboard"))
     run.mark_finished()
     return results
 

@@ -29,7 +29,7 @@ from vinnas_tf.compress.report import LEGEND, TABLE
 from vinnas_tf.compress.source import PACKAGED, Given, of_file, of_package, of_run, require_known, sha256
 from vinnas_tf.compress.stage import compress
 from vinnas_tf.config import CompressConfig, DataConfig, RunConfig
-from vinnas_tf.console import Watch, counted, introduce, warn_of_learnt
+from vinnas_tf.console import Watch, counted, how_to_watch, introduce, warn_of_learnt
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.images import Dataset, load_test, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
@@ -110,7 +110,8 @@ def main(argv: list[str]) -> None:
             print(f"{path} is compressed: its figures are in {run.file('result.json')}. --overwrite starts anew.")
             return
         test = open_source(data).part("test")  # Tells now, and not after the compression, what is wrong with it.
-        print(introduce(f"Compress in {path}", "", dataset, data, config), LEGEND, sep="\n", flush=True)
+        title = introduce(f"Compress in {path}", "", dataset, data, config)
+        print(title, how_to_watch(path), LEGEND, sep="\n", flush=True)
         keras.utils.set_random_seed(config.seed)
         given = _given(config, path, stage, dataset)
         if given.note:

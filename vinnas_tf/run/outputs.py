@@ -39,7 +39,7 @@ OUTPUTS = {
         "curve.png", "units.png", "confusion.png", "confusion.csv", "images.csv", "dense", "points",
     ),
     "export": ("saved_model", "tflite", "onnx", "manifest.json"),
-    "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows"),
+    "compare": ("comparison.csv", "comparison.md", "comparison.png", "rows", "tensorboard"),
     "pipeline": ("plan.json", "choice.json"),
 }  # fmt: skip
 NETWORK = "network.keras"

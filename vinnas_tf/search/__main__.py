@@ -20,7 +20,7 @@ from pathlib import Path
 import keras
 
 from vinnas_tf.config import DataConfig, RunConfig, SearchConfig
-from vinnas_tf.console import counted, describe, introduce
+from vinnas_tf.console import counted, describe, how_to_watch, introduce
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.images import Dataset, load_train, open_source, with_full_path
@@ -34,6 +34,7 @@ from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.folder import RunDir, default_run_dir
 from vinnas_tf.run.outputs import NETWORK
+from vinnas_tf.search.board import Histograms
 from vinnas_tf.search.forecast import begin
 from vinnas_tf.search.outputs import write_cells, write_channels
 from vinnas_tf.search.result import ChannelResult, SearchResult
@@ -64,7 +65,9 @@ def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> S
 
     def callbacks(progress: Progress) -> list[keras.callbacks.Callback]:
         table = begin(data, progress, len(images.watched))
-        return [keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False), table]
+        board = run.file("tensorboard")
+        histograms = Histograms(board, lambda: progress.record.found(-1))
+        return [keras.callbacks.TensorBoard(board, write_graph=False), histograms, table]
 
     result = train_and_choose(
         method,
@@ -130,6 +133,8 @@ def main(argv: list[str]) -> None:
             introduce(f"Search into {path}", settings.preset, dataset, data, config, own, unread=method.ignores),
             flush=True,
         )
+        if method.trains:
+            print(how_to_watch(path), flush=True)
         if isinstance(method, ChannelMethod):
             require(
                 not (path / "train" / NETWORK).exists(),

@@ -20,6 +20,7 @@ from vinnas_tf.plots.confusion import draw_confusion, write_confusion
 from vinnas_tf.plots.posterior import draw_posterior
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir
+from vinnas_tf.search.board import write_pictures
 from vinnas_tf.search.result import ChannelResult, SearchResult
 
 _BATCH = 500
@@ -34,6 +35,9 @@ def write_cells(result: SearchResult, run: RunDir) -> None:
     draw_cells(result.genotype, values, run.file("cells.png"), run.file("cells.svg"))
     if values is not None:
         draw_posterior(values, result.genotype, run.file("posterior.png"))
+    if result.found is not None:
+        pictures = [run.file(name) for name in ("cells.png", "posterior.png")]
+        write_pictures(pictures, run.file("tensorboard"), result.epoch - 1)
     run.mark_finished()
 
 
@@ -74,6 +78,8 @@ def write_channels(
     draw_candidates(result.candidates, result.chosen, len(images.watched), run.file("candidates.png"))
     draw_masks(result.masks, result.found, run.file("masks.png"))
     draw_confusion(evaluation.confusion, names, f"{len(test):,} test images", run.file("confusion.png"))
+    pictures = [run.file(name) for name in ("candidates.png", "masks.png")]
+    write_pictures(pictures, run.file("tensorboard"), result.epoch - 1)
     print(_summary(result, evaluation))
     run.mark_finished()
 

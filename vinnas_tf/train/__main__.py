@@ -27,7 +27,7 @@ import numpy as np
 
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.config import DataConfig, RunConfig, TrainConfig
-from vinnas_tf.console import counted, describe, introduce, warn_of_idle_cells, warn_of_learnt
+from vinnas_tf.console import counted, describe, how_to_watch, introduce, warn_of_idle_cells, warn_of_learnt
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.images import Dataset, load_test, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
@@ -152,7 +152,7 @@ def main(argv: list[str]) -> None:
         test = open_source(data).part("test")  # Tells now, and not after the training, what is wrong with it.
         learnt_before = image_record.learnt(learnt_from)
         title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
-        print(title, describe(genotype), sep="\n", flush=True)
+        print(title, how_to_watch(path), describe(genotype), sep="\n", flush=True)
         warn_of_idle_cells(genotype)
         if test.digests is not None:  # Else they are looked at in the end.
             warn_of_learnt(test.digests, learnt_before)
