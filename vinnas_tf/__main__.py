@@ -20,6 +20,7 @@ from vinnas_tf.config import PipelineConfig, RunConfig
 from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.pipeline.plan import commands, with_defaults
 from vinnas_tf.pipeline.prepare import prepared
+from vinnas_tf.pipeline.reproduce import BYTES, CONTENT, reproduce, table
 from vinnas_tf.pipeline.run import Pipeline
 from vinnas_tf.pipeline.summary import summary
 from vinnas_tf.run.folder import default_run_dir
@@ -30,6 +31,10 @@ def main(argv: list[str]) -> None:
     started = time.monotonic()
     settings = read_flags(argv, PipelineConfig, RunConfig, command="pipeline", usage=docstring(sys.modules[__name__]))
     asked, where = settings[PipelineConfig], settings[RunConfig]
+    if asked.reproduce:
+        compared = reproduce(Path(asked.reproduce), Path(where.run_dir or f"{asked.reproduce.rstrip('/')}-again"))
+        print(f"\n{table(compared)}")
+        sys.exit(0 if {BYTES, CONTENT}.issuperset(compared.values()) else 1)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(asked.dataset, asked.method, asked.seed)
     config = prepared(with_defaults(asked), path, where.overwrite)
     pipeline = Pipeline(config, commands(config, path), path)

@@ -12,16 +12,25 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vinnas_tf.config import DataConfig, ExportConfig, PipelineConfig, SearchConfig, TrainConfig
-from vinnas_tf.errors import FileError, SettingError, UserError, require
+from vinnas_tf.errors import FileError, SettingError, require
 from vinnas_tf.flags import run_cli
 from vinnas_tf.kernels.device import prepare_cpu
-from vinnas_tf.pipeline.cost import Counts, Speed, counts, export_seconds, search_seconds, shape, train_seconds
+from vinnas_tf.pipeline.cost import (
+    Counts,
+    Speed,
+    counts,
+    export_seconds,
+    search_seconds,
+    shape,
+    smallest_side,
+    train_seconds,
+)
 from vinnas_tf.pipeline.ladder import (
     SEARCH,
     SEARCH_SHARE,
@@ -43,6 +52,7 @@ _TIMED_RUNGS = 3
 _CURVE = 0.8  # Of seconds against volume, where one rung alone was timed: a guess.
 _LARGEST = 64  # Pixels a side of pictures of many sizes.
 _CALIBRATION = 30.0  # Seconds that this takes, about.
+_LEAST = Extent(SEARCH.least_epochs), Extent(TRAIN.least_epochs)
 _TOLERANCE = 1.05  # As a multiple of the budget, what an estimate may come to.
 
 
@@ -123,17 +133,24 @@ class Fitting:
     Args:
         config: what is asked for.
         path: the run folder.
+        timed: times a step of the stages of some commands on this machine.
     """
 
-    def __init__(self, config: PipelineConfig, path: Path) -> None:
+    def __init__(self, config: PipelineConfig, path: Path, timed: Callable[[Commands], Speeds]) -> None:
+        self.timed = timed
         # The flags that are given come behind those that are chosen.
         self.asked = dataclasses.replace(base(config), search="", train="")
         self.given = config
         self.path = path
         self.base = commands(base(config), path)
         self.budget = 60 * config.budget_minutes
-        self.rungs = only(config.image_size) if config.image_size else rungs(self._side())
+        self.rungs = (
+            only(config.image_size)
+            if config.image_size
+            else rungs(smallest_side(self.base.search[DataConfig]) or _LARGEST)
+        )
         self.speeds: dict[Rung, Speeds] = {}
+        self.sized: dict[tuple[Rung, Extent, Extent], tuple[Commands, Counts]] = {}
 
     def plan(self) -> Plan:
         """Times rungs, and takes the highest that fits.
@@ -145,72 +162,65 @@ class Fitting:
         while best is not None and best not in self.speeds and len(self.speeds) < _TIMED_RUNGS:
             self._time(best)
             best = self._best(self.rungs)
-        best = self._best([rung for rung in self.rungs if rung in self.speeds])
+        best = self._best(rung for rung in self.rungs if rung in self.speeds)
         if best is None:
             raise SettingError(self._too_small())
-        chosen = self._at(best, *self._extents(best))
-        found, seconds = self._estimated(best, *self._extents(best))
+        extents = self._extents(best)
+        chosen, seconds = self._at(best, *extents), self._seconds(best, *extents)
         return Plan(chosen.preset, chosen.image_size, chosen.search, chosen.train, seconds)
 
     def _at(self, rung: Rung, search: Extent, train: Extent) -> PipelineConfig:
         """The flags of a rung, without those that were given."""
         return at_rung(self.asked, self.base, rung, search, train)
 
-    def _estimated(self, rung: Rung, search: Extent, train: Extent) -> tuple[Commands, dict[str, float]]:
-        """The commands of a rung with the flags that were given, and how long they take."""
-        config = self._at(rung, search, train).with_flags(self.given.search, self.given.train)
-        found = commands(config, self.path)
-        seconds = stage_seconds(found, counts(found), self._speeds(rung))
-        return found, seconds
+    def _sized(self, rung: Rung, search: Extent, train: Extent) -> tuple[Commands, Counts]:
+        """The commands of a rung with the flags that were given, and their images."""
+        key = rung, search, train
+        if key not in self.sized:
+            found = commands(self._at(*key).with_flags(self.given.search, self.given.train), self.path)
+            self.sized[key] = found, counts(found)
+        return self.sized[key]
+
+    def _seconds(self, rung: Rung, search: Extent, train: Extent) -> dict[str, float]:
+        """How long the stages of a rung take."""
+        return stage_seconds(*self._sized(rung, search, train), self._speeds(rung))
 
     def _extents(self, rung: Rung) -> tuple[Extent, Extent]:
         """How long search and training learn on a rung."""
-        least = Extent(SEARCH.least_epochs), Extent(TRAIN.least_epochs)
-        fixed = self._estimated(rung, *least)[1]["export"] + _CALIBRATION
-        left = self.budget - fixed
+        search, train = _LEAST
+        left = self.budget - _CALIBRATION - self._seconds(rung, search, train)["export"]
+        share = SEARCH_SHARE if self.base.train is not None else 1.0
+        if self.base.method.trains:
+            search = longest(share * left, lambda extent: self._seconds(rung, extent, train)["search"], SEARCH)
+        if self.base.train is not None:
+            left -= self._seconds(rung, search, train)["search"]
+            train = longest(left, lambda extent: self._seconds(rung, search, extent)["train"], TRAIN)
+        return search, train
 
-        def of_search(extent: Extent) -> float:
-            return self._estimated(rung, extent, least[1])[1]["search"]
+    def _grade(self, rung: Rung) -> int:
+        """2 where search and training learn as long as wished for on a rung, 1 where it is sensible, else 0."""
+        extents = self._extents(rung)
+        found, images = self._sized(rung, *extents)
+        if sum(self._seconds(rung, *extents).values()) + _CALIBRATION > _TOLERANCE * self.budget:
+            return 0
+        grades = [2]
+        if found.method.trains:
+            config = found.search[SearchConfig]
+            grades.append(SEARCH.grade(config.epochs, images.weights // config.batch_size))
+        if found.train is not None:
+            training = found.train[TrainConfig]
+            grades.append(TRAIN.grade(training.epochs, images.learnt_from // training.batch_size))
+        return min(grades)
 
-        if self.base.train is None:
-            return longest(left, of_search, SEARCH), least[1]
-        if not self.base.method.trains:
-            search = least[0]
-        else:
-            search = longest(SEARCH_SHARE * left, of_search, SEARCH)
-
-        def of_train(extent: Extent) -> float:
-            return self._estimated(rung, search, extent)[1]["train"]
-
-        return search, longest(left - of_search(search), of_train, TRAIN)
-
-    def _steps(self, rung: Rung) -> tuple[float, float]:
-        """The steps of search and training on a rung, as multiples of what they should be at the least."""
-        found, _ = self._estimated(rung, *self._extents(rung))
-        images, config = counts(found), found.search[SearchConfig]
-        searched = config.epochs * (images.weights // config.batch_size) if found.method.trains else math.inf
-        if found.train is None:
-            return searched, math.inf
-        training = found.train[TrainConfig]
-        return searched, training.epochs * (images.learnt_from // training.batch_size)
-
-    def _best(self, among: list[Rung]) -> Rung | None:
-        """The highest rung with as many steps as wished for, or else the lowest with the least that are sensible."""
-        steps = {rung: self._steps(rung) for rung in among if self._fits(rung)}
-        wished = [rung for rung, (one, two) in steps.items() if one >= SEARCH.wished and two >= TRAIN.wished]
-        least = [rung for rung, (one, two) in steps.items() if one >= SEARCH.least and two >= TRAIN.least]
-        return wished[-1] if wished else least[0] if least else None
-
-    def _fits(self, rung: Rung) -> bool:
-        """Whether what takes longest on a rung, with the fewest images, is within the budget."""
-        _, seconds = self._estimated(rung, *self._extents(rung))
-        return sum(seconds.values()) + _CALIBRATION <= _TOLERANCE * self.budget
+    def _best(self, among: Iterable[Rung]) -> Rung | None:
+        """The highest rung on which all learns as long as wished for, or else the lowest that is sensible."""
+        grades = {rung: self._grade(rung) for rung in among}
+        wished, sensible = ([rung for rung, grade in grades.items() if grade >= least] for least in (2, 1))
+        return wished[-1] if wished else sensible[0] if sensible else None
 
     def _too_small(self) -> str:
         rung = self.rungs[0]
-        epochs = Extent(SEARCH.least_epochs), Extent(TRAIN.least_epochs)
-        _, seconds = self._estimated(rung, *epochs)
-        minutes = math.ceil((sum(seconds.values()) + _CALIBRATION) / 6) / 10
+        minutes = math.ceil((sum(self._seconds(rung, *_LEAST).values()) + _CALIBRATION) / 6) / 10
         return (
             f"budget_minutes={self.budget / 60:g} is too short for anything sensible on these images: the smallest "
             f"network, learnt for the fewest epochs, takes about {minutes:g} minutes here. Give more, or a smaller set."
@@ -218,9 +228,7 @@ class Fitting:
 
     def _time(self, rung: Rung) -> None:
         """Times a rung, and tells what came out."""
-        least = Extent(SEARCH.least_epochs), Extent(TRAIN.least_epochs)
-        config = self._at(rung, *least).with_flags(self.given.search, self.given.train)
-        self.speeds[rung] = speeds = measure(commands(config, self.path))
+        self.speeds[rung] = speeds = self.timed(self._sized(rung, *_LEAST)[0])
         told = [f"{one.step:.2g} s" for one in (speeds.search, speeds.train) if one is not None]
         print(f"  {rung.side} x {rung.side} pixels, cells {rung.cells}: {' and '.join(told)} a step", flush=True)
 
@@ -246,14 +254,6 @@ class Fitting:
             guess(lambda one: one.train, lambda one: one.train_channels),
         )
 
-    def _side(self) -> int:
-        """Pixels of the shorter side of the data set's images."""
-        try:
-            height, width, _ = shape(dataclasses.replace(self.base.search[DataConfig], image_size=0)).image
-        except UserError:  # They differ in size, or what else is wrong will be told soon.
-            return _LARGEST
-        return min(height, width)
-
 
 def main(argv: list[str]) -> None:
     """The fresh process: `TASK ANSWER`, two JSON files."""
@@ -262,7 +262,7 @@ def main(argv: list[str]) -> None:
     config, path = PipelineConfig(**content["config"]), Path(content["path"])
     prepare_cpu()
     if config.budget_minutes:
-        plan = Fitting(config, path).plan()
+        plan = Fitting(config, path, measure).plan()
     else:
         found = commands(config, path)
         plan = Plan("", 0, "", "", stage_seconds(found, counts(found), measure(found)))

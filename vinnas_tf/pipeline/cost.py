@@ -9,7 +9,9 @@ import numpy as np
 from vinnas_tf.config import DataConfig, ExportConfig, TrainConfig
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.images import hold_out, open_source
+from vinnas_tf.data.search_images import Split
 from vinnas_tf.data.splits import stratified_split
+from vinnas_tf.errors import DataError
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.pipeline.plan import Commands
@@ -21,6 +23,7 @@ _START_UP, _PICTURES, _EXPORT_OF_A_FORMAT = 6.0, 4.0, 16.0
 # Guesses, not fitted: a forward pass relative to a step, and tracing the step without architecture relative to the one
 # with it.
 _FORWARD, _TRACED = 0.25, 1.5
+_ANY_SIZE = 32
 _STATISTICS_OF_TRAINING, _THRESHOLDS, _FILES = 2500, 15, 6
 
 
@@ -72,19 +75,33 @@ def counts(commands: Commands) -> Counts:
     Raises:
         DataError: the data set can't be opened.
     """
-    search = _labels(commands.search[DataConfig], commands.method.config.seed)
-    split = commands.method.split(search, commands.method.config.seed)
-    test = _opened(commands.search[DataConfig]).test
+    method, data = commands.method, _drawn_from(commands.search[DataConfig])
+    weights, watched = _searched(data, method.config.seed, method.split)
+    test = _open(data.dataset, data.data_dir).test
     if commands.train is None:
-        return Counts(len(split.weights), len(split.watched), 0, 0, test)
+        return Counts(weights, watched, 0, 0, test)
     config = commands.train[TrainConfig]
-    rest, kept = hold_out(_labels(commands.train[DataConfig], config.seed), config.held_out, config.seed)
-    return Counts(len(split.weights), len(split.watched), len(rest), len(kept), test)
+    of_training = _trained(_drawn_from(commands.train[DataConfig]), config.seed, config.held_out)
+    return Counts(weights, watched, *of_training, test)
 
 
 def shape(data: DataConfig) -> Shape:
-    """The shape of a data set's images, and its classes; raises DataError where it can't be opened."""
-    return _opened(data).shape
+    """The shape of a data set's images, and its classes.
+
+    Raises:
+        DataError: it can't be opened, or its images differ in size and `image_size` is 0.
+    """
+    known = _open(data.dataset, data.data_dir)
+    size = data.image_size
+    image = (size, size, known.image[2]) if size else known.image
+    if not image[0]:
+        open_source(data)  # Says what to do.
+    return Shape(image, known.classes)
+
+
+def smallest_side(data: DataConfig) -> int:
+    """Pixels of the shorter side of a data set's images; 0 where they differ in size."""
+    return min(_open(data.dataset, data.data_dir).image[:2])
 
 
 def search_seconds(method: Method, images: Counts, speed: Speed) -> float:
@@ -120,32 +137,54 @@ def export_seconds(config: ExportConfig, images: Counts, of_image: float) -> flo
 
 
 class _Opened(NamedTuple):
-    """What is known of a data set without its pixels."""
+    """What is known of a data set without its pixels, whatever they are resized to."""
 
-    shape: Shape
+    image: tuple[int, int, int]
+    classes: int
     labels: np.ndarray
     names: np.ndarray
     test: int
 
 
-def _opened(data: DataConfig) -> _Opened:
-    return _open(dataclasses.replace(data, data_fraction=1.0, augment=()))
+@functools.cache
+def _open(dataset: str, data_dir: str) -> _Opened:
+    """Opens a data set; of images that differ in size `image` has no pixels a side."""
+    data = DataConfig(dataset=dataset, data_dir=data_dir)
+    try:
+        source = open_source(data)
+        image = source.preparation.shape
+    except DataError:  # They differ in size, or another one will say what is wrong.
+        source = open_source(dataclasses.replace(data, image_size=_ANY_SIZE))
+        image = (0, 0, source.preparation.channels)
+    train, test = source.part("train"), source.part("test")
+    return _Opened(image, len(source.class_names), train.labels, np.array(train.names), len(test.labels))
 
 
 @functools.cache
-def _open(data: DataConfig) -> _Opened:
-    source = open_source(data)
-    train, test = source.part("train"), source.part("test")
-    shape = Shape(source.preparation.shape, len(source.class_names))
-    return _Opened(shape, train.labels, np.array(train.names), len(test.labels))
+def _searched(data: DataConfig, seed: int, split: Split) -> tuple[int, int]:
+    """How many images the weights of a search learn from, and its epochs are watched on."""
+    images = split(_labels(data, seed), seed)
+    return len(images.weights), len(images.watched)
+
+
+@functools.cache
+def _trained(data: DataConfig, seed: int, held_out: float) -> tuple[int, int]:
+    """How many images a training learns from, and chooses by."""
+    rest, kept = hold_out(_labels(data, seed), held_out, seed)
+    return len(rest), len(kept)
 
 
 def _labels(data: DataConfig, seed: int) -> ImageSet:
     """The training images in use, one pixel of each."""
-    known = _opened(data)
+    known = _open(data.dataset, data.data_dir)
     chosen = np.arange(len(known.labels))
     if data.data_fraction < 1:
         size = round(data.data_fraction * len(known.labels))
         chosen, _ = stratified_split(known.labels, known.names, size, seed, "fraction")
     frames = np.zeros((len(chosen), 1, 1, 1), np.uint8)
     return ImageSet(frames, known.labels[chosen], known.names[chosen], np.arange(len(chosen), dtype=np.uint64))
+
+
+def _drawn_from(data: DataConfig) -> DataConfig:
+    """What decides which images are in use, and nothing else."""
+    return DataConfig(dataset=data.dataset, data_dir=data.data_dir, data_fraction=data.data_fraction)

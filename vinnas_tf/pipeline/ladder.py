@@ -65,6 +65,17 @@ class Range(NamedTuple):
     least_epochs: int
     most_epochs: int
 
+    def grade(self, epochs: int, steps: int) -> int:
+        """2 for as long as wished for, 1 for what is sensible, else 0; more epochs than the most are never asked for.
+
+        Args:
+            epochs: of the stage.
+            steps: of an epoch.
+        """
+        if epochs >= self.most_epochs or epochs * steps >= self.wished:
+            return 2
+        return int(epochs * steps >= self.least)
+
 
 SEARCH = Range(100, 400, 8, 40)
 TRAIN = Range(300, 1200, 10, 120)

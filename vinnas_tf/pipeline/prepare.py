@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from vinnas_tf.config import Bounds, DataConfig, PipelineConfig
-from vinnas_tf.console import duration
+from vinnas_tf.console import counted, duration
 from vinnas_tf.data.images import open_source
 from vinnas_tf.pipeline.calibrate import Plan, calibrated
 from vinnas_tf.pipeline.plan import commands
@@ -17,6 +17,7 @@ from vinnas_tf.run.folder import RunDir
 from vinnas_tf.run.outputs import is_finished
 
 _PLAN = "plan.json"
+_ANY_SIZE = 32
 # With others, finished stages are kept, and what follows from them is done again.
 _LATE = (*(field.name for field in dataclasses.fields(Bounds)), "export", "reproduce")
 
@@ -35,8 +36,10 @@ def prepared(config: PipelineConfig, path: Path, overwrite: bool) -> PipelineCon
         RunFolderError: the folder is another run's.
     """
     first = commands(config, path)
-    if not config.budget_minutes:
-        _check_images(first.search[DataConfig])
+    data = first.search[DataConfig]
+    if config.budget_minutes and not data.image_size:
+        data = dataclasses.replace(data, image_size=_ANY_SIZE)  # The size is chosen later.
+    open_source(data, counted).part("test")  # Tells now, and not after the search, what is wrong with the images.
     with RunDir(
         path,
         stage="pipeline",
@@ -60,7 +63,6 @@ def prepared(config: PipelineConfig, path: Path, overwrite: bool) -> PipelineCon
     chosen = plan.applied(config)
     found = commands(chosen, path)
     if config.budget_minutes:
-        _check_images(found.search[DataConfig])
         print(f"Chosen for {config.budget_minutes:g} minutes; this does the same:\n{command(chosen)}")
     left = {name: plan.seconds[name] for name in found.flags if not is_finished(path, name)}
     parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
@@ -79,8 +81,3 @@ def command(config: PipelineConfig) -> str:
     }
     flags = [f"--{name}={value}" for name, value in values.items()]
     return "  " + shlex.join(["python", "-m", "vinnas_tf", *flags])
-
-
-def _check_images(data: DataConfig) -> None:
-    """Tells now, and not after the search, what is wrong with the images."""
-    open_source(data).part("test")

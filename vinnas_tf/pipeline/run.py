@@ -131,7 +131,7 @@ class Pipeline:
         asked = bounds
         while True:
             self.choice = self._choose(bounds)
-            print(textwrap.fill(f"\nthreshold {self.choice.threshold:g}: {self.choice.reason}", 80), flush=True)
+            print(f"\n{textwrap.fill(f'threshold {self.choice.threshold:g}: {self.choice.reason}', 80)}", flush=True)
             self._train(self.choice.threshold)
             self._export()
             least = self._least_bytes()

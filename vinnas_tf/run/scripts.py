@@ -7,6 +7,11 @@ module that way, and doesn't import it.
 import runpy
 
 
+def pipeline() -> None:
+    """`vinnas`."""
+    _run("vinnas_tf")
+
+
 def search() -> None:
     """`vinnas-search`."""
     _run("vinnas_tf.search")
