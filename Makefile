@@ -9,9 +9,7 @@ help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed  ## Set up, then search, train and export a network for the digits (METHOD=...).
-	$(RUN) vinnas_tf.search --method=$(METHOD) --run_dir=$(DEMO)
-	$(RUN) vinnas_tf.train --run_dir=$(DEMO)
-	$(RUN) vinnas_tf.export --run_dir=$(DEMO)
+	$(RUN) vinnas_tf --method=$(METHOD) --run_dir=$(DEMO)
 
 # A process a core; tests/conftest.py says which tests stay together.
 TESTS := pytest --numprocesses=logical --dist=loadfile --no-loadscope-reorder

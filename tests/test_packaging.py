@@ -82,6 +82,7 @@ def test_presets_and_settings_come_from_the_installed_package(installed, reposit
 @pytest.mark.parametrize(
     ("command", "says"),
     [
+        (["vinnas"], ["python -m vinnas_tf --dataset=", "--budget_minutes=0.0"]),
         (["vinnas-search", "--dataset=cifar10"], ["--cells=NNRNNRNN", "cifar10_laptop"]),
         (["vinnas-train", "--dataset=mnist"], ["--epochs=100", "mnist_laptop"]),
         (["vinnas-compress"], ["python -m vinnas_tf.compress", "--penalties=1e-06,3e-06,1e-05,3e-05,0.0001"]),
@@ -98,7 +99,7 @@ def test_an_installed_command_runs_from_another_folder(installed, tmp_path, comm
     assert done.returncode == 0, done.stderr
     for text in says:
         assert text in done.stdout
-    has_presets = script in ("vinnas-search", "vinnas-train", "vinnas-compare")
+    has_presets = script in ("vinnas", "vinnas-search", "vinnas-train", "vinnas-compare")
     assert ("--preset" in done.stdout) == has_presets
     assert not any(tmp_path.iterdir())
 

@@ -73,11 +73,18 @@ def prepared(config: PipelineConfig, path: Path, overwrite: bool) -> PipelineCon
 
 
 def command(config: PipelineConfig) -> str:
-    """The command line that does the same without a budget."""
+    """The command line that does the same without a budget, as a shell takes it, in 80 columns."""
     values = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)
         if field.name != "budget_minutes" and getattr(config, field.name) != field.default
     }
-    flags = [f"--{name}={value}" for name, value in values.items()]
-    return "  " + shlex.join(["python", "-m", "vinnas_tf", *flags])
+    words = ["python -m vinnas_tf"]
+    for name, value in values.items():
+        # A line may end inside double quotes, and not inside single ones.
+        flags = name in ("search", "train", "export") and not set(value) & set('"$`\\!')
+        words += f'--{name}="{value}"'.split() if flags else [shlex.quote(f"--{name}={value}")]
+    # Blanks inside a quoted word are no places to break at.
+    line = " ".join(word.replace(" ", "\0") for word in words)
+    lines = textwrap.wrap(line, 76, break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(f"  {line}" for line in lines).replace("\0", " ")

@@ -92,9 +92,9 @@ class Pipeline:
         done = self.done.setdefault(name, Done(_STAGES[name]))
         if self.finished(name, settings):
             if done.seconds is None:
-                print(f"\n{name}: done before.", flush=True)
+                print(f"\n{self._place(name)}: done before.", flush=True)
             return
-        print(f"\n{name}: python -m {done.stage.module} {' '.join((*self.commands.flags[name], *further))}", flush=True)
+        print(f"\n{self._place(name)}:", flush=True)
         started = time.monotonic()
         code = run_in_sight(done.stage.module, [*self.commands.flags[name], *further])
         done.seconds = (done.seconds or 0) + time.monotonic() - started
@@ -105,6 +105,10 @@ class Pipeline:
             sys.exit(2)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         require(code == 0, f"the {name} ended with {how}: the same command goes on from there.", FileError)
+
+    def _place(self, name: str) -> str:
+        names = list(self.commands.flags)
+        return f"{names.index(name) + 1}/{len(names)} {name}"
 
     def _train(self, threshold: float, *further: str) -> None:
         """Trains what was found, or prunes what is trained, at a threshold."""
