@@ -16,7 +16,7 @@ from vinnas_tf.pipeline.plan import commands
 def machine(nanoseconds, seen=None):
     """Times steps of a machine that takes so long for each number in a state, and 10 ms for each step."""
 
-    def timed(found):
+    def timed(found, searches=True):
         search, train = found.search[SearchConfig], found.train[TrainConfig]
         side = shape(found.search[DataConfig]).image[0]
         if seen is not None:
@@ -26,7 +26,7 @@ def machine(nanoseconds, seen=None):
             return Speed(5.0, 0.01 + 1e-9 * nanoseconds * batch * volume(Rung(side, cells, 0, 0), channels))
 
         return Speeds(
-            speed(search.cells, search.channels, 10 * search.batch_size),
+            speed(search.cells, search.channels, 10 * search.batch_size) if searches else None,
             speed(train.cells, train.channels, train.batch_size),
         )
 
@@ -43,8 +43,8 @@ def test_the_whole_ends_in_about_the_time_that_it_was_given(nanoseconds, minutes
     config, plan = fitted(minutes, nanoseconds, tmp_path)
     found = commands(plan.applied(config), tmp_path)
     truth = stage_seconds(found, counts(found), machine(nanoseconds)(found))
-    assert truth == pytest.approx(plan.seconds)
-    assert sum(truth.values()) <= 1.05 * 60 * minutes
+    assert truth == pytest.approx(plan.seconds, rel=0.4)  # One rung of the search is timed.
+    assert sum(truth.values()) <= 1.15 * 60 * minutes
 
 
 def test_more_time_never_makes_less_of_it(tmp_path):
@@ -73,7 +73,7 @@ def test_what_it_chose_given_back_leads_to_the_same_stages(tmp_path):
     assert found.train[TrainConfig].held_out == 0.3
 
 
-def test_three_rungs_are_timed_at_the_most_and_images_are_not_made_larger(tmp_path):
+def test_two_rungs_are_timed_at_the_most_and_images_are_not_made_larger(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         for index in range(30):
@@ -81,7 +81,7 @@ def test_three_rungs_are_timed_at_the_most_and_images_are_not_made_larger(tmp_pa
     seen = []
     config = PipelineConfig(dataset=f"folder:{tmp_path / 'pictures'}", budget_minutes=60.0)
     plan = Fitting(config, tmp_path, machine(100, seen)).plan()
-    assert 1 <= len(seen) <= 3
+    assert 1 <= len(seen) <= 2
     assert plan.preset == "own_images"
     assert plan.image_size == max(seen) == 24
     # Of so few images no number of epochs makes many steps, which is no fault of the budget.

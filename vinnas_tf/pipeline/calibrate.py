@@ -1,7 +1,7 @@
 """Times steps of a run's stages on this machine, in a process of its own, and says how long each stage will take.
 
 `main` runs in that process; `calibrated` starts it. With a budget of minutes it also chooses the size of the networks
-and how long they learn: it times the smallest rung of the ladder and those that seem to fit, three at the most.
+and how long they learn: it times the smallest rung of the ladder, and the one that seems to fit.
 """
 
 if __name__ == "__main__":
@@ -48,7 +48,7 @@ from vinnas_tf.pipeline.plan import Commands, commands
 from vinnas_tf.pipeline.timing import time_search, time_train
 from vinnas_tf.run.child import run_in_sight
 
-_TIMED_RUNGS = 3
+_TIMED_RUNGS = 2
 _CURVE = 0.8  # Of seconds against volume, where one rung alone was timed: a guess.
 _LARGEST = 64  # Pixels a side of pictures of many sizes.
 _CALIBRATION = 30.0  # Seconds that this takes, about.
@@ -106,9 +106,11 @@ def calibrated(config: PipelineConfig, path: Path) -> Plan:
         return Plan(**json.loads(answer.read_text()))
 
 
-def measure(found: Commands) -> Speeds:
-    """Times a step of each stage that learns."""
-    search = time_search(found.method, shape(found.search[DataConfig])) if found.method.trains else None
+def measure(found: Commands, searches: bool = True) -> Speeds:
+    """Times a step of each stage that learns; of the search, which takes long to trace, only where it `searches`."""
+    search = None
+    if searches and found.method.trains:
+        search = time_search(found.method, shape(found.search[DataConfig]))
     if found.train is None:
         return Speeds(search, None)
     train = time_train(found.train[TrainConfig], found.search[SearchConfig], shape(found.train[DataConfig]))
@@ -133,10 +135,10 @@ class Fitting:
     Args:
         config: what is asked for.
         path: the run folder.
-        timed: times a step of the stages of some commands on this machine.
+        timed: times a step of the stages of some commands on this machine, as `measure` does.
     """
 
-    def __init__(self, config: PipelineConfig, path: Path, timed: Callable[[Commands], Speeds]) -> None:
+    def __init__(self, config: PipelineConfig, path: Path, timed: Callable[[Commands, bool], Speeds]) -> None:
         self.timed = timed
         # The flags that are given come behind those that are chosen.
         self.asked = dataclasses.replace(base(config), search="", train="")
@@ -162,7 +164,6 @@ class Fitting:
         while best is not None and best not in self.speeds and len(self.speeds) < _TIMED_RUNGS:
             self._time(best)
             best = self._best(self.rungs)
-        best = self._best(rung for rung in self.rungs if rung in self.speeds)
         if best is None:
             raise SettingError(self._too_small())
         extents = self._extents(best)
@@ -220,7 +221,15 @@ class Fitting:
 
     def _too_small(self) -> str:
         rung = self.rungs[0]
-        minutes = math.ceil((sum(self._seconds(rung, *_LEAST).values()) + _CALIBRATION) / 6) / 10
+        _, images = self._sized(rung, *_LEAST)
+        batches = self.base.search[SearchConfig].batch_size, TrainConfig.batch_size
+        if self.base.train is not None:
+            batches = batches[0], self.base.train[TrainConfig].batch_size
+        least = [
+            Extent(one.least_epochs, min(1.0, one.least * batch / (one.least_epochs * max(count, 1))))
+            for one, batch, count in zip((SEARCH, TRAIN), batches, (images.weights, images.learnt_from), strict=True)
+        ]
+        minutes = math.ceil((sum(self._seconds(rung, *least).values()) + _CALIBRATION) / 6) / 10
         return (
             f"budget_minutes={self.budget / 60:g} is too short for anything sensible on these images: the smallest "
             f"network, learnt for the fewest epochs, takes about {minutes:g} minutes here. Give more, or a smaller set."
@@ -228,31 +237,42 @@ class Fitting:
 
     def _time(self, rung: Rung) -> None:
         """Times a rung, and tells what came out."""
-        self.speeds[rung] = speeds = self.timed(self._sized(rung, *_LEAST)[0])
+        first = not self.speeds or self.base.train is None
+        self.speeds[rung] = speeds = self.timed(self._sized(rung, *_LEAST)[0], first)
         told = [f"{one.step:.2g} s" for one in (speeds.search, speeds.train) if one is not None]
         print(f"  {rung.side} x {rung.side} pixels, cells {rung.cells}: {' and '.join(told)} a step", flush=True)
 
     def _speeds(self, rung: Rung) -> Speeds:
         """What was timed of a rung, or what follows from the others."""
-        if rung in self.speeds or not self.speeds:
-            return self.speeds.get(rung, Speeds(None, None))
+        if not self.speeds:
+            return Speeds(None, None)
+        known = self.speeds.get(rung, Speeds(None, None))
+        train = known.train or self._guessed(rung, lambda one: one.train, lambda one: one.train_channels)
+        if known.search is not None or train is None:
+            search = known.search or self._guessed(rung, lambda one: one.search, lambda one: one.search_channels)
+            return Speeds(search, train)
+        first, timed = next(iter(self.speeds.items()))
+        if timed.search is None or timed.train is None:
+            return Speeds(None, train)
+        # As much more than at the first rung as the training takes more, for as many numbers.
+        wider = [volume(one, one.search_channels) / volume(one, one.train_channels) for one in (first, rung)]
+        more = train.step / timed.train.step * wider[1] / wider[0]
+        return Speeds(Speed(timed.search.first, timed.search.step * more), train)
 
-        def guess(of: Callable[[Speeds], Speed | None], channels: Callable[[Rung], int]) -> Speed | None:
-            known = [(volume(one, channels(one)), of(speeds)) for one, speeds in self.speeds.items()]
-            timed = sorted((size, speed) for size, speed in known if speed is not None)
-            if not timed:
-                return None
-            size = volume(rung, channels(rung))
-            (low, first), (high, last) = timed[0], timed[-1]
-            if low == high:
-                return Speed(first.first, first.step * (size / low) ** _CURVE)
-            step = first.step + (last.step - first.step) * (size - low) / (high - low)
-            return Speed(last.first, max(step, first.step * min(1.0, size / low)))
-
-        return Speeds(
-            guess(lambda one: one.search, lambda one: one.search_channels),
-            guess(lambda one: one.train, lambda one: one.train_channels),
-        )
+    def _guessed(
+        self, rung: Rung, of: Callable[[Speeds], Speed | None], channels: Callable[[Rung], int]
+    ) -> Speed | None:
+        """What the rungs that were timed tell of another: a line through two of them."""
+        known = [(volume(one, channels(one)), of(speeds)) for one, speeds in self.speeds.items()]
+        timed = sorted((size, speed) for size, speed in known if speed is not None)
+        if not timed:
+            return None
+        size = volume(rung, channels(rung))
+        (low, first), (high, last) = timed[0], timed[-1]
+        if low == high:
+            return Speed(first.first, first.step * (size / low) ** _CURVE)
+        step = first.step + (last.step - first.step) * (size - low) / (high - low)
+        return Speed(last.first, max(step, first.step * min(1.0, size / low)))
 
 
 def main(argv: list[str]) -> None:

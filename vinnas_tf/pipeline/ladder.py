@@ -77,8 +77,8 @@ class Range(NamedTuple):
         return int(epochs * steps >= self.least)
 
 
-SEARCH = Range(100, 400, 8, 40)
-TRAIN = Range(300, 1200, 10, 120)
+SEARCH = Range(80, 400, 6, 40)
+TRAIN = Range(240, 1200, 10, 120)
 
 
 class Extent(NamedTuple):
