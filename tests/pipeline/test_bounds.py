@@ -31,8 +31,8 @@ def by_trying_all(bounds):
     ]
     size = [(point.params_nonzero, -point.accuracy, -point.threshold) for point in within]
     right = [(-point.accuracy, point.params_nonzero, -point.threshold) for point in within]
-    order = np.lexsort(np.transpose(size if bounds.min_accuracy else right)[::-1]) if within else []
-    return [within[place] for place in order]
+    keys = size if bounds.min_accuracy else right
+    return [within[place] for place in np.lexsort(np.transpose(keys)[::-1])] if within else []
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_two_rungs_are_timed_at_the_most_and_images_are_not_made_larger(tmp_path
         (tmp_path / "pictures" / name).mkdir(parents=True)
         for index in range(30):
             Image.new("L", (24, 40), index).save(tmp_path / "pictures" / name / f"{index}.png")
-    seen = []
+    seen: list[int] = []
     config = PipelineConfig(dataset=f"folder:{tmp_path / 'pictures'}", budget_minutes=60.0)
     plan = Fitting(config, tmp_path, machine(100, seen)).plan()
     assert 1 <= len(seen) <= 2

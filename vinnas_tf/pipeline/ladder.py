@@ -161,9 +161,12 @@ def at_rung(config: PipelineConfig, commands: Commands, rung: Rung, search: Exte
     if commands.train is not None:
         of_train = commands.train[TrainConfig]
         flags = {"data_fraction": train.fraction, "cells": rung.cells, "channels": rung.train_channels}
-        flags |= {"stem_stride": 1, "epochs": train.epochs}
+        flags["epochs"] = train.epochs
+        if of_train.stem_stride != 1:
+            flags["stem_stride"] = 1
         for name in ("warm_up_epochs", "gamma_start_epoch", "gamma_end_epoch", "fine_tuning_epochs"):
-            flags[name] = _scaled(getattr(of_train, name), of_train.epochs, train.epochs)
+            if before := getattr(of_train, name):
+                flags[name] = _scaled(before, of_train.epochs, train.epochs)
         further = [f"--{name}={value}" for name, value in flags.items()]
     sized = dataclasses.replace(config, image_size=rung.side)
     return sized.with_flags(" ".join(words), " ".join(further))
