@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vinnas_tf.errors import UserError
-from vinnas_tf.run.child import run_command
+from vinnas_tf.run.child import run_command, run_in_sight
 
 
 @pytest.fixture
@@ -53,6 +53,23 @@ def test_an_interrupted_one_interrupts(module, tmp_path):
         run_command(module("import sys\nsys.exit(130)\n"), [], tmp_path / "log")
 
 
+def test_in_sight_it_has_the_terminal_of_this_process_and_says_itself_what_is_wrong(module, capfd):
+    name = module("import sys\nprint(*sys.argv[1:])\nprint('error: no such set', file=sys.stderr)\nsys.exit(2)\n")
+    print("before")
+    assert run_in_sight(name, ["--a=1"]) == 2
+    assert capfd.readouterr() == ("before\n--a=1\n", "error: no such set\n")
+
+
+@pytest.mark.parametrize(("code", "ended"), [("", 0), ("import os\nos.kill(os.getpid(), 9)", -9)])
+def test_in_sight_its_exit_code_comes_back(module, code, ended):
+    assert run_in_sight(module(code), []) == ended
+
+
+def test_in_sight_an_interrupted_one_interrupts(module):
+    with pytest.raises(KeyboardInterrupt):
+        run_in_sight(module("import sys\nsys.exit(130)\n"), [])
+
+
 def written_after_death(program: str, folder: Path, by: signal.Signals) -> str:
     """Kills a program whose child has opened the pipe `alive`; what that child wrote into it until it ended too."""
     places = os.pathsep.join([str(folder), *sys.path])
@@ -70,7 +87,7 @@ def test_it_dies_with_its_parent(module, tmp_path, by):
     """The child holds a named pipe open; its end is the end of the child."""
     os.mkfifo(tmp_path / "alive")
     name = module(f"import signal\npipe = open({str(tmp_path / 'alive')!r}, 'w')\nsignal.pause()\n")
-    program = "import sys, pathlib\nfrom vinnas_tf.run.child import run_command\n"
+    program = "import sys, pathlib\nfrom vinnas_tf.run.child import run_command, run_in_sight\n"
     program += f"run_command({name!r}, [], pathlib.Path({str(tmp_path / 'log')!r}))\n"
     assert written_after_death(program, tmp_path, by) == ""
 

@@ -217,6 +217,19 @@ def test_overwrite_removes_the_stage_and_nothing_else(run):
         pass
 
 
+def test_another_stage_is_removed_with_its_marker_and_nothing_else(run):
+    with run.open() as opened:
+        (opened.path / "train").mkdir()
+        for name in ("finished", "result.json", "checkpoints", "notes.txt"):
+            (opened.path / "train" / name).touch()
+        opened.file("genotype.json").touch()
+        opened.remove("train")
+        opened.remove("export")  # It was never run.
+        assert [path.name for path in (opened.path / "train").iterdir()] == ["notes.txt"]
+        assert opened.file("genotype.json").exists()
+        assert not (opened.path / "export").exists()
+
+
 def test_overwrite_that_was_killed_is_taken_up(run):
     with run.open() as opened:
         finish(opened)

@@ -17,6 +17,7 @@ from vinnas_tf.run.folder import RunDir
 from vinnas_tf.run.outputs import is_finished
 
 _PLAN = "plan.json"
+_REMOVED = ("search", "train", "compress", "export")  # When a run starts anew: all that follows from each other.
 _ANY_SIZE = 32
 # With others, finished stages are kept, and what follows from them is done again.
 _LATE = (*(field.name for field in dataclasses.fields(Bounds)), "export", "reproduce")
@@ -50,7 +51,7 @@ def prepared(config: PipelineConfig, path: Path, overwrite: bool) -> PipelineCon
         late_settings=_LATE,
     ) as run:
         if overwrite:
-            for stage in first.flags:
+            for stage in _REMOVED:
                 run.remove(stage)
     file = path / "pipeline" / _PLAN
     print(textwrap.fill(f"Runs in {path}: {', '.join(first.flags)}.", 80, break_on_hyphens=False), flush=True)
@@ -61,10 +62,10 @@ def prepared(config: PipelineConfig, path: Path, overwrite: bool) -> PipelineCon
         plan = calibrated(config, path)
         write_atomically(file, json.dumps(dataclasses.asdict(plan), indent=2) + "\n")
     chosen = plan.applied(config)
-    found = commands(chosen, path)
+    commands(chosen, path)  # What was chosen has to fit what was given.
     if config.budget_minutes:
         print(f"Chosen for {config.budget_minutes:g} minutes; this does the same:\n{command(chosen)}")
-    left = {name: plan.seconds[name] for name in found.flags if not is_finished(path, name)}
+    left = {name: seconds for name, seconds in plan.seconds.items() if not is_finished(path, name)}
     parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
     if left:
         told = f"Estimate for all that is left: {duration(sum(left.values()))} ({parts})."

@@ -23,7 +23,7 @@ from vinnas_tf.pipeline.plan import Commands
 from vinnas_tf.pipeline.stages import STAGES, Stage
 from vinnas_tf.run.child import run_in_sight
 from vinnas_tf.run.folder import changed_settings
-from vinnas_tf.run.outputs import finished_file, is_finished, trained_stage
+from vinnas_tf.run.outputs import finished_file, is_finished, network_stage
 from vinnas_tf.train.__main__ import Origin as TrainOrigin
 from vinnas_tf.train.claim import LATE_SETTINGS
 
@@ -81,6 +81,11 @@ class Pipeline:
             self._train(self.commands.threshold)
             self._export()
         else:
+            require(
+                not is_finished(self.path, "compress"),
+                f"{self.path} holds a compression, whose network an export takes, and no threshold prunes that: leave "
+                f"{', '.join(self.config.bounds.given)} out, or use another run_dir.",
+            )
             self._within(self.config.bounds)
 
     def finished(self, name: str, settings: Sequence[Any]) -> bool:
@@ -122,7 +127,7 @@ class Pipeline:
         self._do("train", [self.commands.train[DataConfig], config, origin], *further)
 
     def _export(self) -> None:
-        result = json.loads(finished_file(self.path, trained_stage(self.path), "result.json").read_bytes())
+        result = json.loads(finished_file(self.path, network_stage(self.path), "result.json").read_bytes())
         settings = [self.commands.export[ExportConfig], ExportOrigin(result["network_sha256"])]
         stale = is_finished(self.path, "export") and not self.finished("export", settings)
         self._do("export", settings, *(["--overwrite"] if stale else []))

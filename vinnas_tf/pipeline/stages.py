@@ -41,9 +41,12 @@ def _found(path: Path) -> str:
 
 
 def _trained(path: Path) -> str:
-    result = json.loads(finished_file(path, trained_stage(path), "result.json").read_bytes())
+    stage = trained_stage(path)
+    result = json.loads(finished_file(path, stage, "result.json").read_bytes())
     accuracy = result["test"]["stripped"]["accuracy"]
-    return f"{accuracy:.2%} of test images right, {result['params_nonzero']:,} parameters not 0"
+    # A choice of channels leaves zeros until they are stripped.
+    left = result["params_nonzero" if stage == "train" else "params_stored_nonzero"]
+    return f"{accuracy:.2%} of test images right, {left:,} parameters not 0"
 
 
 def _exported(path: Path) -> str:
