@@ -2,7 +2,7 @@
 
 import pytest
 
-from vinnas_tf.config import DataConfig, PipelineConfig, TrainConfig
+from vinnas_tf.config import Bounds, DataConfig, PipelineConfig, TrainConfig
 from vinnas_tf.data.images import load_test, load_train
 from vinnas_tf.pipeline.cost import Speed, counts, search_seconds, shape, train_seconds
 from vinnas_tf.pipeline.plan import commands
@@ -31,7 +31,8 @@ def test_seconds_are_linear_in_the_epochs_and_hold_all_steps(tmp_path):
             PipelineConfig(search=f"--epochs={epochs}", train=f"--epochs={epochs} --gamma_end_epoch=5"), tmp_path
         )
         images, speed = counts(found), Speed(3.0, 0.5)
-        return search_seconds(found.method, images, speed), train_seconds(found.train[TrainConfig], images, speed)
+        search = search_seconds(found.method, images, speed, 4.0)
+        return search, train_seconds(found.train[TrainConfig], images, speed, 4.0, Bounds())
 
     ten, twenty, thirty = at(10), at(20), at(30)
     for low, middle, high in zip(ten, twenty, thirty, strict=True):

@@ -9,13 +9,17 @@ if __name__ == "__main__":
 
 # isort: split
 import dataclasses
+import functools
 import json
 import math
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from vinnas_tf.config import DataConfig, ExportConfig, PipelineConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import FileError, SettingError, require
@@ -51,7 +55,6 @@ from vinnas_tf.run.child import run_in_sight
 _TIMED_RUNGS = 2
 _CURVE = 0.8  # Of seconds against volume, where one rung alone was timed: a guess.
 _LARGEST = 64  # Pixels a side of pictures of many sizes.
-_CALIBRATION = 30.0  # Seconds that this takes, about.
 _LEAST = Extent(SEARCH.least_epochs), Extent(TRAIN.least_epochs)
 _TOLERANCE = 1.05  # As a multiple of the budget, what an estimate may come to.
 
@@ -83,8 +86,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Speeds:
-    """Seconds of a step of both stages; None where a stage has none."""
+    """What was timed.
 
+    Attributes:
+        start: seconds that a command takes to start.
+        search: of a step of the search; None where none was timed.
+        train: of one of the training; None where there is none.
+    """
+
+    start: float
     search: Speed | None
     train: Speed | None
 
@@ -98,7 +108,8 @@ def calibrated(config: PipelineConfig, path: Path) -> Plan:
     """
     with tempfile.TemporaryDirectory() as folder:
         task, answer = Path(folder, "task.json"), Path(folder, "plan.json")
-        task.write_text(json.dumps({"config": dataclasses.asdict(config), "path": str(path)}))
+        content = {"config": dataclasses.asdict(config), "path": str(path)}
+        task.write_text(json.dumps({**content, "began": psutil.Process().create_time()}))
         code = run_in_sight(__name__, [str(task), str(answer)])
         if code == 2:
             raise SystemExit(2)
@@ -108,13 +119,19 @@ def calibrated(config: PipelineConfig, path: Path) -> Plan:
 
 def measure(found: Commands, searches: bool = True) -> Speeds:
     """Times a step of each stage that learns; of the search, which takes long to trace, only where it `searches`."""
-    search = None
+    start, search = _start_seconds(), None
     if searches and found.method.trains:
         search = time_search(found.method, shape(found.search[DataConfig]))
     if found.train is None:
-        return Speeds(search, None)
+        return Speeds(start, search, None)
     train = time_train(found.train[TrainConfig], found.search[SearchConfig], shape(found.train[DataConfig]))
-    return Speeds(search, train)
+    return Speeds(start, search, train)
+
+
+@functools.cache
+def _start_seconds() -> float:
+    """How long this process took to start and to import what all commands do."""
+    return time.time() - psutil.Process().create_time()
 
 
 def stage_seconds(found: Commands, images: Counts, speeds: Speeds) -> dict[str, float]:
@@ -123,10 +140,11 @@ def stage_seconds(found: Commands, images: Counts, speeds: Speeds) -> dict[str, 
     search, train = speeds.search or none, speeds.train or none
     batch = found.search[SearchConfig].batch_size if found.train is None else found.train[TrainConfig].batch_size
     of_image = (search.step if found.train is None else train.step) / batch
-    seconds = {"search": search_seconds(found.method, images, search)}
+    seconds = {"search": search_seconds(found.method, images, search, speeds.start)}
     if found.train is not None:
-        seconds["train"] = train_seconds(found.train[TrainConfig], images, train)
-    return {**seconds, "export": export_seconds(found.export[ExportConfig], images, of_image)}
+        config = found.train[TrainConfig]
+        seconds["train"] = train_seconds(config, images, train, speeds.start, found.bounds)
+    return {**seconds, "export": export_seconds(found.export[ExportConfig], images, of_image, speeds.start)}
 
 
 class Fitting:
@@ -136,10 +154,20 @@ class Fitting:
         config: what is asked for.
         path: the run folder.
         timed: times a step of the stages of some commands on this machine, as `measure` does.
+        spent: seconds of the budget that are gone.
+
+    Attributes:
+        left: seconds of the budget that the stages may take.
     """
 
-    def __init__(self, config: PipelineConfig, path: Path, timed: Callable[[Commands, bool], Speeds]) -> None:
-        self.timed = timed
+    def __init__(
+        self,
+        config: PipelineConfig,
+        path: Path,
+        timed: Callable[[Commands, bool], Speeds],
+        spent: Callable[[], float],
+    ) -> None:
+        self.timed, self.spent = timed, spent
         # The flags that are given come behind those that are chosen.
         self.asked = dataclasses.replace(base(config), search="", train="")
         self.given = config
@@ -189,7 +217,7 @@ class Fitting:
     def _extents(self, rung: Rung) -> tuple[Extent, Extent]:
         """How long search and training learn on a rung."""
         search, train = _LEAST
-        left = self.budget - _CALIBRATION - self._seconds(rung, search, train)["export"]
+        left = self.left - self._seconds(rung, search, train)["export"]
         share = SEARCH_SHARE if self.base.train is not None else 1.0
         if self.base.method.trains:
             search = longest(share * left, lambda extent: self._seconds(rung, extent, train)["search"], SEARCH)
@@ -202,7 +230,7 @@ class Fitting:
         """2 where search and training learn as long as wished for on a rung, 1 where it is sensible, else 0."""
         extents = self._extents(rung)
         found, images = self._sized(rung, *extents)
-        if sum(self._seconds(rung, *extents).values()) + _CALIBRATION > _TOLERANCE * self.budget:
+        if sum(self._seconds(rung, *extents).values()) > _TOLERANCE * self.left:
             return 0
         grades = [2]
         if found.method.trains:
@@ -229,7 +257,7 @@ class Fitting:
             Extent(one.least_epochs, min(1.0, one.least * batch / (one.least_epochs * max(count, 1))))
             for one, batch, count in zip((SEARCH, TRAIN), batches, (images.weights, images.learnt_from), strict=True)
         ]
-        minutes = math.ceil((sum(self._seconds(rung, *least).values()) + _CALIBRATION) / 6) / 10
+        minutes = math.ceil((sum(self._seconds(rung, *least).values()) + self.budget - self.left) / 6) / 10
         return (
             f"budget_minutes={self.budget / 60:g} is too short for anything sensible on these images: the smallest "
             f"network, learnt for the fewest epochs, takes about {minutes:g} minutes here. Give more, or a smaller set."
@@ -239,25 +267,25 @@ class Fitting:
         """Times a rung, and tells what came out."""
         first = not self.speeds or self.base.train is None
         self.speeds[rung] = speeds = self.timed(self._sized(rung, *_LEAST)[0], first)
+        self.left = self.budget - self.spent()
         told = [f"{one.step:.2g} s" for one in (speeds.search, speeds.train) if one is not None]
         print(f"  {rung.side} x {rung.side} pixels, cells {rung.cells}: {' and '.join(told)} a step", flush=True)
 
     def _speeds(self, rung: Rung) -> Speeds:
         """What was timed of a rung, or what follows from the others."""
-        if not self.speeds:
-            return Speeds(None, None)
-        known = self.speeds.get(rung, Speeds(None, None))
+        first, timed = next(iter(self.speeds.items()))
+        start = timed.start
+        known = self.speeds.get(rung, Speeds(start, None, None))
         train = known.train or self._guessed(rung, lambda one: one.train, lambda one: one.train_channels)
         if known.search is not None or train is None:
             search = known.search or self._guessed(rung, lambda one: one.search, lambda one: one.search_channels)
-            return Speeds(search, train)
-        first, timed = next(iter(self.speeds.items()))
+            return Speeds(start, search, train)
         if timed.search is None or timed.train is None:
-            return Speeds(None, train)
+            return Speeds(start, None, train)
         # As much more than at the first rung as the training takes more, for as many numbers.
         wider = [volume(one, one.search_channels) / volume(one, one.train_channels) for one in (first, rung)]
         more = train.step / timed.train.step * wider[1] / wider[0]
-        return Speeds(Speed(timed.search.first, timed.search.step * more), train)
+        return Speeds(start, Speed(timed.search.first, timed.search.step * more), train)
 
     def _guessed(
         self, rung: Rung, of: Callable[[Speeds], Speed | None], channels: Callable[[Rung], int]
@@ -280,9 +308,10 @@ def main(argv: list[str]) -> None:
     task, answer = map(Path, argv)
     content: dict[str, Any] = json.loads(task.read_text())
     config, path = PipelineConfig(**content["config"]), Path(content["path"])
+    _start_seconds()
     prepare_cpu()
     if config.budget_minutes:
-        plan = Fitting(config, path, measure).plan()
+        plan = Fitting(config, path, measure, lambda: time.time() - content["began"]).plan()
     else:
         found = commands(config, path)
         plan = Plan("", 0, "", "", stage_seconds(found, counts(found), measure(found)))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vinnas_tf.config import DataConfig, ExportConfig, TrainConfig
+from vinnas_tf.config import Bounds, DataConfig, ExportConfig, TrainConfig
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.images import hold_out, open_source
 from vinnas_tf.data.search_images import Split
@@ -17,9 +17,10 @@ from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.pipeline.plan import Commands
 from vinnas_tf.search.callbacks import STATISTICS_IMAGES
 
-# Measured on two cores (docs/guide/start.md): importing and reading images, pictures and files at the end, and what an
-# export does beside answering images: ten files are converted, and three processes started for each format.
-_START_UP, _PICTURES, _EXPORT_OF_A_FORMAT = 6.0, 4.0, 16.0
+# As multiples of the seconds that a command takes to start, for these tell how busy the machine is: starting, reading
+# images and drawing pictures; pruning again by a choice; a choice by bytes; and of an export each format, whose files
+# are converted in one process and proven and timed in several. Rough, not fitted.
+_STAGE, _PRUNED_AGAIN, _CHOSEN, _EXPORT_OF_A_FORMAT = 2.0, 2.5, 5.0, 5.0
 # Guesses, not fitted: a forward pass relative to a step, and tracing the step without architecture relative to the one
 # with it.
 _FORWARD, _TRACED = 0.25, 1.5
@@ -104,10 +105,10 @@ def smallest_side(data: DataConfig) -> int:
     return min(_open(data.dataset, data.data_dir).image[:2])
 
 
-def search_seconds(method: Method, images: Counts, speed: Speed) -> float:
-    """A search of cells or channels with that speed."""
+def search_seconds(method: Method, images: Counts, speed: Speed, start: float) -> float:
+    """A search of cells or channels with that speed, where a command takes `start` seconds to start."""
     if not method.trains:
-        return _START_UP + _PICTURES
+        return _STAGE * start
     config = method.config
     steps = images.weights // config.batch_size
     of_image = speed.step / (method.step.descents * config.batch_size)
@@ -116,24 +117,27 @@ def search_seconds(method: Method, images: Counts, speed: Speed) -> float:
     watched = _FORWARD * of_image * (images.watched + STATISTICS_IMAGES) * config.epochs
     judged = method.settings.candidates * images.watched if isinstance(method, ChannelMethod) else 0
     between = of_image * (method.images_between + _FORWARD * judged)
-    return _START_UP + _TRACED * speed.first + trained + watched + between + _PICTURES
+    return _STAGE * start + _TRACED * speed.first + trained + watched + between
 
 
-def train_seconds(config: TrainConfig, images: Counts, speed: Speed) -> float:
-    """A training, pruned and evaluated."""
+def train_seconds(config: TrainConfig, images: Counts, speed: Speed, start: float, bounds: Bounds) -> float:
+    """A training, pruned and evaluated; and pruned again at the threshold that bounds ask for."""
     steps = images.learnt_from // config.batch_size
     statistics = min(_STATISTICS_OF_TRAINING, images.learnt_from)
-    judged = 2 * (images.held_out + statistics) * config.epochs if images.held_out else 0
-    judged += _THRESHOLDS * (images.held_out + statistics) + 4 * (images.held_out + images.test)
+    watched = 2 * (images.held_out + statistics) * config.epochs if images.held_out else 0
+    pruned = _THRESHOLDS * (images.held_out + statistics) + 4 * (images.held_out + images.test)
+    starts, passes = _STAGE, 1
+    if bounds.given:
+        starts, passes = starts + _PRUNED_AGAIN + (_CHOSEN if bounds.max_bytes else 0.0), 2
+    judged = _FORWARD * (watched + passes * pruned) / config.batch_size
     epochs = config.epochs + config.fine_tuning_epochs
-    seconds = speed.step * (steps * epochs + _FORWARD * judged / config.batch_size)
-    return _START_UP + speed.first + seconds + 2 * _PICTURES
+    return starts * start + speed.first + speed.step * (steps * epochs + judged)
 
 
-def export_seconds(config: ExportConfig, images: Counts, of_image: float) -> float:
+def export_seconds(config: ExportConfig, images: Counts, of_image: float, start: float) -> float:
     """An export, where a step takes `of_image` seconds an image."""
     proven = _FILES * _FORWARD * of_image * images.test
-    return _START_UP + _EXPORT_OF_A_FORMAT * len(config.formats) + proven
+    return (_STAGE + _EXPORT_OF_A_FORMAT * len(config.formats)) * start + proven
 
 
 class _Opened(NamedTuple):

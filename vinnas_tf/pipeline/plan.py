@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from vinnas_tf.config import DataConfig, ExportConfig, PipelineConfig, RunConfig, SearchConfig, TrainConfig
+from vinnas_tf.config import Bounds, DataConfig, ExportConfig, PipelineConfig, RunConfig, SearchConfig, TrainConfig
 from vinnas_tf.data.images import with_full_path
 from vinnas_tf.errors import require
 from vinnas_tf.flags import Settings, read_flags
@@ -36,12 +36,14 @@ class Commands:
         search: what that of the search says.
         export: what that of the export says.
         train: what that of the training says; None where there is none.
+        bounds: what the network may cost.
     """
 
     flags: dict[str, list[str]]
     search: Settings
     export: Settings
     train: Settings | None
+    bounds: Bounds
 
     @property
     def method(self) -> Method:
@@ -90,12 +92,12 @@ def commands(config: PipelineConfig, path: Path) -> Commands:
             f"method={config.method} leaves a trained network, which no threshold prunes: leave "
             f"{', '.join(['train'] * bool(config.train) + list(config.bounds.given))} out.",
         )
-        return Commands({"search": search_flags, "export": export_flags}, search, export, None)
+        return Commands({"search": search_flags, "export": export_flags}, search, export, None, config.bounds)
     train_flags = [*preset_flag(config.preset, "train"), *shared, *shlex.split(config.train), where]
     train = read_train(train_flags, search)
     require_alike(search, train)
     flags = {"search": search_flags, "train": train_flags, "export": export_flags}
-    found = Commands(flags, search, export, train)
+    found = Commands(flags, search, export, train, config.bounds)
     _require_choosable(config, found)
     return found
 
