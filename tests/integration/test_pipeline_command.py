@@ -24,7 +24,7 @@ SETTINGS = [
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a run that was killed in its training and resumed, and what it printed then."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    command = [sys.executable, "-u", "-m", "vinnas_tf", *SETTINGS, "--max_parameters=300", f"--run_dir={folder}"]
+    command = [sys.executable, "-u", "-m", "vinnas_tf", *SETTINGS, "--max_parameters=500", f"--run_dir={folder}"]
     kill_in_epoch(command, 1, epochs="3 ")
     resumed = subprocess.run(command, capture_output=True, text=True)
     assert resumed.returncode == 0, resumed.stderr
@@ -52,9 +52,9 @@ def test_the_bound_holds_and_the_summary_tells_what_there_is(finished: tuple[Pat
     folder, printed = finished
     left = [point.params_nonzero for point in curve(folder)]
     # Of the thresholds within the bound the most accurate one, of equals the smallest.
-    within = [point for point in curve(folder) if point.params_nonzero <= 300]
+    within = [point for point in curve(folder) if point.params_nonzero <= 500]
     best = max(within, key=lambda point: (point.accuracy, -point.params_nonzero))
-    assert max(left) > 300
+    assert max(left) > 500
     assert result(folder)["params_nonzero"] == best.params_nonzero
     summary = printed.split("\n\n")[-1]
     lines = [line.split()[0] for line in summary.splitlines() if not line.startswith(" ")]
@@ -86,7 +86,7 @@ def test_a_finished_run_is_left_alone_and_a_bound_that_nothing_meets_is_told(
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
-    main([*SETTINGS, "--max_parameters=300", f"--run_dir={folder}"])
+    main([*SETTINGS, "--max_parameters=500", f"--run_dir={folder}"])
     assert capsys.readouterr().out.count(": done before.") == 3
     assert {path: path.read_bytes() for path in before} == before
     with pytest.raises(Exception, match="no threshold is within max_parameters=1: the nearest, -?[0-9]+, has"):

@@ -95,10 +95,14 @@ class Pipeline:
     def _do(self, name: str, settings: Sequence[Any], *further: str) -> None:
         """Runs a stage with its flags and further ones, unless it was finished with these settings."""
         done = self.done.setdefault(name, Done(_STAGES[name]))
-        if self.finished(name, settings):
-            if done.seconds is None:
-                print(f"\n{self._place(name)}: done before.", flush=True)
-            return
+        if not self.finished(name, settings):
+            self._start(done, *further)
+        elif done.seconds is None:
+            print(f"\n{self._place(name)}: done before.", flush=True)
+
+    def _start(self, done: Done, *further: str) -> None:
+        """Runs the command of a stage to its end."""
+        name = done.stage.name
         print(f"\n{self._place(name)}:", flush=True)
         started = time.monotonic()
         code = run_in_sight(done.stage.module, [*self.commands.flags[name], *further])
