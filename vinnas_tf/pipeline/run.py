@@ -14,7 +14,7 @@ from typing import Any
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.config import Bounds, DataConfig, ExportConfig, PipelineConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import FileError, SettingError, require
-from vinnas_tf.export import manifest
+from vinnas_tf.export import manifest, table
 from vinnas_tf.export.__main__ import Origin as ExportOrigin
 from vinnas_tf.network.pruning import ThresholdPoint
 from vinnas_tf.pipeline.bounds import Choice
@@ -107,8 +107,7 @@ class Pipeline:
         started = time.monotonic()
         code = run_in_sight(done.stage.module, [*self.commands.flags[name], *further])
         done.seconds = (done.seconds or 0) + time.monotonic() - started
-        if name == "export" and code == 1:  # It has said which file missed its bar.
-            self.failed = True
+        if name == "export" and code == 1:  # It has said which file missed its bar, and kept the others.
             return
         if code == 2:
             sys.exit(2)
@@ -135,6 +134,7 @@ class Pipeline:
         settings = [self.commands.export[ExportConfig], ExportOrigin(result["network_sha256"])]
         stale = is_finished(self.path, "export") and not self.finished("export", settings)
         self._do("export", settings, *(["--overwrite"] if stale else []))
+        self.failed = bool(table.failed(manifest.read(self.path / "export" / manifest.NAME)))
 
     def _within(self, bounds: Bounds) -> None:
         """Trains, chooses the threshold that the bounds ask for, and holds the exported files to them."""
