@@ -1,9 +1,9 @@
-"""Searches, trains and exports a network for a data set: the whole way in one command.
+"""Searches, trains and exports a network for a data set, and shows it: the whole way in one command.
 
     python -m vinnas_tf --dataset=folder:pictures --budget_minutes=10 --max_bytes=100000
 
-Runs vinnas_tf.search, vinnas_tf.train and vinnas_tf.export one after the other in one
-run folder, with the same results as those commands. What is done is skipped, so the
+Runs vinnas_tf.search, vinnas_tf.train, vinnas_tf.export and vinnas_tf.report one after
+the other in one run folder, with the same results as those commands. What is done is skipped, so the
 same command goes on where it was interrupted. --budget_minutes chooses the network's
 size and the epochs, and the bounds choose how much is pruned.
 """

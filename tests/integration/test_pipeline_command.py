@@ -44,7 +44,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def test_a_killed_run_skips_what_is_done_and_goes_on(finished: tuple[Path, str]) -> None:
     _, printed = finished
-    assert "1/3 search: done before." in printed
+    assert "1/4 search: done before." in printed
     assert "Resumes after epoch 1" in printed
     assert "Times steps" not in printed  # The plan was kept.
     assert "Estimate for all that is left: " in printed
@@ -60,7 +60,8 @@ def test_the_bound_holds_and_the_summary_tells_what_there_is(finished: tuple[Pat
     assert result(folder)["params_nonzero"] == best.params_nonzero
     summary = printed.split("\n\n")[-1]
     lines = [line.split()[0] for line in summary.splitlines() if not line.startswith(" ")]
-    assert lines[:4] == ["search", "train", "export", "in"]
+    assert lines[:5] == ["search", "train", "export", "report", "in"]
+    assert (folder / "report.html").exists()
     assert f"{result(folder)['test']['stripped']['accuracy']:.2%} of test images right" in summary
     for name, size in files(folder).items():
         path = folder / "export" / name
@@ -90,7 +91,7 @@ def test_a_finished_run_is_left_alone_and_a_bound_that_nothing_meets_is_told(
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
     with contextlib.suppress(SystemExit):
         main([*SETTINGS, "--max_parameters=900", f"--run_dir={folder}"])
-    assert capsys.readouterr().out.count(": done before.") == 3
+    assert capsys.readouterr().out.count(": done before.") == 4
     assert {path: path.read_bytes() for path in before} == before
     with pytest.raises(Exception, match="no threshold is within max_parameters=1: the nearest, -?[0-9]+, has"):
         main([*SETTINGS, "--max_parameters=1", f"--run_dir={folder}"])

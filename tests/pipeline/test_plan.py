@@ -28,6 +28,7 @@ def test_each_stage_gets_what_is_shared_and_then_its_own_flags(tmp_path):
         "search": ["--dataset=mnist", "--data_dir=/d", "--method=darts", "--seed=4", "--epochs=3", where],
         "train": ["--dataset=mnist", "--data_dir=/d", where],
         "export": ["--nosparse", where],
+        "report": [where],
     }
     assert found.search[SearchConfig].epochs == 3
     assert found.train[TrainConfig].seed == 4  # Handed on by the search.
@@ -41,8 +42,8 @@ def test_a_preset_is_for_whichever_stage_has_one_of_its_name(tmp_path):
 
 
 def test_a_method_that_leaves_a_trained_network_is_not_trained_again(tmp_path):
-    assert list(commands(config(method="pgnas"), tmp_path).flags) == ["search", "export"]
-    assert list(commands(config(method="random"), tmp_path).flags) == ["search", "train", "export"]
+    assert list(commands(config(method="pgnas"), tmp_path).flags) == ["search", "export", "report"]
+    assert list(commands(config(method="random"), tmp_path).flags) == ["search", "train", "export", "report"]
 
 
 def test_pictures_of_a_folder_have_a_preset_and_a_size(tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ from vinnas_tf.pipeline.cost import (
     Speed,
     counts,
     export_seconds,
+    report_seconds,
     search_seconds,
     shape,
     smallest_side,
@@ -144,7 +145,8 @@ def stage_seconds(found: Commands, images: Counts, speeds: Speeds) -> dict[str, 
     if found.train is not None:
         config = found.train[TrainConfig]
         seconds["train"] = train_seconds(config, images, train, speeds.start, found.bounds)
-    return {**seconds, "export": export_seconds(found.export[ExportConfig], images, of_image, speeds.start)}
+    seconds["export"] = export_seconds(found.export[ExportConfig], images, of_image, speeds.start)
+    return {**seconds, "report": report_seconds(speeds.start)}
 
 
 class Fitting:
@@ -217,7 +219,8 @@ class Fitting:
     def _extents(self, rung: Rung) -> tuple[Extent, Extent]:
         """How long search and training learn on a rung."""
         search, train = _LEAST
-        left = self.left - self._seconds(rung, search, train)["export"]
+        fixed = self._seconds(rung, search, train)
+        left = self.left - fixed["export"] - fixed["report"]
         share = SEARCH_SHARE if self.base.train is not None else 1.0
         if self.base.method.trains:
             search = longest(share * left, lambda extent: self._seconds(rung, extent, train)["search"], SEARCH)

@@ -140,6 +140,11 @@ def export_seconds(config: ExportConfig, images: Counts, of_image: float, start:
     return (_STAGE + _EXPORT_OF_A_FORMAT * len(config.formats)) * start + proven
 
 
+def report_seconds(start: float) -> float:
+    """A page of what the run folder holds."""
+    return _STAGE * start
+
+
 class _Opened(NamedTuple):
     """What is known of a data set without its pixels, whatever they are resized to."""
 

@@ -92,11 +92,12 @@ def commands(config: PipelineConfig, path: Path) -> Commands:
             f"method={config.method} leaves a trained network, which no threshold prunes: leave "
             f"{', '.join(['train'] * bool(config.train) + list(config.bounds.given))} out.",
         )
-        return Commands({"search": search_flags, "export": export_flags}, search, export, None, config.bounds)
+        flags = {"search": search_flags, "export": export_flags, "report": [where]}
+        return Commands(flags, search, export, None, config.bounds)
     train_flags = [*preset_flag(config.preset, "train"), *shared, *shlex.split(config.train), where]
     train = read_train(train_flags, search)
     require_alike(search, train)
-    flags = {"search": search_flags, "train": train_flags, "export": export_flags}
+    flags = {"search": search_flags, "train": train_flags, "export": export_flags, "report": [where]}
     found = Commands(flags, search, export, train, config.bounds)
     _require_choosable(config, found)
     return found

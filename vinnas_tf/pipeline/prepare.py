@@ -14,7 +14,7 @@ from vinnas_tf.pipeline.calibrate import Plan, calibrated
 from vinnas_tf.pipeline.plan import commands
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir
-from vinnas_tf.run.outputs import is_finished
+from vinnas_tf.run.outputs import RESULTS, is_finished
 
 _PLAN = "plan.json"
 _REMOVED = ("search", "train", "compress", "export")  # When a run starts anew: all that follows from each other.
@@ -65,7 +65,9 @@ def prepared(config: PipelineConfig, path: Path, overwrite: bool) -> PipelineCon
     commands(chosen, path)  # What was chosen has to fit what was given.
     if config.budget_minutes:
         print(f"Chosen for {config.budget_minutes:g} minutes; this does the same:\n{command(chosen)}")
-    left = {name: seconds for name, seconds in plan.seconds.items() if not is_finished(path, name)}
+    # The page has no marker of its own: it is as finished as what it shows.
+    done = [name for name in plan.seconds if name in RESULTS and is_finished(path, name)]
+    left = {name: seconds for name, seconds in plan.seconds.items() if name not in done}
     parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
     if left:
         told = f"Estimate for all that is left: {duration(sum(left.values()))} ({parts})."

@@ -20,7 +20,7 @@ from vinnas_tf.network.pruning import ThresholdPoint
 from vinnas_tf.pipeline.bounds import Choice
 from vinnas_tf.pipeline.choose import choice, choose_and_write, curve
 from vinnas_tf.pipeline.plan import Commands
-from vinnas_tf.pipeline.stages import STAGES, Stage
+from vinnas_tf.pipeline.stages import STAGES, Stage, page
 from vinnas_tf.run.child import run_in_sight
 from vinnas_tf.run.folder import changed_settings
 from vinnas_tf.run.outputs import finished_file, is_finished, network_stage
@@ -87,6 +87,7 @@ class Pipeline:
                 f"{', '.join(self.config.bounds.given)} out, or use another run_dir.",
             )
             self._within(self.config.bounds)
+        self._report()
 
     def finished(self, name: str, settings: Sequence[Any]) -> bool:
         """Whether a stage was done to its end with these settings."""
@@ -135,6 +136,15 @@ class Pipeline:
         stale = is_finished(self.path, "export") and not self.finished("export", settings)
         self._do("export", settings, *(["--overwrite"] if stale else []))
         self.failed = bool(table.failed(manifest.read(self.path / "export" / manifest.NAME)))
+
+    def _report(self) -> None:
+        """Writes the page, unless nothing has changed since."""
+        changed = any(done.seconds is not None for done in self.done.values())
+        done = self.done.setdefault("report", Done(_STAGES["report"]))
+        if changed or not page(self.path).exists():
+            self._start(done)
+        else:
+            print(f"\n{self._place('report')}: done before.", flush=True)
 
     def _within(self, bounds: Bounds) -> None:
         """Trains, chooses the threshold that the bounds ask for, and holds the exported files to them."""

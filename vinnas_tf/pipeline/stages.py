@@ -58,4 +58,14 @@ def _exported(path: Path) -> str:
     return f"{len(proven)} of {len(files)} files proven, {least} {files[least]['figures']['bytes']:,} bytes"
 
 
-STAGES = (Stage("search", _found), Stage("train", _trained), Stage("export", _exported))
+def page(path: Path) -> Path:
+    """The page that shows what the run folder holds."""
+    return path / "report.html"
+
+
+STAGES = (
+    Stage("search", _found),
+    Stage("train", _trained),
+    Stage("export", _exported),
+    Stage("report", lambda path: str(page(path))),
+)
