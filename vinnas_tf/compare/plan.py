@@ -125,11 +125,7 @@ def able_methods(config: CompareConfig, path: Path) -> tuple[str, ...]:
     Raises:
         SettingError: the command line of a search is wrong.
     """
-    preset = config.preset if config.preset in preset_names("search") else ""
-    variants = method_variants()
-    named = read_flags([f"--preset={preset}"], DataConfig, SearchConfig, command="search", usage="", variants=variants)[
-        SearchConfig
-    ].method
+    named = read_search(preset_flag(config.preset, "search"))[SearchConfig].method
     of_channels = known_rows()[named].of_channels
     rows = [name for name in METHODS if known_rows()[name].of_channels == of_channels]
     space_of = {name: resolve(Stage(name, config.first_seed, "search"), config, path)[1].space for name in rows}
