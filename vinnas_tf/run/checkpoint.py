@@ -1,12 +1,9 @@
 """Everything that training changes, saved after an epoch (by the recorders in `callbacks.py`) and brought back."""
 
-import hashlib
-import io
 import json
 import logging
 import re
 import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +12,11 @@ import keras
 import numpy as np
 
 from vinnas_tf.errors import FileError, require
-from vinnas_tf.run.files import Value, write_atomically, writing
+from vinnas_tf.run.files import Value, writing
+from vinnas_tf.run.sealed import read_sealed, write_sealed
 
 _KEPT = 2  # So that one damaged file does not lose the run.
 _NAME = re.compile(r"epoch-(\d+)\.npz")
-_DIGEST = hashlib.sha256().digest_size * 2
 _log = logging.getLogger("vinnas_tf")
 
 
@@ -68,7 +65,7 @@ class EpochCheckpoint:
         paths = self._paths()
         damaged = []
         for path in reversed(paths):
-            content = _read(path)
+            content = read_sealed(path)
             if content is None:
                 damaged.append(path)
                 continue
@@ -93,7 +90,7 @@ class EpochCheckpoint:
             self._folder.mkdir(parents=True, exist_ok=True)
         held = {f"variable/{index}": np.asarray(variable) for index, variable in enumerate(self._variables)}
         held |= {f"array/{name}": value for name, value in arrays.items()}
-        write_atomically(self._folder / f"epoch-{epochs}.npz", _sealed({**held, "rows": np.array(json.dumps(rows))}))
+        write_sealed(self._folder / f"epoch-{epochs}.npz", {**held, "rows": np.array(json.dumps(rows))})
         self._clear()
 
     def _assign(self, path: Path, content: Mapping[str, np.ndarray]) -> Restored:
@@ -135,25 +132,3 @@ def _epochs(path: Path) -> int:
     found = _NAME.fullmatch(path.name)
     assert found
     return int(found[1])
-
-
-def _sealed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An .npz file whose comment, its last bytes, is the SHA-256 of all before it."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    with zipfile.ZipFile(buffer, "a") as archive:
-        archive.comment = b"0" * _DIGEST
-    content = buffer.getvalue()[:-_DIGEST]
-    return content + hashlib.sha256(content).hexdigest().encode()
-
-
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a sealed file, in their order; None where it isn't as it was written."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"can't read {path}: {error.strerror}.") from error
-    if hashlib.sha256(content[:-_DIGEST]).hexdigest().encode() != content[-_DIGEST:]:
-        return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}

@@ -5,6 +5,7 @@ only the parent has, so that it learns of the death of the parent, however that 
 use when a command is started again. A process that is started otherwise calls `die_with_the_parent` itself.
 """
 
+import contextlib
 import os
 import runpy
 import signal
@@ -17,7 +18,10 @@ from typing import NamedTuple
 
 import vinnas_tf
 from vinnas_tf.errors import FileError, require
+from vinnas_tf.run.ending import CODES, Terminated
 from vinnas_tf.run.files import writing
+
+_GRACE = 10  # Seconds in which a child that is asked to end finishes what it writes.
 
 
 class End(NamedTuple):
@@ -52,7 +56,8 @@ def environment() -> dict[str, str]:
 def run_to_end(module: str, flags: Sequence[str], log: Path) -> End:
     """Runs `python -m MODULE FLAGS` to its end and adds what it prints to `log`.
 
-    The child is killed when this process is, or is interrupted.
+    The child is killed when this process is. Where this process is interrupted, the child is asked to end, and killed
+    where it doesn't.
 
     Args:
         module: such as "vinnas_tf.search".
@@ -60,7 +65,7 @@ def run_to_end(module: str, flags: Sequence[str], log: Path) -> End:
         log: file that its stdout and stderr are appended to.
 
     Raises:
-        KeyboardInterrupt: it was interrupted.
+        KeyboardInterrupt: it was interrupted; as `Terminated` where that was by SIGTERM.
     """
     with writing(log):
         output = open(log, "ab")
@@ -76,13 +81,19 @@ def run_to_end(module: str, flags: Sequence[str], log: Path) -> End:
         )
         try:
             code = child.wait()
+        except KeyboardInterrupt:
+            child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_GRACE)
+            raise
         finally:
             child.kill()
             child.wait()
             assert child.stdin is not None  # It was asked for.
             child.stdin.close()
-    if code == 130:
-        raise KeyboardInterrupt
+    for kind in (KeyboardInterrupt, Terminated):
+        if code == CODES[kind]:
+            raise kind
     with open(log, "rb") as printed:
         printed.seek(begins)
         return End(code, printed.read().decode(errors="replace").splitlines())

@@ -23,12 +23,12 @@ from typing import Any, Self, cast
 import vinnas_tf
 from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.run.files import write_atomically, writing
+from vinnas_tf.run.leftovers import TRASH, clear
 from vinnas_tf.run.outputs import MARKER, OUTPUTS, RESULTS, is_finished, mark
 
 FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 _LOCK = ".lock"
-_TRASH = ".trash"
 # Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
 _PLACES = frozenset({"data_dir", "genotype"})
 
@@ -137,7 +137,7 @@ class RunDir:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.read(self._lock, 20).decode()
+            owner = os.read(self._lock, 20).decode(errors="replace")
             self.close()
             raise RunFolderError(
                 f"run folder {self.path} is in use by process {owner}: wait for it, or choose another --run_dir."
@@ -167,6 +167,8 @@ class RunDir:
                 self._remove_outputs()
             self._write_record(stages)
         self.file("").mkdir(exist_ok=True)
+        if not self.finished:
+            clear(self.path, self.file(""))
 
     def _write_record(self, stages: Mapping[str, Any]) -> None:
         stages = {**stages, self.stage: self.record}
@@ -178,7 +180,7 @@ class RunDir:
 
         Outputs are first moved aside, the marker foremost: a crash half-way leaves no checkpoint that is half there.
         """
-        trash = self.file(_TRASH)
+        trash = self.file(TRASH)
         shutil.rmtree(trash, ignore_errors=True)
         trash.mkdir(parents=True)
         for name in (MARKER, *OUTPUTS[self.stage]):
