@@ -90,6 +90,12 @@ class Drill:
         require(end.code == 0, f"{self.command.name} failed: {self._log} tells why.", FileError)
         tree.copy(self.run_dir, self.finished)
 
+    def state_at(self, name: str) -> Path:
+        """What lay in the run folder before the first operation on a file of this name; at last, for an empty name."""
+        if not name:
+            return self.finished
+        return self._state(next(state for _, path, state in self.operations() if Path(path).name == name))
+
     def operations(self) -> list[list[Any]]:
         """Kind, path and state of each operation."""
         return json.loads((self.folder / "operations.json").read_text())
@@ -107,7 +113,7 @@ class Drill:
         wanted = [f"state {state}" for state in states[::-every][::-1]]
         kills = [f"kill {number}" for number in _spread(len(operations))]
         for done, name in enumerate([*wanted, *kills]):
-            if name not in outcomes:
+            if outcomes.get(name) not in (_EQUAL, _ALIKE):  # What went wrong is tried again.
                 kind, number = name.split()
                 outcomes[name] = self._kill(int(number)) if kind == "kill" else self._go_on(self._state(int(number)))
                 write_atomically(self.folder / "outcomes.json", json.dumps(outcomes, indent=1))

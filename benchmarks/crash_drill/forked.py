@@ -63,7 +63,7 @@ def run(module: str, flags: Sequence[str], log: Path, before: Callable[[], None]
     return End(os.waitstatus_to_exitcode(status), log.read_text(encoding="utf-8", errors="replace"))
 
 
-def _become(main: Callable[[list[str]], None], argv: list[str], log: Path, before: Callable[[], None]) -> None:
+def _become(main: Callable[[list[str]], int | None], argv: list[str], log: Path, before: Callable[[], None]) -> None:
     """The fork; never returns."""
     code = 1
     try:
@@ -72,9 +72,9 @@ def _become(main: Callable[[list[str]], None], argv: list[str], log: Path, befor
         os.dup2(printed, 2)
         sys.argv = argv
         before()
-        run_cli(main)
+        run_cli(lambda flags: sys.exit(main(flags)))  # One of them returns its exit code.
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        code = int(end.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:

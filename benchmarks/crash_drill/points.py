@@ -60,14 +60,30 @@ def at_each(root: Path, act: Callable[[Operation], None]) -> None:
 
     sync = os.fsync
 
-    def fsync(file: Any) -> None:
-        path = f"/proc/self/fd/{file if isinstance(file, int) else file.fileno()}"
+    def fsync(fd: Any) -> None:
+        path = f"/proc/self/fd/{fd if isinstance(fd, int) else fd.fileno()}"
         if os.path.isfile(path):
             hear("write", os.readlink(path))
         hear("sync", os.readlink(path))
-        sync(file)
+        sync(fd)
 
     os.fsync = fsync
+    sys.addaudithook(audit)
+
+
+def reading(root: Path, told: Path) -> None:
+    """Has this process write the path in `root` of each file that it opens to read into `told`, from now on."""
+    seen = set()
+    output = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(arguments[2], int) or arguments[2] & _WRITES:
+            return
+        path = _absolute(arguments[0])
+        if path is not None and path.is_relative_to(root) and path not in seen:
+            seen.add(path)
+            os.write(output, f"{path.relative_to(root).as_posix()}\n".encode())
+
     sys.addaudithook(audit)
 
 

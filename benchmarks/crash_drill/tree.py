@@ -54,8 +54,16 @@ def contents(root: Path) -> dict[str, str]:
     for path in files(root):
         place = path.relative_to(root)
         if path.suffix != ".log" and not set(_LEFT_OUT).intersection(place.parts):
-            found[place.as_posix()] = hashlib.sha256(repr(_timeless(path)).encode()).hexdigest()
+            found[place.as_posix()] = hashlib.sha256(repr(_whole(path)).encode()).hexdigest()
     return found
+
+
+def _whole(path: Path) -> Any:
+    """What a file holds beside times, or all of it where it is damaged."""
+    try:
+        return _timeless(path)
+    except (ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile):
+        return path.read_bytes()
 
 
 def _timeless(path: Path) -> Any:

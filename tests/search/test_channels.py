@@ -168,6 +168,8 @@ def test_a_search_that_was_killed_twice_ends_with_the_same_files(finished, digit
     with pytest.raises(Killed):
         run(digits, tmp_path, watch=kill)
     assert len(rows_of(tmp_path)) == 20  # They are judged, and written, in twenties.
+    # For people; nothing is read from it.
+    (tmp_path / "candidates.csv").write_text("index,seed,accuracy\n0,3,1.0\n")
     seen: list[int] = []
 
     def watch(_: str, items: Sequence[int]) -> Iterator[int]:
@@ -182,6 +184,23 @@ def test_a_search_that_was_killed_twice_ends_with_the_same_files(finished, digit
     networks = [keras.models.load_model(folder / "network.keras") for folder in (tmp_path, expected)]
     for a, b in zip(*(network.get_weights() for network in networks), strict=True):
         assert_array_equal(a, b)
+
+
+def test_judged_candidates_that_were_damaged_are_judged_again_and_that_is_told(digits, tmp_path, caplog) -> None:
+    method = Small(CONFIG, SETTINGS)
+    masked = MaskedNetwork(method.backbone((8, 8, 1), 10))
+    judge = Judge(masked, method.split(digits.train, 0).watched, Normalization.of(digits.train))
+    drop = np.full(masked.channels, 0.3)
+    rows = judge_candidates(judge, masked, drop, 25, 5, tmp_path)
+    assert judge_candidates(judge, masked, drop, 25, 5, tmp_path) == rows
+    state = tmp_path / "checkpoints" / "candidates.npz"
+    good = state.read_bytes()
+    for content in (b"", good[:-1], good[:400] + bytes([good[400] ^ 1]) + good[401:]):
+        state.write_bytes(content)
+        caplog.clear()
+        assert judge_candidates(judge, masked, drop, 25, 5, tmp_path) == rows
+        assert caplog.messages == [f"{state} is damaged: judges all candidates again."]
+        assert state.read_bytes() == good
 
 
 def test_all_candidates_are_judged_by_one_graph(digits) -> None:
