@@ -15,6 +15,7 @@ import numpy as np
 
 from vinnas_tf.errors import FileError
 from vinnas_tf.run.ending import finishing
+from vinnas_tf.run.lock import require_held
 
 Value = int | float | None
 
@@ -79,8 +80,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
 
     Raises:
         FileError: the disk is full or the folder can't be written; no part of the new content is left.
+        RunFolderError: the run folder that this process opened was removed or replaced.
     """
     path = Path(path)
+    require_held(path)
     temporary = path.with_name(f".{path.name}.tmp")
     with finishing(), writing(path):
         try:

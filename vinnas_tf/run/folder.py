@@ -8,7 +8,6 @@ its marker file and its result exist. Whenever a crash comes, a reader sees an o
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -22,13 +21,13 @@ from typing import Any, Self, cast
 
 import vinnas_tf
 from vinnas_tf.errors import RunFolderError, require
+from vinnas_tf.run import lock
 from vinnas_tf.run.files import write_atomically, writing
 from vinnas_tf.run.leftovers import TRASH, clear
 from vinnas_tf.run.outputs import MARKER, OUTPUTS, RESULTS, is_finished, mark
 
 FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
-_LOCK = ".lock"
 # Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
 _PLACES = frozenset({"data_dir", "genotype"})
 
@@ -80,7 +79,7 @@ class RunDir:
         _refuse_unfit_name(self.path)
         self.stage = stage
         self._late_settings = late_settings
-        self._lock: int | None = None
+        self._lock: lock.Lock | None = None
         self.record: dict[str, Any] = {
             "settings": _settings(settings),
             "preset": preset,
@@ -116,10 +115,9 @@ class RunDir:
         mark(self.file(""), self.stage)
 
     def close(self) -> None:
-        """Releases the lock; the kernel does it too when the process dies, however it dies."""
+        """Releases the lock."""
         if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -129,21 +127,10 @@ class RunDir:
 
     def _take_lock(self) -> None:
         try:
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            self._lock = lock.Lock(self.path)
         except OSError:
-            if self.finished:  # There is nothing left to write, so that a folder to read from will do.
-                return
-            raise
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(self._lock, 20).decode(errors="replace")
-            self.close()
-            raise RunFolderError(
-                f"run folder {self.path} is in use by process {owner}: wait for it, or choose another --run_dir."
-            ) from None
-        os.truncate(self._lock, 0)
-        os.write(self._lock, str(os.getpid()).encode())
+            if not self.finished:  # Else there is nothing left to write, so that a folder to read from will do.
+                raise
 
     def _claim(self, overwrite: bool) -> None:
         """Resumes the stage's earlier record, or writes a new one."""
@@ -246,7 +233,7 @@ def _refuse_unfit_name(path: Path) -> None:
 def _refuse_foreign(path: Path) -> None:
     """Raises RunFolderError where a folder with content isn't a run folder, before anything is written into it."""
     if path.exists() and not _read_stages(path):
-        ours = (_LOCK, ".config.json.tmp")  # All that a run killed at its very start can leave.
+        ours = (lock.NAME, ".config.json.tmp")  # All that a run killed at its very start can leave.
         foreign = [entry for entry in path.iterdir() if entry.name not in ours]
         require(not foreign, f"{path} is not empty and not a run folder: use another --run_dir.", RunFolderError)
 

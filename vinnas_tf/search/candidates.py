@@ -121,7 +121,7 @@ def judge_candidates(
         if folder is not None and not judged:
             state = folder / _STATE
             with writing(state):
-                state.parent.mkdir(parents=True, exist_ok=True)
+                state.parent.mkdir(exist_ok=True)
             write_sealed(state, {"rows": np.array(json.dumps(rows))})
             write_metrics(folder / NAME, rows)
     return rows
