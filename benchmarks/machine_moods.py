@@ -27,7 +27,6 @@ from benchmarks.crash_drill import forked, tree
 from benchmarks.crash_drill.commands import COMMANDS
 from benchmarks.crash_drill.drill import Drill
 from benchmarks.crash_drill.points import Operation, at_each
-from vinnas_tf.run import folder as run_folder
 from vinnas_tf.run.markdown import markdown_table
 
 _COMMAND = COMMANDS["pgnas"]  # The fastest.
@@ -112,7 +111,7 @@ def _of_another_version(run_dir: Path) -> Iterator[None]:
     path = run_dir / "config.json"
     config = json.loads(path.read_text())
     config["stages"]["search"]["versions"]["vinnas_tf"] = "0.0.1"
-    config["sha256"] = run_folder._sha256(config["stages"])
+    del config["sha256"]
     path.write_text(json.dumps(config))
     yield
 

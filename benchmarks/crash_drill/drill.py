@@ -104,14 +104,14 @@ class Drill:
         """Goes on from each state that was recorded, or every so many of them; what was tried before is not again.
 
         Args:
-            every: 1 for all.
+            every: 1 for all; else the command is killed for real once.
             tell: is told of each.
         """
         operations = self.operations()
         states = sorted({state for _, _, state in operations})
         outcomes = self._outcomes()
         wanted = [f"state {state}" for state in states[::-every][::-1]]
-        kills = [f"kill {number}" for number in _spread(len(operations))]
+        kills = [f"kill {number}" for number in _spread(len(operations), _REAL if every == 1 else 1)]
         for done, name in enumerate([*wanted, *kills]):
             if outcomes.get(name) not in (_EQUAL, _ALIKE):  # What went wrong is tried again.
                 kind, number = name.split()
@@ -179,9 +179,9 @@ class Drill:
         return self.folder / "states" / str(number)
 
 
-def _spread(operations: int) -> list[int]:
-    """Some numbers of operations."""
-    return [(2 * one + 1) * operations // (2 * _REAL) for one in range(_REAL)]
+def _spread(operations: int, count: int) -> list[int]:
+    """So many numbers of operations, spread over all."""
+    return [(2 * one + 1) * operations // (2 * count) for one in range(count)]
 
 
 def _plain_files(root: Path) -> list[Path]:
