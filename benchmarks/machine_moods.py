@@ -31,8 +31,8 @@ from vinnas_tf.run.markdown import markdown_table
 
 _COMMAND = COMMANDS["pgnas"]  # The fastest.
 _KILOBYTES = (4, 32, 512, 1024)  # Of a disk; the run folder needs more.
-_OPEN_FILES = (6, 12, 24)
-_MEGABYTES = (0, 64, 256)  # Beyond what the process has when it starts.
+_OPEN_FILES = (16, 64)
+_GIGABYTES = (1, 3)  # Of address space.
 _READ_ONLY, _REMOUNT = 1, 32  # Of mount(2).
 
 
@@ -117,14 +117,11 @@ def _of_another_version(run_dir: Path) -> Iterator[None]:
 
 
 def _limited(kind: int, value: int) -> Callable[[Path], None]:
-    return lambda _: resource.setrlimit(kind, (value, value))
+    """As a shell limits a process that it starts."""
 
-
-def _little_memory(megabytes: int) -> Callable[[Path], None]:
-    def before(_: Path) -> None:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + megabytes * 2**20
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    def before(run_dir: Path) -> None:
+        resource.setrlimit(kind, (value, value))
+        os.execv(sys.executable, [sys.executable, "-m", _COMMAND.module, *_COMMAND.line(run_dir)])
 
     return before
 
@@ -164,10 +161,11 @@ def moods(operations: int) -> list[Mood]:
         for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
             act = _at(share, _signal(number), operations)
             found.append(Mood(f"{number.name} at {share:.0%}", (code,), before=act))
-    for count in _OPEN_FILES:
-        found.append(Mood(f"{count} open files", (0, 2), before=_limited(resource.RLIMIT_NOFILE, count)))
-    for size in _MEGABYTES:
-        found.append(Mood(f"{size} MiB more of memory", (0, 2), before=_little_memory(size)))
+    for count, code in zip(_OPEN_FILES, (2, 0), strict=True):
+        found.append(Mood(f"{count} open files", (code,), before=_limited(resource.RLIMIT_NOFILE, count)))
+    for size, code in zip(_GIGABYTES, (2, 0), strict=True):
+        limited = _limited(resource.RLIMIT_AS, size * 2**30)
+        found.append(Mood(f"{size} GiB of address space", (code,), before=limited))
     return found
 
 
