@@ -33,7 +33,7 @@ _ALL = (
         "vinnas_tf.search",
         (
             *("--preset=smoke", "--data_fraction=0.1", "--batch_size=16", "--cells=N", "--states=1", "--channels=2"),
-            *("--estimator=weight_sampling", "--seed=5"),
+            *("--novariational", "--seed=5"),
         ),
     ),
     Command("train", "vinnas_tf.train", _TRAIN, after="search"),
@@ -63,7 +63,7 @@ _ALL = (
         (
             *("--preset=smoke", "--methods=vinnas,vinnas-magnitude", "--seeds=1"),
             *(
-                "--search=--cells=N --states=1 --channels=2 --estimator=weight_sampling",
+                "--search=--cells=N --states=1 --channels=2 --novariational",
                 "--train=--cells=N --channels=2",
             ),
         ),
