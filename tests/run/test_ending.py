@@ -18,7 +18,7 @@ class Interrupting(str):
 
     number: signal.Signals
 
-    def encode(self, *args: str) -> bytes:  # type: ignore[override]
+    def encode(self, *args: str) -> bytes:
         os.kill(os.getpid(), self.number)
         return super().encode(*args)
 
