@@ -26,6 +26,7 @@ from vinnas_tf.export.proof import prove, reference_probabilities, size
 from vinnas_tf.export.source import Source
 from vinnas_tf.run.digest import sha256_of
 from vinnas_tf.run.files import write_atomically, writing
+from vinnas_tf.run.leftovers import BUILDING, SCRATCH
 from vinnas_tf.run.outputs import OUTPUTS
 from vinnas_tf.train.result import TrainResult
 
@@ -171,7 +172,7 @@ def write_files(
         FileError: the folder can't be written.
     """
     reference = reference_probabilities(source.network, test)
-    building, scratch = folder / ".building", folder / ".scratch"
+    building, scratch = folder / BUILDING, folder / SCRATCH
     for place in (building, scratch):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()

@@ -29,7 +29,7 @@ from vinnas_tf.export.measure import time_calls
 from vinnas_tf.export.proof import precision, prove, read_tflite, reference_probabilities
 from vinnas_tf.export.source import load_network
 from vinnas_tf.flags import docstring, read_flags, run_cli
-from vinnas_tf.run.outputs import NETWORK, network_stage
+from vinnas_tf.run.outputs import NETWORK, finished_file, network_stage
 
 
 def main(argv: list[str]) -> None:
@@ -64,10 +64,13 @@ def main(argv: list[str]) -> None:
 
 def _reference(path: Path, given: str, test: ImageSet) -> np.ndarray | None:
     """Probabilities of the Keras network to compare with, if there is one."""
-    run_dir = path.parent.parent.parent
-    network_path = Path(given) if given else run_dir / network_stage(run_dir) / NETWORK
-    if not given and not network_path.is_file():
-        return None
+    network_path = Path(given)
+    if not given:
+        run_dir = path.parent.parent.parent
+        stage = network_stage(run_dir)
+        if not (run_dir / stage / NETWORK).is_file():
+            return None
+        network_path = finished_file(run_dir, stage, NETWORK)
     network = load_network(network_path)
     require(
         network.input.shape[1:] == test.image_shape,

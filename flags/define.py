@@ -6,16 +6,13 @@ Each call builds a flag set of its own, so command-line modules never meet in ab
 
 import contextlib
 import dataclasses
-import errno
 import functools
 import importlib.resources
 import math
-import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from absl import flags as absl_flags
 
@@ -34,8 +31,6 @@ _PRESET_HELP = (
     "folder used, else the one named after --dataset, if there is one."
 )
 _parsed: set[str] = set()  # Names of all settings that a command line of this process could have.
-# What the user can mend: no space, quota, file size limit, no permission, read-only.
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Settings:
@@ -167,30 +162,6 @@ def spelt_as_flags(message: str) -> str:
     return re.sub(rf"(?<![\w.\-/])(?:{named})", r"--\g<0>", message)
 
 
-def run_cli(main: Callable[[list[str]], None]) -> NoReturn:
-    """Runs a command-line module's `main(argv)` and exits.
-
-    The exit code is 0, or 2 after one line on stderr about a mistake that the user can mend (UserError, a disk that
-    is full or may not be written), or 130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
-    """
-    try:
-        main(sys.argv[1:])
-        sys.stdout.flush()
-    except UserError as error:
-        _exit(2, f"error: {spelt_as_flags(str(error))}")
-    except KeyboardInterrupt:
-        _exit(130, "interrupted: the same command (without --overwrite) goes on from the last checkpoint.")
-    except BrokenPipeError:  # The reader, such as `head`, has left; a second flush at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except Exception as error:
-        problem = _disk_problem(error)
-        if problem is None:
-            raise
-        _exit(2, f"error: {problem}. Free the disk, or name a folder that you may write.")
-    sys.exit(0)
-
-
 class _Parser(absl_flags.ArgumentParser):
     """Turns a flag's text into a value of the field's type; defaults have that type already."""
 
@@ -283,18 +254,3 @@ def _parse(argv: Sequence[str], kinds: Sequence[type], with_preset: bool, positi
 def _first_comment(command: str, preset: str) -> str:
     text = (_PRESETS / command / f"{preset}.flags").read_text(encoding="utf-8")
     return text.splitlines()[0].removeprefix("#").strip()
-
-
-def _disk_problem(error: Exception) -> str | None:
-    """Returns the line of the exception's message that names a disk's refusal.
-
-    TensorFlow's own file system raises no OSError, but gives the same reason, among names of nodes and operations.
-    """
-    reasons = [os.strerror(code) for code in _DISK_ERRORS]
-    lines = [line for line in str(error).splitlines() if any(reason in line for reason in reasons)]
-    return re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]", "", lines[0]) if lines else None
-
-
-def _exit(code: int, message: str) -> NoReturn:
-    print(" ".join(message.split()), file=sys.stderr)
-    sys.exit(code)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from vinnas_tf.compress.point import assess, phase
+from vinnas_tf.compress.point import assess, phase, read_compressed
 from vinnas_tf.compress.source import Given
 from vinnas_tf.compress.stage import Compression, compress
 from vinnas_tf.config import CompressConfig
@@ -114,7 +115,7 @@ def point_of(folder: Path) -> dict:
     for rows in (content["history"], content["fine_tuning_history"]):
         for row in rows:
             del row["seconds"]
-    del content["network_sha256"]  # The file holds the date.
+    del content["network_sha256"], content["sha256"]  # The file holds the date.
     return content
 
 
@@ -132,6 +133,28 @@ def test_a_compression_that_was_killed_ends_with_the_same_points(
         assert point_of(ours) == point_of(theirs)
         weights = [keras.models.load_model(folder / "network.keras").get_weights() for folder in (ours, theirs)]
         assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_a_point_that_was_damaged_is_none_and_that_is_told(
+    finished: tuple[Compression, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "point"
+    shutil.copytree(finished[1] / "points" / "0.01", folder)
+    assert read_compressed(folder).point == finished[0].compressed.point
+    assert read_compressed(tmp_path) is None and not caplog.messages
+    for name in ("point.json", "network.keras"):
+        good = (folder / name).read_bytes()
+        places = range(0, len(good), len(good) // 23)
+        turned = [good[:at] + bytes([good[at] ^ 1 << at % 7]) + good[at + 1 :] for at in places]
+        for content in (b"", good[: len(good) // 2], good[:-3], *turned):
+            (folder / name).write_bytes(content)
+            caplog.clear()
+            assert read_compressed(folder) is None
+            (line,) = caplog.messages
+            assert line.startswith(f"{folder / 'point.json'} is damaged, or its network is")
+        (folder / name).write_bytes(good)
+    (folder / "network.keras").unlink()
+    assert read_compressed(folder) is None
 
 
 def test_points_are_kept_and_only_the_choice_is_made_again(finished: tuple[Compression, Path], given: Given) -> None:

@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.export.digits_run import command
+from vinnas_tf.errors import UserError
+from vinnas_tf.export.verify import main as verify
 
 FILE = "tflite/float32.tflite"
 
@@ -82,6 +84,15 @@ def test_other_data_is_refused(flags, message, exported, new_pictures, tmp_path)
     done = command("vinnas_tf.export.verify", exported.folder / FILE, *flags)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_network_that_was_changed_since_its_training_is_not_compared_with(exported, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(exported.run_dir, run_dir)
+    network = run_dir / "train" / "network.keras"
+    network.write_bytes(network.read_bytes()[:-1])
+    with pytest.raises(UserError, match="network.keras is not the file that the stage wrote"):
+        verify([str(run_dir / "export" / FILE)])
 
 
 def test_a_lone_file_wants_to_be_told_its_images(exported, tmp_path):

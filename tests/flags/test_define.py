@@ -1,12 +1,6 @@
 import dataclasses
-import errno
 import importlib.resources
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from absl import flags as absl_flags
@@ -216,57 +210,6 @@ def test_every_flag_that_names_a_path_knows_home_folders(tmp_path, monkeypatch):
     assert read_flags(["~/x"], VerifyConfig, command="", usage="", positional="file")[VerifyConfig].file.endswith("/x")
     with pytest.raises(UserError, match="no home folder ~no-such-user"):
         read_flags(["~no-such-user"], VerifyConfig, command="", usage="", positional="file")
-
-
-def run_cli(body: str, tmp_path: Path, repository: Path, **kwargs) -> subprocess.CompletedProcess:
-    """Runs a program whose main(argv) has `body`, in a process of its own."""
-    program = tmp_path / "program.py"
-    lines = ["import os, signal", "from vinnas_tf.errors import UserError", "from vinnas_tf.flags import run_cli"]
-    program.write_text("\n".join([*lines, "def main(argv):", *(f"    {line}" for line in body.splitlines())]))
-    with program.open("a") as file:
-        file.write("\nrun_cli(main)\n")
-    env = {**os.environ, "PYTHONPATH": str(repository)}
-    return subprocess.run([sys.executable, str(program), "a"], capture_output=True, text=True, env=env, **kwargs)
-
-
-@pytest.mark.parametrize(
-    ("body", "code", "stderr"),
-    [
-        ("assert argv == ['a']", 0, ""),
-        ("raise UserError('no\\n  cells.')", 2, "error: no cells.\n"),
-        ("os.kill(os.getpid(), signal.SIGINT)", 128 + signal.SIGINT, "interrupted: "),
-        ("with open('/dev/full', 'w') as file: file.write('x')", 2, f"error: [Errno {errno.ENOSPC}] No space left"),
-        # As TensorFlow reports it, through an exception that is no OSError.
-        (
-            "raise RuntimeError('{{node x}} runs/ckpt-1; No space left on device [Op:SaveV2]\\n\\tand so on')",
-            2,
-            "error: runs/ckpt-1; No space left on device. Free the disk",
-        ),
-    ],
-)
-def test_exit_codes(body, code, stderr, tmp_path, repository):
-    done = run_cli(body, tmp_path, repository)
-    assert done.returncode == code
-    assert done.stderr.startswith(stderr)
-    assert done.stderr.count("\n") == (1 if stderr else 0)
-
-
-def test_a_bug_keeps_its_traceback(tmp_path, repository):
-    done = run_cli("raise FileNotFoundError(2, 'No such file or directory', 'x')", tmp_path, repository)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
-
-
-def test_a_reader_that_leaves_early_is_no_error(tmp_path, repository):
-    # A pipe whose reading end is closed, as behind `| head`.
-    reader, writer = os.pipe()
-    os.close(reader)
-    program = tmp_path / "program.py"
-    program.write_text("from vinnas_tf.flags import run_cli\nrun_cli(lambda argv: print('x' * 100_000))\n")
-    env = {**os.environ, "PYTHONPATH": str(repository)}
-    done = subprocess.run([sys.executable, str(program)], stdout=writer, stderr=subprocess.PIPE, env=env)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_one_field_may_be_given_without_its_name():

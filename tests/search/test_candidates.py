@@ -46,3 +46,20 @@ def test_of_equal_candidates_the_smaller_then_the_earlier_one_is_chosen_and_none
     assert best_candidate(rows) == 2
     with pytest.raises(UserError, match="nothing leads .* in any of the 1 candidates: .* a smaller prior_precision"):
         best_candidate(rows[4:])
+
+
+def test_judged_candidates_that_were_damaged_are_judged_again_and_that_is_told(digits, tmp_path, caplog) -> None:
+    method = Small(CONFIG, SETTINGS)
+    masked = MaskedNetwork(method.backbone((8, 8, 1), 10))
+    judge = Judge(masked, method.split(digits.train, 0).watched, Normalization.of(digits.train))
+    drop = np.full(masked.channels, 0.3)
+    rows = judge_candidates(judge, masked, drop, 25, 5, tmp_path)
+    assert judge_candidates(judge, masked, drop, 25, 5, tmp_path) == rows
+    state = tmp_path / "checkpoints" / "candidates.npz"
+    good = state.read_bytes()
+    for content in (b"", good[:-1], good[:400] + bytes([good[400] ^ 1]) + good[401:]):
+        state.write_bytes(content)
+        caplog.clear()
+        assert judge_candidates(judge, masked, drop, 25, 5, tmp_path) == rows
+        assert caplog.messages == [f"{state} is damaged: judges all candidates again."]
+        assert state.read_bytes() == good

@@ -18,7 +18,7 @@ from vinnas_tf.network.evaluation import evaluate, set_best_statistics
 from vinnas_tf.network.files import save_network
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.network.stripping import strip
-from vinnas_tf.run.digest import sha256
+from vinnas_tf.run.digest import sha256, sha256_of
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.outputs import NETWORK
 from vinnas_tf.train.callbacks import Rows
@@ -28,6 +28,7 @@ from vinnas_tf.train.progress import LOGGER, Progress
 from vinnas_tf.train.stage import make_model
 
 _NAME = "point.json"
+_SEAL = "sha256"  # Of the rest of the file.
 _TOLERANCE = 1e-5  # Of logits that stripping leaves as they were, relative to the largest.
 
 
@@ -93,17 +94,24 @@ class Compressed:
             "fine_tuning_history": self.fine_tuning_history,
             "network_sha256": save_network(self.network, folder / NETWORK),
         }
-        write_atomically(folder / _NAME, json.dumps(content, indent=2) + "\n")
+        write_atomically(folder / _NAME, json.dumps({**content, _SEAL: _sha256(content)}, indent=2) + "\n")
 
 
 def read_compressed(folder: Path) -> Compressed | None:
-    """The point that was finished in a folder, with its network; None where there is none, or a file was changed."""
+    """The point that was finished in a folder, with its network; None where there is none, or a file was changed.
+
+    The latter is told; a point is made again from its checkpoints.
+    """
+    if not (folder / _NAME).exists():
+        return None
     try:
         content = json.loads((folder / _NAME).read_bytes())
-        network = (folder / NETWORK).read_bytes()
-        if sha256(network) != content["network_sha256"]:
-            return None
-    except (OSError, ValueError):
+        same = content.pop(_SEAL) == _sha256(content)
+        same = same and sha256_of(folder / NETWORK) == content["network_sha256"]
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        same = False
+    if not same:
+        LOGGER.warning("%s is damaged, or its network is: makes that point of the curve again.", folder / _NAME)
         return None
     return Compressed(
         Point(**content["point"]),
@@ -114,6 +122,11 @@ def read_compressed(folder: Path) -> Compressed | None:
         content["history"],
         content["fine_tuning_history"],
     )
+
+
+def _sha256(content: Mapping[str, Any]) -> str:
+    """Of what a file of JSON holds."""
+    return sha256(json.dumps(content, sort_keys=True))
 
 
 def phase(config: CompressConfig, epochs: int) -> TrainConfig:

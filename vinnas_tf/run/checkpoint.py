@@ -1,12 +1,9 @@
 """Everything that training changes, saved after an epoch (by the recorders in `callbacks.py`) and brought back."""
 
-import hashlib
-import io
 import json
 import logging
 import re
 import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +12,11 @@ import keras
 import numpy as np
 
 from vinnas_tf.errors import FileError, require
-from vinnas_tf.run.files import Value, write_atomically, writing
+from vinnas_tf.run.files import Value, writing
+from vinnas_tf.run.sealed import read_sealed, write_sealed
 
 _KEPT = 2  # So that one damaged file does not lose the run.
 _NAME = re.compile(r"epoch-(\d+)\.npz")
-_DIGEST = hashlib.sha256().digest_size * 2
 _log = logging.getLogger("vinnas_tf")
 
 
@@ -68,13 +65,13 @@ class EpochCheckpoint:
         paths = self._paths()
         damaged = []
         for path in reversed(paths):
-            content = _read(path)
+            content = read_sealed(path)
             if content is None:
                 damaged.append(path)
                 continue
             for lost in damaged:
                 _log.warning("%s is damaged: goes on from %s.", lost, path.name)
-            return self._assign(path, *content)
+            return self._assign(path, content)
         require(
             not paths,
             f"{' and '.join(map(str, paths))} are damaged, and there is no other checkpoint: "
@@ -93,11 +90,12 @@ class EpochCheckpoint:
             self._folder.mkdir(parents=True, exist_ok=True)
         held = {f"variable/{index}": np.asarray(variable) for index, variable in enumerate(self._variables)}
         held |= {f"array/{name}": value for name, value in arrays.items()}
-        write_atomically(self._folder / f"epoch-{epochs}.npz", _sealed({**held, "rows": np.array(json.dumps(rows))}))
+        write_sealed(self._folder / f"epoch-{epochs}.npz", {**held, "rows": np.array(json.dumps(rows))})
         self._clear()
 
-    def _assign(self, path: Path, rows: list[dict[str, Value]], content: Mapping[str, np.ndarray]) -> Restored:
+    def _assign(self, path: Path, content: Mapping[str, np.ndarray]) -> Restored:
         """Gives the variables what the file holds."""
+        rows = _rows(path, content)
         values = [value for name, value in content.items() if name.startswith("variable/")]
         shapes = [tuple(value.shape) for value in values]
         require(
@@ -137,30 +135,12 @@ def _epochs(path: Path) -> int:
     return int(found[1])
 
 
-def _sealed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An .npz file whose comment, its last bytes, is the SHA-256 of all before it."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    with zipfile.ZipFile(buffer, "a") as archive:
-        archive.comment = b"0" * _DIGEST
-    content = buffer.getvalue()[:-_DIGEST]
-    return content + hashlib.sha256(content).hexdigest().encode()
-
-
-def _read(path: Path) -> tuple[list[dict[str, Value]], dict[str, np.ndarray]] | None:
-    """The figures of a sealed file, and its arrays in their order; None where it isn't as it was written."""
+def _rows(path: Path, content: Mapping[str, np.ndarray]) -> list[dict[str, Value]]:
+    """The figures of each epoch; raises FileError where the sealed file is no checkpoint."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"can't read {path}: {error.strerror}.") from error
-    if hashlib.sha256(content[:-_DIGEST]).hexdigest().encode() != content[-_DIGEST:]:
-        return None
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        rows = [dict(row) for row in json.loads(str(arrays.pop("rows")))]
-        if any(array.dtype.kind not in "biuf" for array in arrays.values()):
+        rows = [dict(row) for row in json.loads(str(content["rows"]))]
+        if any(array.dtype.kind not in "biuf" for name, array in content.items() if name != "rows"):
             raise ValueError("an array is not of numbers")
-        return rows, arrays
-    except Exception as error:  # Zip, NumPy's format and compression each raise their own.
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise FileError(f"{path} is sealed, and still no checkpoint ({error}): start anew with overwrite.") from error
+    return rows

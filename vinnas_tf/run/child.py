@@ -6,6 +6,7 @@ run folder is in use when a command is started again. A process that is started 
 itself.
 """
 
+import contextlib
 import os
 import runpy
 import signal
@@ -18,7 +19,10 @@ from typing import IO, NamedTuple
 
 import vinnas_tf
 from vinnas_tf.errors import FileError, require
+from vinnas_tf.run.ending import CODES, Terminated
 from vinnas_tf.run.files import writing
+
+_GRACE = 10  # Seconds in which a child that is asked to end finishes what it writes.
 
 
 class End(NamedTuple):
@@ -55,7 +59,8 @@ def environment() -> dict[str, str]:
 def run_to_end(module: str, flags: Sequence[str], log: Path, seconds: float | None = None) -> End:
     """Runs `python -m MODULE FLAGS` to its end and adds what it prints to `log`.
 
-    The child is killed when this process is, or is interrupted.
+    The child is killed when this process is. Where this process is interrupted, the child is asked to end, and killed
+    where it doesn't.
 
     Args:
         module: such as "vinnas_tf.search".
@@ -64,15 +69,14 @@ def run_to_end(module: str, flags: Sequence[str], log: Path, seconds: float | No
         seconds: after which the child is ended; None: it has all the time it needs.
 
     Raises:
-        KeyboardInterrupt: it was interrupted.
+        KeyboardInterrupt: it was interrupted; as `Terminated` where that was by SIGTERM.
     """
     with writing(log):
         output = open(log, "ab")
     with output:
         begins = output.tell()
         code, late = _run(module, flags, output, seconds)
-    if code == 130:
-        raise KeyboardInterrupt
+    _raise_interruption(code)
     with open(log, "rb") as printed:
         printed.seek(begins)
         return End(code, printed.read().decode(errors="replace").splitlines(), late)
@@ -88,9 +92,15 @@ def run_in_sight(module: str, flags: Sequence[str]) -> int:
     """
     sys.stdout.flush()
     code, _ = _run(module, flags, None)
-    if code == 130:
-        raise KeyboardInterrupt
+    _raise_interruption(code)
     return code
+
+
+def _raise_interruption(code: int) -> None:
+    """Raises what ended a child that was asked to end, as this process is to end by it too."""
+    for kind in (KeyboardInterrupt, Terminated):
+        if code == CODES[kind]:
+            raise kind
 
 
 def _run(module: str, flags: Sequence[str], output: IO[bytes] | None, seconds: float | None = None) -> tuple[int, bool]:
@@ -115,6 +125,11 @@ def _run(module: str, flags: Sequence[str], output: IO[bytes] | None, seconds: f
         child.wait(seconds)
     except subprocess.TimeoutExpired:
         late = True
+    except KeyboardInterrupt:
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_GRACE)
+        raise
     finally:
         child.kill()
         code = child.wait()

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import io
 import numbers
 import os
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from vinnas_tf.errors import FileError
+from vinnas_tf.run.ending import finishing
+from vinnas_tf.run.lock import require_held
 
 Value = int | float | None
 
@@ -42,6 +45,15 @@ def read_text(path: str | os.PathLike[str]) -> str:
     return text
 
 
+def remedy(code: int | None) -> str:
+    """What to do where a file can't be written, by the number of the error."""
+    if code in (errno.EMFILE, errno.ENFILE):
+        return "Let the process have more open files (ulimit -n)."
+    if code == errno.ENOENT:
+        return "Its folder was removed or moved: let it stay where it is, or choose another run_dir."
+    return "Free the disk, or choose another run_dir."
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Around writes at `path`: turns an OSError into a FileError that says where and why."""
@@ -49,18 +61,22 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or path
-        raise FileError(f"can't write {where}: {error.strerror}. Free the disk, or choose another run_dir.") from error
+        raise FileError(f"can't write {where}: {error.strerror}. {remedy(error.errno)}") from error
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
     """Writes a file so that `path` holds either its old content or all of the new, even if the machine stops.
 
+    Ctrl-C and SIGTERM end a command behind it.
+
     Raises:
         FileError: the disk is full or the folder can't be written; no part of the new content is left.
+        RunFolderError: the run folder that this process opened was removed or replaced.
     """
     path = Path(path)
+    require_held(path)
     temporary = path.with_name(f".{path.name}.tmp")
-    with writing(path):
+    with finishing(), writing(path):
         try:
             with open(temporary, "wb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)

@@ -6,7 +6,6 @@ its marker file and its result exist. Whenever a crash comes, a reader sees an o
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -15,7 +14,9 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from vinnas_tf.errors import RunFolderError, require
+from vinnas_tf.run import lock
 from vinnas_tf.run.files import writing
+from vinnas_tf.run.leftovers import TRASH, clear
 from vinnas_tf.run.outputs import MARKER, OUTPUTS, RESULTS, is_finished, mark
 from vinnas_tf.run.record import (
     changes_between,
@@ -26,9 +27,6 @@ from vinnas_tf.run.record import (
     settings_of,
     write_stages,
 )
-
-_LOCK = ".lock"
-_TRASH = ".trash"
 
 
 def default_run_dir(dataset: str, method: str, seed: int) -> Path:
@@ -78,7 +76,7 @@ class RunDir:
         _refuse_unfit_name(self.path)
         self.stage = stage
         self._late_settings = late_settings
-        self._lock: int | None = None
+        self._lock: lock.Lock | None = None
         self.record: dict[str, Any] = {
             "settings": settings_of(settings),
             "preset": preset,
@@ -118,10 +116,9 @@ class RunDir:
         mark(self.file(""), self.stage)
 
     def close(self) -> None:
-        """Releases the lock; the kernel does it too when the process dies, however it dies."""
+        """Releases the lock."""
         if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -131,21 +128,10 @@ class RunDir:
 
     def _take_lock(self) -> None:
         try:
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            self._lock = lock.Lock(self.path)
         except OSError:
-            if self.finished:  # There is nothing left to write, so that a folder to read from will do.
-                return
-            raise
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(self._lock, 20).decode()
-            self.close()
-            raise RunFolderError(
-                f"run folder {self.path} is in use by process {owner}: wait for it, or choose another --run_dir."
-            ) from None
-        os.truncate(self._lock, 0)
-        os.write(self._lock, str(os.getpid()).encode())
+            if not self.finished:  # Else there is nothing left to write, so that a folder to read from will do.
+                raise
 
     def _claim(self, overwrite: bool) -> None:
         """Resumes the stage's earlier record, or writes a new one."""
@@ -169,6 +155,8 @@ class RunDir:
                 self._remove_outputs(self.stage)
             self._write_record(stages)
         self.file("").mkdir(exist_ok=True)
+        if not self.finished:
+            clear(self.path, self.file(""))
 
     def _write_record(self, stages: Mapping[str, Any]) -> None:
         write_stages(self.path, {**stages, self.stage: self.record})
@@ -181,7 +169,7 @@ class RunDir:
         folder = self.path / stage
         if not folder.is_dir():
             return
-        trash = folder / _TRASH
+        trash = folder / TRASH
         shutil.rmtree(trash, ignore_errors=True)
         trash.mkdir()
         for name in (MARKER, *OUTPUTS[stage]):
@@ -193,7 +181,7 @@ class RunDir:
 def lock_owner(path: Path) -> int | None:
     """The process that held a run folder last, and holds it where it still lives; None where none is known."""
     try:
-        return int((path / _LOCK).read_text(encoding="ascii"))
+        return int((path / lock.NAME).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
 
@@ -244,6 +232,6 @@ def _refuse_unfit_name(path: Path) -> None:
 def _refuse_foreign(path: Path) -> None:
     """Raises RunFolderError where a folder with content isn't a run folder, before anything is written into it."""
     if path.exists() and not read_stages(path):
-        ours = (_LOCK, ".config.json.tmp")  # All that a run killed at its very start can leave.
+        ours = (lock.NAME, ".config.json.tmp")  # All that a run killed at its very start can leave.
         foreign = [entry for entry in path.iterdir() if entry.name not in ours]
         require(not foreign, f"{path} is not empty and not a run folder: use another --run_dir.", RunFolderError)

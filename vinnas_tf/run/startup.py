@@ -7,6 +7,8 @@ keeps the environment.
 """
 
 import os
+import resource
+import sys
 import warnings
 
 from vinnas_tf.run.stderr import held_back
@@ -18,6 +20,21 @@ _SET = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull, "MPLBACKEND": "
 _UNSET = (
     "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED", "PYTHONWARNINGS", "TF_USE_LEGACY_KERAS",
 )  # fmt: skip
+# What the smallest search takes on two cores, and some more: below it TensorFlow aborts, or imports fail.
+_LEAST = {
+    resource.RLIMIT_AS: (3 * 2**30, 2**30, "GiB of address space", "ulimit -v"),
+    resource.RLIMIT_NOFILE: (64, 1, "open files", "ulimit -n"),
+}
+
+
+def _require_limits() -> None:
+    """Ends the process with one line where the shell allows it too little."""
+    for kind, (least, unit, what, name) in _LEAST.items():
+        limit, _ = resource.getrlimit(kind)
+        if limit != resource.RLIM_INFINITY and limit < least:
+            needed = f"{what}, and a command needs {least // unit}: let it have more."
+            print(f"error: {name} allows {limit / unit:.3g} {needed}", file=sys.stderr)
+            sys.exit(2)
 
 
 def _ignore_what_python_ignores() -> None:
@@ -29,6 +46,7 @@ def _ignore_what_python_ignores() -> None:
 
 
 open_standard_streams()
+_require_limits()
 _ignore_what_python_ignores()
 os.environ.update(_SET)
 # TensorFlow's remarks about oneDNN and missing GPUs are not for the people who run a command; what goes wrong later

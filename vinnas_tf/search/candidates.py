@@ -1,5 +1,7 @@
 """Sub-networks, drawn from drop probabilities and judged on held-out images (PGNAS, algorithm 1, lines 7-16)."""
 
+import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,12 @@ from vinnas_tf.data.picture_index import Watch, unwatched
 from vinnas_tf.errors import ArchitectureError, require
 from vinnas_tf.network.evaluation import hits
 from vinnas_tf.network.masks import MaskedNetwork
-from vinnas_tf.run.files import Value, read_metrics, write_metrics
+from vinnas_tf.run.files import Value, write_metrics, writing
+from vinnas_tf.run.sealed import read_sealed, write_sealed
 
 NAME = "candidates.csv"
+_STATE = Path("checkpoints", "candidates.npz")  # Among the epochs: an epoch that is done again removes it.
+_log = logging.getLogger("vinnas_tf")
 # Candidates that are judged between two writes of the file, on a batch of images at a time.
 _TOGETHER = 20
 _BATCH = 500
@@ -75,7 +80,9 @@ def judge_candidates(
     folder: Path | None = None,
     watch: Watch = unwatched,
 ) -> Rows:
-    """Draws so many candidates and judges them; goes on with those that `candidates.csv` lacks.
+    """Draws so many candidates and judges them; goes on with those that were not judged before.
+
+    What was judged is read from a sealed file; `candidates.csv` shows it to people and is not read back.
 
     Args:
         judge: tells their accuracy.
@@ -83,15 +90,14 @@ def judge_candidates(
         drop: the drop probability of each channel, [channels].
         candidates: how many.
         seed: of the draws.
-        folder: where the file is written as they are judged; None: nowhere.
+        folder: where the files are written as they are judged; None: nowhere.
         watch: goes through them, and tells how far it is.
 
     Returns:
         A row for each: `index`, `seed`, `accuracy`, `channels` and `weights` that are kept, the latter of kernels, and
         whether image and logits are `connected`.
     """
-    path = folder / NAME if folder is not None else None
-    rows: Rows = read_metrics(path)[:candidates] if path is not None else []
+    rows: Rows = _judged(folder / _STATE)[:candidates] if folder is not None else []
     weights = network.weights_of_channel
     left = range(len(rows), candidates)
     judged: dict[int, tuple[np.ndarray, float]] = {}
@@ -112,9 +118,22 @@ def judge_candidates(
                 "connected": int(network.connects(mask)),
             }
         )
-        if path is not None and not judged:
-            write_metrics(path, rows)
+        if folder is not None and not judged:
+            state = folder / _STATE
+            with writing(state):
+                state.parent.mkdir(exist_ok=True)
+            write_sealed(state, {"rows": np.array(json.dumps(rows))})
+            write_metrics(folder / NAME, rows)
     return rows
+
+
+def _judged(path: Path) -> Rows:
+    """The rows of a sealed file; none where there is no file, or where it is damaged, which is told."""
+    content = read_sealed(path) if path.exists() else {"rows": np.array("[]")}
+    if content is None:
+        _log.warning("%s is damaged: judges all candidates again.", path)
+        return []
+    return json.loads(str(content["rows"]))
 
 
 def best_candidate(rows: Rows) -> int:
