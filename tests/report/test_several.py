@@ -21,7 +21,7 @@ def test_each_run_has_its_figures_and_a_point_with_its_name(tmp_path):
     first, second = several.lines
     of_first, of_second = cells(first, several), cells(second, several)
     assert (first.name, of_first["seed"], of_first["test accuracy"]) == ("a", "5", "87.50")
-    assert (of_first["non-zero parameters"], of_first["MFLOPs"], of_first["train min"]) == ("1,234", "2.50", "1.5")
+    assert (of_first["parameters not 0"], of_first["MFLOPs"], of_first["train min"]) == ("1,234", "2.50", "1.5")
     assert (of_second["method"], of_second["test accuracy"], of_second["search min"]) == ("darts", "-", "2.0")
     assert isinstance(several.chart, Chart)
     (series,) = several.chart.series

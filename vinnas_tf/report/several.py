@@ -18,7 +18,7 @@ from vinnas_tf.run.outputs import finished_file, is_finished
 from vinnas_tf.run.record import read_stages
 
 _HEADER = (
-    "run", "data set", "method", "seed", "test accuracy", "non-zero parameters", "MFLOPs", "search min", "train min",
+    "run", "data set", "method", "seed", "test accuracy", "parameters not 0", "MFLOPs", "search min", "train min",
     "stages",
 )  # fmt: skip
 _NAMED = 12  # Up to so many points have their run's name beside them.
@@ -96,7 +96,7 @@ def _figures(run: RunFolder, published: float | None) -> tuple[Figures, Mapping[
     stage = run.network_stage
     result = run.json(stage, "result.json") if stage else None
     accuracy = result["test"]["stripped"]["accuracy"] if result else None
-    parameters = result["params_nonzero"] if result else None
+    parameters = result["params_stored_nonzero"] if result else None
     flops = result["flops"]["stripped"] / 1e6 if result else None
     search, train = (
         sum(float(row["seconds"] or 0) for row in run.rows(of, "metrics.csv")) / 60 for of in ("search", "train")
@@ -127,7 +127,12 @@ def _figures(run: RunFolder, published: float | None) -> tuple[Figures, Mapping[
 def _chart(points: Sequence[tuple[str, Mapping[str, float | None]]]) -> Chart | Missing:
     """Accuracy against parameters; of searches alone, published accuracy against time."""
     for x, y, titles, title in (
-        ("parameters", "accuracy", ("non-zero parameters", "test accuracy, %"), "Test accuracy against parameters"),
+        (
+            "parameters",
+            "accuracy",
+            ("parameters not 0, of the stripped network", "test accuracy, %"),
+            "Test accuracy against parameters",
+        ),
         (
             "minutes",
             "published",
