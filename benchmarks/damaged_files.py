@@ -7,6 +7,10 @@ line that names it, say that it goes on otherwise, or end with equal results; th
 else. What the drill of crashes keeps in the folder is used, and made where it is missing.
 """
 
+if __name__ == "__main__":
+    import vinnas_tf.run.startup  # noqa: F401
+
+# isort: split
 import argparse
 import json
 import sys

@@ -7,6 +7,10 @@ equal to those of a search that was left alone. The exit code is 1 where that is
 the right to mount.
 """
 
+if __name__ == "__main__":
+    import vinnas_tf.run.startup  # noqa: F401
+
+# isort: split
 import argparse
 import ctypes
 import fcntl

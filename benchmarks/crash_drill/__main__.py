@@ -6,12 +6,15 @@ Prints a table; the exit code is 1 where anything went wrong. What was tried is 
 goes on where it was interrupted.
 """
 
+if __name__ == "__main__":
+    import vinnas_tf.run.startup  # noqa: F401
+
+# isort: split
 import argparse
 import sys
 from pathlib import Path
 
 from benchmarks.command import make_parser, notes, path_option, require_positive
-from benchmarks.crash_drill import forked  # noqa: F401  # Before anything that computes.
 from benchmarks.crash_drill.commands import COMMANDS
 from benchmarks.crash_drill.drill import Counts, Drill
 from vinnas_tf.run.markdown import markdown_table

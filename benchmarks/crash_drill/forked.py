@@ -12,9 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import vinnas_tf.run.startup  # noqa: F401
-
-# isort: split
 import tensorflow_datasets  # noqa: F401  # What commands import late.
 from tensorflow.python.eager import context
 

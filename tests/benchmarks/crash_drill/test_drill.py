@@ -13,6 +13,7 @@ from benchmarks.damaged_files import CASES, DAMAGES
 PROGRAM = """
 import shutil, sys
 from pathlib import Path
+import vinnas_tf.run.startup
 from benchmarks import damaged_files
 from benchmarks.crash_drill import __main__ as crash_drill
 folder = Path(sys.argv[1])
