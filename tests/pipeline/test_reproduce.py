@@ -46,6 +46,16 @@ def test_the_flags_of_a_record_give_its_settings_back(run_dir, tmp_path):
     assert flags(run_dir, "export", tmp_path / "again")[-2:] == ["--sparse=False", f"--run_dir={tmp_path / 'again'}"]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_does_not_read_is_not_given(method, tmp_path):
+    config, own = SearchConfig(method=method, seed=2), METHODS[method].Settings()
+    with RunDir(tmp_path / "run", stage="search", settings=[DATA, config, own], data_fingerprint="") as run:
+        run.file("genotype.json").write_text("{}")
+        run.mark_finished()
+    search = read_search(flags(tmp_path / "run", "search", tmp_path / "again"))
+    assert (search[SearchConfig].method, search[SearchConfig].seed, search.variant) == (method, 2, own)
+
+
 def test_its_results_are_compared_and_not_what_it_is_watched_by(run_dir):
     assert [list(results(run_dir, stage)) for stage in ("search", "train")] == [
         ["search/genotype.json"], ["train/result.json"],

@@ -12,7 +12,7 @@ from vinnas_tf.config import CompressConfig, DataConfig, ExportConfig, SearchCon
 from vinnas_tf.errors import FileError, RunFolderError, require
 from vinnas_tf.export.source import load_network
 from vinnas_tf.flags.help import spell
-from vinnas_tf.methods import method_class
+from vinnas_tf.methods import METHODS, method_class, names, read_by
 from vinnas_tf.run.child import run_in_sight
 from vinnas_tf.run.files import read_metrics
 from vinnas_tf.run.folder import stage_record
@@ -46,6 +46,9 @@ def flags(path: Path, stage: str, again: Path) -> list[str]:
     if stage == "search":
         kinds = (*kinds, method_class(settings["method"]).Settings)
     values = {field.name: settings[field.name] for kind in kinds for field in fields(kind) if field.name in settings}
+    if stage == "search":  # What only other methods read is the preset's, and refused as a flag.
+        read = read_by(METHODS[settings["method"]]) | names(DataConfig)
+        values = {name: value for name, value in values.items() if name in read}
     if values.get("genotype") or stage == "train" and not is_finished(path, "search"):
         values["genotype"] = str(finished_file(path, stage, "genotype.json").resolve())
     if record["preset"]:
