@@ -118,12 +118,12 @@ def test_networks_are_the_same_by_layers_and_weights(pair):
     assert same(one, other) == DIFFERENT
 
 
-def test_seconds_of_a_table_do_not_count(pair):
+def test_seconds_of_a_table_and_counts_at_a_threshold_do_not_count(pair):
     one, other = pair("metrics.csv")
-    write_metrics(one, [{"epoch": 1, "loss": 0.1, "seconds": 3.0}])
-    write_metrics(other, [{"epoch": 1, "loss": 0.1, "seconds": 4.0}])
+    write_metrics(one, [{"epoch": 1, "loss": 0.1, "weights_kept": 9, "seconds": 3.0}])
+    write_metrics(other, [{"epoch": 1, "loss": 0.1, "weights_kept": 5, "seconds": 4.0}])
     assert same(one, other) == CONTENT
-    write_metrics(other, [{"epoch": 1, "loss": 0.1 + 1e-16 * 2**3, "seconds": 3.0}])
+    write_metrics(other, [{"epoch": 1, "loss": 0.1 + 1e-16 * 2**3, "weights_kept": 9, "seconds": 3.0}])
     assert same(one, other) == DIFFERENT
 
 

@@ -28,6 +28,8 @@ _KINDS: dict[str, tuple[type[Any], ...]] = {
 _NO_RESULTS = ("tensorboard", "checkpoints", "fine_tuning", "magnitude_pruning", "dense", "points")
 # Of JSON and tables: how long something took, and sums of files that hold the date.
 _CLOCKS = ("seconds", "latency", "latency_ratio", "created", "sha256", "bytes", "gzip_bytes", "run", "versions")
+# Of metrics.csv: counted at the threshold that was in use when the epoch ended; pruning again may take another.
+_AT_THE_THRESHOLD = ("weights_kept", "share_kept")
 BYTES, CONTENT, DIFFERENT, MISSING = "same bytes", "same content", "DIFFERENT", "MISSING"
 
 
@@ -122,7 +124,8 @@ def _network(path: Path) -> dict[str, Any]:
 
 
 def _table(path: Path) -> list[dict[str, Any]]:
-    return [_timeless(row) for row in read_metrics(path)]
+    rows = [_timeless(row) for row in read_metrics(path)]
+    return [{name: value for name, value in row.items() if name not in _AT_THE_THRESHOLD} for row in rows]
 
 
 def _timeless(content: Any) -> Any:
