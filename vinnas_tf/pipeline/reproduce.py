@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from vinnas_tf.config import CompressConfig, DataConfig, ExportConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import FileError, RunFolderError, require
@@ -99,7 +100,7 @@ def same(one: Path, other: Path) -> str:
     first, second = one.read_bytes(), other.read_bytes()
     if first == second:
         return BYTES
-    read = _READERS.get(one.suffix)
+    read = _READERS.get(one.name) or _READERS.get(one.suffix)
     return CONTENT if read is not None and _equal(read(one), read(other)) else DIFFERENT
 
 
@@ -138,7 +139,13 @@ def _timeless(content: Any) -> Any:
     return {name: _timeless(value) for name, value in kept.items()}
 
 
+def _fingerprint(path: Path) -> str:
+    """What a SavedModel's fingerprint.pb says of it, beside a number that is drawn anew for each file."""
+    return str(tf.saved_model.experimental.read_fingerprint(str(path.parent)))
+
+
 _READERS = {
+    "fingerprint.pb": _fingerprint,
     ".npz": _arrays,
     ".keras": _network,
     ".csv": _table,
