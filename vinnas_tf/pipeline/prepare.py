@@ -10,7 +10,8 @@ from pathlib import Path
 from vinnas_tf.config import Bounds, DataConfig, PipelineConfig
 from vinnas_tf.console import counted, duration
 from vinnas_tf.data.images import open_source
-from vinnas_tf.pipeline.calibrate import Plan, calibrated
+from vinnas_tf.pipeline.calibrate import calibrated
+from vinnas_tf.pipeline.fitting import Plan
 from vinnas_tf.pipeline.plan import commands
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir

@@ -7,8 +7,8 @@ from PIL import Image
 
 from vinnas_tf.config import DataConfig, PipelineConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import SettingError
-from vinnas_tf.pipeline.calibrate import Fitting, Speeds, stage_seconds
 from vinnas_tf.pipeline.cost import Speed, counts, shape
+from vinnas_tf.pipeline.fitting import Fitting, Speeds, stage_seconds
 from vinnas_tf.pipeline.ladder import Rung, volume
 from vinnas_tf.pipeline.plan import commands
 
