@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vinnas_tf.errors import RunFolderError
-from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.files import write_atomically, writing
 from vinnas_tf.run.lock import Lock
 
 
@@ -58,6 +58,8 @@ def test_nothing_is_written_into_a_folder_that_is_another_now(
     for path in (folder / "search" / "a", tmp_path / "run" / "search" / "b", folder / "config.json"):
         with pytest.raises(RunFolderError, match="^run folder .*run was removed, moved or replaced while"):
             write_atomically(path, "y")
+        with pytest.raises(RunFolderError), writing(path):
+            path.parent.mkdir(parents=True)
     assert sorted(tmp_path.rglob("*")) == there
     write_atomically(tmp_path / "other", "z")
     lock.release()

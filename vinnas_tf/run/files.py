@@ -56,7 +56,12 @@ def remedy(code: int | None) -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Around writes at `path`: turns an OSError into a FileError that says where and why."""
+    """Around writes at `path`: turns an OSError into a FileError that says where and why.
+
+    Raises:
+        RunFolderError: the run folder that this process opened was removed or replaced; nothing is made in its place.
+    """
+    require_held(path)
     try:
         yield
     except OSError as error:
@@ -74,7 +79,6 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
         RunFolderError: the run folder that this process opened was removed or replaced.
     """
     path = Path(path)
-    require_held(path)
     temporary = path.with_name(f".{path.name}.tmp")
     with finishing(), writing(path):
         try:
