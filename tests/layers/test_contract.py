@@ -200,9 +200,12 @@ def test_mixed_precision_keeps_float32_weights_and_stays_close(name: str, precis
         (lambda: ResidualBlock(cast(Any, "4")), "channels must be a whole number of at least 1, got '4'."),
         (lambda: MixedOp(stride=3), "stride must be 1 or 2, got 3."),
         (lambda: MixedOp(edges=0), "edges must be a whole number of at least 1, got 0."),
-        (lambda: MixedOp(space="enas"), "space must be vinnas or nasbench201 or darts, got 'enas'."),
+        (lambda: MixedOp(space="enas"), "space must be vinnas or nasbench201 or darts or tree_pyramid, got 'enas'."),
         (lambda: MixedCell(0, 4), "states must be a whole number of at least 1, got 0."),
-        (lambda: MixedCell(1, 4, space=None), "space must be vinnas or nasbench201 or darts, got None."),
+        (
+            lambda: MixedCell(1, 4, space=None),
+            "space must be vinnas or nasbench201 or darts or tree_pyramid, got None.",
+        ),
         (
             lambda: Preprocess(3, stride=2, factorized=True),
             "a factorised reduction has an even number of channels, got 3.",

@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams import api
 from vinnas_tf.compare.statistics import Result
 from vinnas_tf.run.folder import stage_record
 from vinnas_tf.run.outputs import is_finished
+from vinnas_tf.run.stderr import held_back
 
 _METRICS = {
     "accuracy": "test accuracy",
@@ -20,6 +21,7 @@ _METRICS = {
 }
 
 
+@held_back()  # A comparison computes nothing else, so TensorFlow begins here, and tells of missing GPUs.
 def write_board(results: Sequence[Result], run_dirs: Sequence[Path], folder: Path) -> None:
     """Writes the table anew.
 
