@@ -1,6 +1,5 @@
 """What reads the files that a person may hand over, each with a whole file to damage."""
 
-import hashlib
 import io
 import json
 import math
@@ -26,6 +25,7 @@ from vinnas_tf.export.source import load_network
 from vinnas_tf.export.tflite import convert
 from vinnas_tf.flags import flag_file
 from vinnas_tf.run.checkpoint import EpochCheckpoint
+from vinnas_tf.run.digest import sha256, sha256_of_json
 from vinnas_tf.run.files import read_metrics, read_text
 from vinnas_tf.run.folder import stage_record
 from vinnas_tf.run.outputs import finished_file, mark
@@ -121,7 +121,7 @@ def readers(folder: Path) -> list[Reader]:
             lambda path: finished_file(path.parent.parent, "search", "genotype.json"),
             "search/finished",
             unseal=lambda content: content[: content.rindex(b"\n", 0, -1) + 1],
-            seal=lambda content: content + hashlib.sha256(content).hexdigest().encode() + b"  finished\n",
+            seal=lambda content: content + sha256(content).encode() + b"  finished\n",
         ),
         Reader("record of images", images.encode(), record.learnt, "search/images.csv"),
         Reader("metrics", table.encode(), read_metrics, "search/metrics.csv"),
@@ -132,7 +132,7 @@ def readers(folder: Path) -> list[Reader]:
             lambda path: checkpoint.restore(),
             "checkpoints/epoch-1.npz",
             unseal=lambda content: content[:-64],
-            seal=lambda content: content + hashlib.sha256(content).hexdigest().encode(),
+            seal=lambda content: content + sha256(content).encode(),
         ),
         Reader("manifest", manifest.dump(described).encode(), interface, "manifest.json", is_json=True),
         Reader("labels", b"a\nb\n", lambda path: read_interface(path.parent / "x.tflite"), "labels/labels.txt"),
@@ -152,7 +152,7 @@ def _with_sum(stages: bytes) -> bytes:
     """A config.json of these records."""
     try:
         held = json.loads(stages)
-        digest = hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+        digest = sha256_of_json(held)
     except (ValueError, RecursionError):
         return stages
     return json.dumps({"format": "vinnas_tf run 1", "stages": held, "sha256": digest}).encode()

@@ -18,7 +18,7 @@ from vinnas_tf.network.evaluation import evaluate, set_best_statistics
 from vinnas_tf.network.files import save_network
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.network.stripping import strip
-from vinnas_tf.run.digest import sha256, sha256_of
+from vinnas_tf.run.digest import sha256_of, sha256_of_json
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.outputs import NETWORK
 from vinnas_tf.train.callbacks import Rows
@@ -94,7 +94,7 @@ class Compressed:
             "fine_tuning_history": self.fine_tuning_history,
             "network_sha256": save_network(self.network, folder / NETWORK),
         }
-        write_atomically(folder / _NAME, json.dumps({**content, _SEAL: _sha256(content)}, indent=2) + "\n")
+        write_atomically(folder / _NAME, json.dumps({**content, _SEAL: sha256_of_json(content)}, indent=2) + "\n")
 
 
 def read_compressed(folder: Path) -> Compressed | None:
@@ -106,7 +106,7 @@ def read_compressed(folder: Path) -> Compressed | None:
         return None
     try:
         content = json.loads((folder / _NAME).read_bytes())
-        same = content.pop(_SEAL) == _sha256(content)
+        same = content.pop(_SEAL) == sha256_of_json(content)
         same = same and sha256_of(folder / NETWORK) == content["network_sha256"]
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
         same = False
@@ -122,11 +122,6 @@ def read_compressed(folder: Path) -> Compressed | None:
         content["history"],
         content["fine_tuning_history"],
     )
-
-
-def _sha256(content: Mapping[str, Any]) -> str:
-    """Of what a file of JSON holds."""
-    return sha256(json.dumps(content, sort_keys=True))
 
 
 def phase(config: CompressConfig, epochs: int) -> TrainConfig:

@@ -1,7 +1,6 @@
 """What happens before the first stage of a run: checks, the plan that is kept, and what a person is told."""
 
 import dataclasses
-import hashlib
 import json
 import shlex
 import textwrap
@@ -13,6 +12,7 @@ from vinnas_tf.data.images import open_source
 from vinnas_tf.pipeline.calibrate import calibrated
 from vinnas_tf.pipeline.fitting import Plan
 from vinnas_tf.pipeline.plan import commands
+from vinnas_tf.run.digest import sha256
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir
 from vinnas_tf.run.outputs import RESULTS, is_finished
@@ -46,7 +46,7 @@ def prepared(config: PipelineConfig, path: Path, overwrite: bool) -> PipelineCon
         path,
         stage="pipeline",
         settings=[config],
-        data_fingerprint=hashlib.sha256(config.dataset.encode()).hexdigest(),  # Each stage holds its data to its own.
+        data_fingerprint=sha256(config.dataset),  # Each stage holds its data to its own.
         preset=config.preset,
         overwrite=overwrite,
         late_settings=_LATE,

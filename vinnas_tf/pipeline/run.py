@@ -1,7 +1,6 @@
 """Does the stages of a run one after the other, and skips what is done."""
 
 import dataclasses
-import hashlib
 import json
 import sys
 import textwrap
@@ -22,6 +21,7 @@ from vinnas_tf.pipeline.choose import choice, choose_and_write, curve
 from vinnas_tf.pipeline.plan import Commands
 from vinnas_tf.pipeline.stages import STAGES, Stage, page
 from vinnas_tf.run.child import run_in_sight
+from vinnas_tf.run.digest import sha256
 from vinnas_tf.run.folder import changed_settings
 from vinnas_tf.run.outputs import finished_file, is_finished, network_stage
 from vinnas_tf.train.__main__ import Origin as TrainOrigin
@@ -123,7 +123,7 @@ class Pipeline:
         """Trains what was found, or prunes what is trained, at a threshold."""
         assert self.commands.train is not None
         genotype = Genotype.load(finished_file(self.path, "search", "genotype.json"))
-        origin = TrainOrigin(hashlib.sha256(genotype.to_json().encode()).hexdigest())
+        origin = TrainOrigin(sha256(genotype.to_json()))
         config = self.commands.train[TrainConfig]
         if threshold != config.log_noise_ratio_threshold:
             config = dataclasses.replace(config, log_noise_ratio_threshold=threshold)

@@ -1,8 +1,10 @@
 """What tells a file, a folder or a record from any other: its SHA-256."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from vinnas_tf.errors import FileError
 
@@ -10,6 +12,11 @@ from vinnas_tf.errors import FileError
 def sha256(content: bytes | str) -> str:
     """SHA-256 of bytes, or of a text in UTF-8, as hexadecimal digits."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def sha256_of_json(content: Any) -> str:
+    """SHA-256 of what a JSON file holds, however it is laid out; the order of keys does not count."""
+    return sha256(json.dumps(content, sort_keys=True))
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

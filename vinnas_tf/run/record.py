@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import vinnas_tf
 from vinnas_tf.errors import RunFolderError, require
-from vinnas_tf.run.digest import sha256
+from vinnas_tf.run.digest import sha256_of_json
 from vinnas_tf.run.files import write_atomically
 
 FORMAT = "vinnas_tf run 1"
@@ -42,7 +42,7 @@ def read_stages(path: Path) -> dict[str, Any]:
     """
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        known = config["format"] == FORMAT and config.get("sha256") in (None, _sealed_by(config["stages"]))
+        known = config["format"] == FORMAT and config.get("sha256") in (None, sha256_of_json(config["stages"]))
         known = known and config.keys() <= {"format", "stages", "sha256"}  # None: of an earlier version.
         stages = {stage: {**record, "settings": {**record["settings"]}} for stage, record in config["stages"].items()}
     except FileNotFoundError:
@@ -61,13 +61,8 @@ def read_stages(path: Path) -> dict[str, Any]:
 
 def write_stages(path: Path, stages: Mapping[str, Any]) -> None:
     """Writes all records of a run folder; raises FileError where that can't be done."""
-    config = {"format": FORMAT, "stages": stages, "sha256": _sealed_by(stages)}
+    config = {"format": FORMAT, "stages": stages, "sha256": sha256_of_json(stages)}
     write_atomically(path / "config.json", json.dumps(config, indent=2) + "\n")
-
-
-def _sealed_by(stages: Mapping[str, Any]) -> str:
-    """Of the records; a record that was changed by hand is not that of the files any more."""
-    return sha256(json.dumps(stages, sort_keys=True))
 
 
 def settings_of(configs: Sequence[Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Arrays in a file that tells whether it is as it was written: an .npz that ends with the SHA-256 of the rest."""
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
@@ -9,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from vinnas_tf.errors import FileError
+from vinnas_tf.run.digest import sha256
 from vinnas_tf.run.files import write_atomically
 
-_DIGEST = hashlib.sha256().digest_size * 2
+_DIGEST = len(sha256(b""))
 
 
 def write_sealed(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -21,7 +21,7 @@ def write_sealed(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = b"0" * _DIGEST  # Its last bytes.
     content = buffer.getvalue()[:-_DIGEST]
-    write_atomically(path, content + hashlib.sha256(content).hexdigest().encode())
+    write_atomically(path, content + sha256(content).encode())
 
 
 def read_sealed(path: Path) -> dict[str, np.ndarray] | None:
@@ -34,7 +34,7 @@ def read_sealed(path: Path) -> dict[str, np.ndarray] | None:
         content = path.read_bytes()
     except OSError as error:
         raise FileError(f"can't read {path}: {error.strerror}.") from error
-    if hashlib.sha256(content[:-_DIGEST]).hexdigest().encode() != content[-_DIGEST:]:
+    if sha256(content[:-_DIGEST]).encode() != content[-_DIGEST:]:
         return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
