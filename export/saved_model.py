@@ -73,7 +73,7 @@ def write_saved_model(
 
     Its signatures take a batch `image` [n, h, w, c] of pixels in 0..255, float32 (`serving_default`) or uint8
     (`serving_uint8`), and return `probabilities`, float32 [n, classes], and `label_id`, int32 [n]. Its assets are the
-    class names, one a line, and the manifest.
+    class names, one a line, and the manifest. Images of another shape are an error at run time.
 
     Args:
         network: from float32 images in 0..255 to logits.
@@ -109,7 +109,9 @@ def write_saved_model(
 
     @tf.function(autograph=False)
     def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return classify(tf.cast(image, tf.float32))
+        # A loader does not hold what is fed against the signature: a network that pools over the whole image would
+        # answer for images of another size too, and wrongly.
+        return classify(tf.cast(tf.ensure_shape(image, shape), tf.float32))
 
     shape = (None, *network.input.shape[1:])
     signatures = {

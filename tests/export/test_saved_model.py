@@ -180,6 +180,17 @@ def test_it_answers_requests_in_tensorflow_servings_own_protos(folder, meta_grap
     np.testing.assert_array_equal(tf.make_ndarray(response.outputs["label_id"]), expected[:5].argmax(axis=1))
 
 
+@pytest.mark.parametrize("signature", ["serving_default", "serving_uint8"])
+def test_images_of_another_shape_are_refused_and_not_answered(folder, trained, signature):
+    """The network pools over all places, so that it could answer; a loader does not compare what it is fed."""
+    loaded = tf.saved_model.load(str(folder)).signatures[signature]
+    images = trained.test.images[:2].astype(np.uint8 if signature == "serving_uint8" else np.float32)
+    assert loaded(image=tf.constant(images))["label_id"].shape == (2,)
+    for wrong in (images[:, 1:], images[0], np.repeat(images, 2, axis=-1)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="expected"):
+            loaded(image=tf.constant(wrong))
+
+
 def test_its_assets_are_the_class_names_and_the_manifest(folder, exported):
     assert (folder / "assets" / "class_names.txt").read_text().split() == [str(digit) for digit in range(10)]
     inside = json.loads((folder / "assets" / "manifest.json").read_text())
