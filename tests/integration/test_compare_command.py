@@ -38,6 +38,17 @@ def stop_after(epochs: int, run_dir: Path, by: signal.Signals, *flags: str) -> i
     The search's is the first, the training's the second. The child that runs it must not outlive the command.
     """
     process = subprocess.Popen(command(run_dir, *flags), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    wait_for_first_epochs(run_dir, epochs)
+    (child,) = psutil.Process(process.pid).children()
+    os.kill(process.pid, by)
+    psutil.wait_procs([child], timeout=60)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    process.communicate()
+    return process.returncode
+
+
+def wait_for_first_epochs(run_dir: Path, epochs: int) -> None:
+    """Returns once the first log tells of that many first epochs."""
     # It waits for the file, and for more of it; where the system does not tell of that, it looks often.
     log = ["tail", "-F", "-s", "0.05", "-n", "+1", str(rows(run_dir) / "vinnas-seed3.log")]
     with subprocess.Popen(log, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as tail:
@@ -47,12 +58,14 @@ def stop_after(epochs: int, run_dir: Path, by: signal.Signals, *flags: str) -> i
             if not epochs:
                 break
         tail.kill()
-    (child,) = psutil.Process(process.pid).children()
-    os.kill(process.pid, by)
-    psutil.wait_procs([child], timeout=60)
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
-    process.communicate()
-    return process.returncode
+
+
+def runs_in(process: psutil.Process, folder: Path) -> bool:
+    """Whether a process is that of a command on a run folder."""
+    try:
+        return f"--run_dir={folder}" in process.cmdline()
+    except psutil.Error:  # It has ended meanwhile, or is another user's.
+        return False
 
 
 def figures(run_dir: Path) -> list[dict[str, str]]:
@@ -63,9 +76,10 @@ def figures(run_dir: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """An uninterrupted comparison's folder, and what it printed."""
+    """An uninterrupted comparison's folder, and what it printed; two stages at a time where there are two cores."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    result = run(folder, "--seeds=2", "--first_seed=3")
+    at_a_time = min(2, os.cpu_count() or 1)
+    result = run(folder, "--seeds=2", "--first_seed=3", f"--engine=local:{at_a_time}")
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
 
@@ -119,6 +133,34 @@ def test_interrupted_and_killed_it_ends_as_if_it_had_not_been(finished: tuple[Pa
     assert "interrupted: the same command" in log
     assert [log.count(f"  {epoch}/2 ") for epoch in (1, 2)] == [2, 2]  # Of the search and of the training.
     assert figures(folder) == figures(finished[0])[:1]
+
+
+def test_on_ray_a_machine_that_dies_takes_no_run_with_it(
+    finished: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two real nodes of one core; the one that searches is killed, with its workers, and the other goes on."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install '.[ray]'")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # Else other tests have the cores first.
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        folder, flags = tmp_path / "ray", ("--methods=vinnas,random", "--seeds=1", "--first_seed=3")
+        process = subprocess.Popen(
+            command(folder, *flags, f"--engine=ray:{cluster.address}"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        wait_for_first_epochs(folder, 1)
+        (searching,) = (one for one in psutil.process_iter() if runs_in(one, rows(folder) / "vinnas-seed3"))
+        above = {one.pid for one in searching.parents()}
+        (node,) = (node for node in nodes if node.all_processes["raylet"][0].process.pid in above)
+        cluster.remove_node(node, allow_graceful=False)
+        _, errors = process.communicate(timeout=1200)
+        assert process.returncode == 0, errors
+    finally:
+        cluster.shutdown()
+    log = (rows(folder) / "vinnas-seed3.log").read_text()
+    assert [log.count(f"  {epoch}/2 ") for epoch in (1, 2)] == [2, 2]
+    assert figures(folder) == [row for row in figures(finished[0]) if row["row"] != "vinnas-magnitude"][::2]
 
 
 def test_a_finished_run_says_so_and_shows_its_table(finished: tuple[Path, str]) -> None:

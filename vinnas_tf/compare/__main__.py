@@ -21,10 +21,11 @@ from vinnas_tf.compare.plan import able_methods, check, plan, resolve
 from vinnas_tf.compare.rows import known_rows, require_rows
 from vinnas_tf.compare.stage import compare
 from vinnas_tf.compare.statistics import from_csv, summarize, to_text
-from vinnas_tf.config import CompareConfig, DataConfig, RunConfig
+from vinnas_tf.config import CompareConfig, DataConfig, EngineConfig, RunConfig
 from vinnas_tf.console import how_to_watch
 from vinnas_tf.data.images import open_source
 from vinnas_tf.flags import docstring, read_flags, run_cli
+from vinnas_tf.run.engines import make_engine
 from vinnas_tf.run.files import read_text
 from vinnas_tf.run.folder import RunDir, default_run_dir
 from vinnas_tf.run.outputs import finished_file
@@ -34,7 +35,12 @@ def main(argv: list[str]) -> None:
     """The command: reads flags, opens the run folder, does what is left to do, and prints the table."""
     rows = textwrap.fill(f"Rows that --methods knows: {', '.join(known_rows())}.", 80, break_on_hyphens=False)
     settings = read_flags(
-        argv, CompareConfig, RunConfig, command="compare", usage=f"{docstring(sys.modules[__name__])}\n{rows}"
+        argv,
+        CompareConfig,
+        EngineConfig,
+        RunConfig,
+        command="compare",
+        usage=f"{docstring(sys.modules[__name__])}\n{rows}",
     )
     config, where = settings[CompareConfig], settings[RunConfig]
     require_rows(config.methods)
@@ -42,6 +48,7 @@ def main(argv: list[str]) -> None:
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data, "compare", config.first_seed)
     config = dataclasses.replace(config, methods=config.methods or able_methods(config, path))
     check(config, path)
+    engine = make_engine(settings[EngineConfig].engine)
     with RunDir(
         path,
         stage="compare",
@@ -60,7 +67,7 @@ def main(argv: list[str]) -> None:
             open_source(resolve(last, config, path)[0]).part("test")
             title = f"Compare in {path}: {', '.join(config.methods)}; seeds: {config.seeds}, from {config.first_seed}."
             print(textwrap.fill(title, 80, break_on_hyphens=False), how_to_watch(path), sep="\n", flush=True)
-            results = compare(config, run)
+            results = compare(config, run, engine)
         print(f"\n{to_text(summarize(results))}\nWritten to {run.file('')}")
 
 

@@ -53,6 +53,13 @@ class Stage:
         """The run folder of this row and seed, in that of the comparison."""
         return path / "compare" / "rows" / f"{self.row}-seed{self.seed}"
 
+    @property
+    def needs(self) -> list["Stage"]:
+        """Those that must have ended before it."""
+        if self.name == "train":
+            return [self.search_of(self.row)]
+        return [self.search_of(row) for row in self.spec.needs]
+
     def search_of(self, row: str) -> "Stage":
         """The search of another row with this seed."""
         return Stage(row, self.seed, "search")

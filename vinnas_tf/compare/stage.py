@@ -1,19 +1,19 @@
 """The comparison itself: does the stages that are left, tells of each, and writes the tables."""
 
+import contextlib
 import json
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.compare.board import write_board
+from vinnas_tf.compare.lines import Lines
 from vinnas_tf.compare.plan import Stage, plan, resolve, stage_flags
 from vinnas_tf.compare.plot import draw_comparison
 from vinnas_tf.compare.statistics import Result, summarize, to_csv, to_markdown
 from vinnas_tf.config import CompareConfig
-from vinnas_tf.console import duration, warn_of_idle_cells
-from vinnas_tf.errors import SettingError, UserError
-from vinnas_tf.run.child import run_command
+from vinnas_tf.console import warn_of_idle_cells
+from vinnas_tf.run.engine import Engine, Job, run_all
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import RunDir, require_made_with
 from vinnas_tf.run.outputs import finished_file, is_finished
@@ -21,12 +21,13 @@ from vinnas_tf.search.record import search_seconds
 from vinnas_tf.search.take_over import take_over
 
 
-def compare(config: CompareConfig, run: RunDir) -> list[Result]:
+def compare(config: CompareConfig, run: RunDir, engine: Engine) -> list[Result]:
     """Does, or goes on doing, all stages, and writes what the run folder's `compare/` holds.
 
     Args:
         config: what is compared; `methods` names the rows.
         run: the opened run folder.
+        engine: what runs the stages.
 
     Raises:
         SettingError: a stage failed, or was done with other settings; what is done is kept.
@@ -40,29 +41,22 @@ def compare(config: CompareConfig, run: RunDir) -> list[Result]:
         else:
             open_stages.append(stage)
     run.file("rows").mkdir(exist_ok=True)
-    done = len(stages) - len(open_stages)
-    if done:
-        print(f"{done} of {len(stages)} stages are done.")
-    print(f"  stage {'row':<21}{'seed':>5}  {'':<7}{'minutes':>9}{'accuracy':>11}{'left':>11}", flush=True)
+    lines = Lines(len(stages) - len(open_stages), len(stages), one_by_one=engine.slots == 1)
     seen: dict[Stage, float] = {}
-    for position, stage in enumerate(open_stages):
-        if stage.name == "train":
-            warn_of_found(stage, run.path)
-        number = f"{done + position + 1:>3}/{len(stages)}"
-        print(f"{number:<8}{stage.row:<21}{stage.seed:>5}  {stage.name:<7}", end="", flush=True)
-        try:
-            seen[stage] = _run(stage, config, run.path)
-        except UserError as error:
-            raise SettingError(f"{stage.row}, seed {stage.seed}, {stage.name}: {error}") from error
-        finally:
-            if stage not in seen:
-                print(flush=True)  # The line is still open.
-        accuracy = f"{read_result(stage, run.path).accuracy:.2%}" if stage.leaves_figures else "-"
-        left = seconds_left(open_stages[position + 1 :], seen)
-        ahead = "-" if left is None else duration(left)
-        print(f"{seen[stage] / 60:>9.1f}{accuracy:>11}{ahead:>11}", flush=True)
-        if stage.leaves_figures:
-            write_atomically(run.file("comparison.csv"), to_csv(collect(config, run.path)))
+
+    def begin(stage: Stage) -> Job:
+        job = _prepare(stage, config, run.path)
+        lines.begin(stage)
+        return job
+
+    with contextlib.closing(lines):
+        for stage, seconds in run_all(open_stages, lambda one: one.needs, begin, engine):
+            seen[stage] = seconds
+            left = seconds_left([one for one in open_stages if one not in seen], seen)
+            accuracy = read_result(stage, run.path).accuracy if stage.leaves_figures else None
+            lines.end(stage, seconds, accuracy, None if left is None else left / engine.slots)
+            if stage.leaves_figures:
+                write_atomically(run.file("comparison.csv"), to_csv(collect(config, run.path)))
     results = collect(config, run.path)
     write_atomically(run.file("comparison.csv"), to_csv(results))
     write_atomically(run.file("comparison.md"), to_markdown(summarize(results)))
@@ -122,13 +116,13 @@ def warn_of_found(stage: Stage, path: Path) -> None:
     warn_of_idle_cells(genotype, f"{stage.row}, seed {stage.seed}")
 
 
-def _run(stage: Stage, config: CompareConfig, path: Path) -> float:
-    """Does a stage to its end; returns the seconds that this took."""
-    started = time.monotonic()
+def _prepare(stage: Stage, config: CompareConfig, path: Path) -> Job:
+    """What is run for a stage whose needs have ended."""
     folder = stage.folder(path)
-    if stage.name == "search" and stage.spec.epochs_of:
-        source = stage.search_of(stage.spec.epochs_of).folder(path)
+    if stage.name == "train":
+        warn_of_found(stage, path)
+    elif stage.spec.epochs_of:
         _, _, own = resolve(stage, config, path)
-        take_over(source, folder, own)
-    run_command(f"vinnas_tf.{stage.name}", stage_flags(stage, config, path), Path(f"{folder}.log"))
-    return time.monotonic() - started
+        take_over(stage.search_of(stage.spec.epochs_of).folder(path), folder, own)
+    name = f"{stage.row}, seed {stage.seed}, {stage.name}"
+    return Job(name, f"vinnas_tf.{stage.name}", stage_flags(stage, config, path), Path(f"{folder}.log"))

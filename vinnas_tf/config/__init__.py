@@ -8,6 +8,7 @@ expected, what came, and what to do.
 from vinnas_tf.config.compare import CompareConfig
 from vinnas_tf.config.compress import ACCURACY_LOSS, GROUPS, CompressConfig
 from vinnas_tf.config.data import AUGMENTATIONS, FRAMINGS, MIDDLE, STRETCH, DataConfig, RunConfig
+from vinnas_tf.config.engine import EngineConfig
 from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
 from vinnas_tf.config.pipeline import Bounds, PipelineConfig
 from vinnas_tf.config.report import ReportConfig
@@ -59,6 +60,7 @@ __all__ = [
     "ESTIMATORS",
     "ESTIMATOR_HELP",
     "EXPORT_FORMATS",
+    "EngineConfig",
     "ExportConfig",
     "FRAMINGS",
     "GAMMA_START_HELP",

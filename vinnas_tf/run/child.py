@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -23,6 +24,7 @@ from vinnas_tf.run.ending import CODES, Terminated
 from vinnas_tf.run.files import writing
 
 _GRACE = 10  # Seconds in which a child that is asked to end finishes what it writes.
+_running: set[subprocess.Popen] = set()  # The children of this process, whichever thread waits for them.
 
 
 class End(NamedTuple):
@@ -56,7 +58,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
-def run_to_end(module: str, flags: Sequence[str], log: Path, seconds: float | None = None) -> End:
+def run_to_end(
+    module: str, flags: Sequence[str], log: Path, seconds: float | None = None, cores: Collection[int] = ()
+) -> End:
     """Runs `python -m MODULE FLAGS` to its end and adds what it prints to `log`.
 
     The child is killed when this process is. Where this process is interrupted, the child is asked to end, and killed
@@ -67,6 +71,8 @@ def run_to_end(module: str, flags: Sequence[str], log: Path, seconds: float | No
         flags: its command line.
         log: file that its stdout and stderr are appended to.
         seconds: after which the child is ended; None: it has all the time it needs.
+        cores: numbers of those that it may use; none given: those of this process. Systems that know of no such thing
+            give it all.
 
     Raises:
         KeyboardInterrupt: it was interrupted; as `Terminated` where that was by SIGTERM.
@@ -75,7 +81,7 @@ def run_to_end(module: str, flags: Sequence[str], log: Path, seconds: float | No
         output = open(log, "ab")
     with output:
         begins = output.tell()
-        code, late = _run(module, flags, output, seconds)
+        code, late = _run(module, flags, output, seconds, cores)
     _raise_interruption(code)
     with open(log, "rb") as printed:
         printed.seek(begins)
@@ -103,7 +109,13 @@ def _raise_interruption(code: int) -> None:
             raise kind
 
 
-def _run(module: str, flags: Sequence[str], output: IO[bytes] | None, seconds: float | None = None) -> tuple[int, bool]:
+def _run(
+    module: str,
+    flags: Sequence[str],
+    output: IO[bytes] | None,
+    seconds: float | None = None,
+    cores: Collection[int] = (),
+) -> tuple[int, bool]:
     """Runs a module in a child that dies with this process; returns its exit code, and whether it was late.
 
     Args:
@@ -111,6 +123,7 @@ def _run(module: str, flags: Sequence[str], output: IO[bytes] | None, seconds: f
         flags: its command line.
         output: file for its stdout and stderr; None: those of this process.
         seconds: after which it is killed; None: never.
+        cores: that it may use; none given: those of this process.
     """
     late = False
     # Popen's own `with` would wait for the child, not end it.
@@ -121,31 +134,48 @@ def _run(module: str, flags: Sequence[str], output: IO[bytes] | None, seconds: f
         stderr=output and subprocess.STDOUT,
         env=environment(),
     )
+    _running.add(child)
     try:
+        if cores and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(child.pid, cores)  # It has not imported anything yet that asks.
         child.wait(seconds)
     except subprocess.TimeoutExpired:
         late = True
     except KeyboardInterrupt:
-        child.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(_GRACE)
+        end_children()
         raise
     finally:
         child.kill()
         code = child.wait()
+        _running.discard(child)
         assert child.stdin is not None  # It was asked for.
         child.stdin.close()
     return code, late
 
 
-def run_command(module: str, flags: Sequence[str], log: Path) -> None:
+def end_children() -> None:
+    """Asks all children of this process to end, and kills those that don't; returns once they are dead.
+
+    For a process whose threads wait for them: it is the main thread that is interrupted.
+    """
+    children = list(_running)
+    for child in children:
+        child.terminate()
+    until = time.monotonic() + _GRACE
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(max(0.0, until - time.monotonic()))
+        child.kill()
+
+
+def run_command(module: str, flags: Sequence[str], log: Path, cores: Collection[int] = ()) -> None:
     """Runs another command of this package as `run_to_end` does; a run folder survives that it is killed.
 
     Raises:
         FileError: it failed; with its own "error:" line, or the name of the log where it has none.
         KeyboardInterrupt: it was interrupted.
     """
-    end = run_to_end(module, flags, log)
+    end = run_to_end(module, flags, log, cores=cores)
     require(end.code == 0, end.error or f"{module} ended with {end.how}; what it printed is in {log}.", FileError)
 
 
