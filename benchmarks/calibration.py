@@ -34,8 +34,8 @@ from vinnas_tf.methods import make_method, method_class
 from vinnas_tf.plots.style import DPI, INK, png
 from vinnas_tf.run.files import write_atomically
 from vinnas_tf.run.folder import stage_record
-from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.run.outputs import finished_file
+from vinnas_tf.run.tables import markdown_table
 
 BINS = np.linspace(0, 1, 11)
 FACTORS = tuple(float(2**power) for power in np.arange(-4, 10.5, 0.5))  # of the standard deviations; all are tried

@@ -37,8 +37,8 @@ from vinnas_tf.flags import read_flags
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import method_variants
 from vinnas_tf.run.files import Value, read_metrics, write_atomically, write_metrics, writing
-from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.run.outputs import finished_file
+from vinnas_tf.run.tables import markdown_table
 from vinnas_tf.search.candidates import best_candidate, draw_candidate, judge_candidates
 
 BASE, EQUAL = "pgnas", "equal rates"

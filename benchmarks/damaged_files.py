@@ -26,7 +26,7 @@ from benchmarks.crash_drill.commands import COMMANDS
 from benchmarks.crash_drill.drill import Drill
 from benchmarks.crash_drill.points import reading
 from vinnas_tf.run.files import write_atomically
-from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.tables import markdown_table
 
 _PICTURE = "picture.png"
 _FILE = "{run_dir}/export/tflite/float32.tflite"

@@ -17,9 +17,7 @@ if __name__ == "__main__":
 
 # isort: split
 import argparse
-import csv
 import dataclasses
-import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +44,7 @@ from vinnas_tf.network.evaluation import evaluate
 from vinnas_tf.network.layer_kinds import CONVOLUTIONS, LINEAR, kernel_of
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.run.files import read_text, write_atomically, writing
-from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.tables import csv_table, markdown_table
 from vinnas_tf.train.images import batches_to_evaluate
 from vinnas_tf.train.progress import PRINTED
 
@@ -226,11 +224,7 @@ def report(found: Sequence[Figures], config: CompressConfig) -> str:
 
 def to_csv(found: Sequence[Figures]) -> str:
     """One line a row, seed and network, floats in full precision."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Figures))
-    writer.writerows(dataclasses.astuple(one) for one in found)
-    return text.getvalue()
+    return csv_table((field.name for field in dataclasses.fields(Figures)), map(dataclasses.astuple, found))
 
 
 def run(arguments: argparse.Namespace) -> str:

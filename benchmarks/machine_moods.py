@@ -31,7 +31,7 @@ from benchmarks.crash_drill import forked, tree
 from benchmarks.crash_drill.commands import COMMANDS
 from benchmarks.crash_drill.drill import Drill
 from benchmarks.crash_drill.points import Operation, at_each
-from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.tables import markdown_table
 
 _COMMAND = COMMANDS["pgnas"]  # The fastest.
 _KILOBYTES = (4, 32, 512, 1024)  # Of a disk; the run folder needs more.

@@ -23,7 +23,7 @@ from vinnas_tf.errors import UserError
 from vinnas_tf.flags.define import spelt_as_flags
 from vinnas_tf.network.backbones import BackboneSettings
 from vinnas_tf.run.files import write_atomically
-from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.tables import markdown_table
 
 HEADER = ("design", "s / step (min–max)", "× unmasked", "first, s", "GiB")
 

@@ -16,9 +16,7 @@ if __name__ == "__main__":
 
 # isort: split
 import argparse
-import csv
 import dataclasses
-import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,8 +35,8 @@ from vinnas_tf.errors import UserError
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import METHODS
 from vinnas_tf.run.files import write_atomically, writing
-from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.run.outputs import finished_file
+from vinnas_tf.run.tables import csv_table, markdown_table
 from vinnas_tf.search.record import search_seconds
 
 RANDOM_PROXY = "random-proxy"
@@ -156,11 +154,10 @@ def report(found: Sequence[Found], epochs: int, table: Table) -> str:
 
 def to_csv(found: Sequence[Found], table: Table) -> str:
     """One line a row and seed, floats in full precision."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*(field.name for field in dataclasses.fields(Found)), "accuracy", "rank"])
-    writer.writerows([*dataclasses.astuple(one), table.accuracies[one.code], table.rank(one.code)] for one in found)
-    return text.getvalue()
+    header = [*(field.name for field in dataclasses.fields(Found)), "accuracy", "rank"]
+    return csv_table(
+        header, ([*dataclasses.astuple(one), table.accuracies[one.code], table.rank(one.code)] for one in found)
+    )
 
 
 def run(arguments: argparse.Namespace) -> str:

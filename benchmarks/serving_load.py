@@ -32,8 +32,8 @@ from benchmarks.command import make_parser, notes, path_option, require_positive
 from vinnas_tf.errors import FileError, UserError, require
 from vinnas_tf.flags.define import spelt_as_flags
 from vinnas_tf.run.child import die_with_the_parent
-from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.run.outputs import finished_file
+from vinnas_tf.run.tables import markdown_table
 
 _SIGNATURE = "serving_default"
 _METHOD = "/tensorflow.serving.PredictionService/Predict"

@@ -25,8 +25,8 @@ from benchmarks.command import add_step_options, make_parser, notes, require_pos
 from benchmarks.designs import DESIGNS, Config, synthetic_batches
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.errors import UserError
-from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.run.stderr import held_back
+from vinnas_tf.run.tables import markdown_table
 
 # Kinds of work, and the operation types of each: without oneDNN's prefix, and an XLA kernel by the name of its
 # function in vinnas_tf/kernels.

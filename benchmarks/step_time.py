@@ -32,7 +32,7 @@ from benchmarks.flop import iteration_flop, machine_flop_per_second
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.run.files import write_atomically
-from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.tables import markdown_table
 
 HEADER = ("design", "cells", "batch", "s / iteration (min–max)", "× pytorch", "× frozen", "first, s", "GiB", "× floor")
 LEGEND = (

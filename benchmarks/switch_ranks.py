@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from benchmarks.command import make_parser, path_option
 from vinnas_tf.architecture.found import Found
 from vinnas_tf.errors import ArchitectureError, UserError, require
-from vinnas_tf.run.markdown import markdown_table
 from vinnas_tf.run.outputs import finished_file
+from vinnas_tf.run.tables import markdown_table
 
 
 def rank_correlations(found: Found) -> Mapping[str, float]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.command import make_parser, notes, path_option, require_positive
 from benchmarks.crash_drill.commands import COMMANDS
 from benchmarks.crash_drill.drill import Counts, Drill
-from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.tables import markdown_table
 
 _HEADER = ("command", "operations", "states", "tried", "killed", "run to the end", "on as another", "faults")
 

@@ -40,6 +40,7 @@ _ALL = (
     Command("fine-tuning", "vinnas_tf.train", (*_TRAIN, "--fine_tuning_epochs=2"), after="train"),
     Command("re-pruning", "vinnas_tf.train", (*_TRAIN, "--log_noise_ratio_threshold=1"), after="train"),
     Command("export", "vinnas_tf.export", ("--formats=tflite",), after="train"),
+    Command("report", "vinnas_tf.report", (), after="export"),
     Command(
         "compress",
         "vinnas_tf.compress",

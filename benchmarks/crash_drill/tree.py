@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -78,6 +79,8 @@ def _timeless(path: Path) -> Any:
             return [_without_clocks(row) for row in csv.DictReader(io.StringIO(content.decode("utf-8", "replace")))]
         case ".md":
             return _columns(content.decode())
+        case ".html":
+            return re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC", b"", content)
         case ".npz":
             with np.load(io.BytesIO(content)) as arrays:
                 return {name: _array(arrays[name]) for name in arrays.files}

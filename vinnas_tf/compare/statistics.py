@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from vinnas_tf.errors import FileError
-from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.tables import csv_table, markdown_table
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,7 @@ def paired_p_value(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 def to_csv(results: Sequence[Result]) -> str:
     """The text of a CSV file with one line a row and seed, floats in full precision."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Result))
-    writer.writerows(dataclasses.astuple(result) for result in results)
-    return text.getvalue()
+    return csv_table((field.name for field in dataclasses.fields(Result)), map(dataclasses.astuple, results))
 
 
 def from_csv(text: str) -> list[Result]:

@@ -10,6 +10,7 @@ import numpy as np
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.errors import DataError
 from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.tables import csv_table
 
 NAME = "images.csv"
 # Parts that a stage learns or chooses by, so that they are no test images for what comes of it.
@@ -28,13 +29,12 @@ def write(path: Path, parts: Mapping[str, ImageSet], class_names: Sequence[str])
             training, and "test".
         class_names: name of each class.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for part, images in parts.items():
-        for label, name, digest in zip(images.labels, images.names, images.digests, strict=True):
-            writer.writerow((part, class_names[label], name, f"{int(digest):016x}"))
-    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    rows = (
+        (part, class_names[label], name, f"{int(digest):016x}")
+        for part, images in parts.items()
+        for label, name, digest in zip(images.labels, images.names, images.digests, strict=True)
+    )
+    write_atomically(path, csv_table(_COLUMNS, rows).encode("utf-8", "surrogateescape"))
 
 
 def learnt(path: Path) -> np.ndarray:

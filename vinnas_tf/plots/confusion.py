@@ -1,7 +1,5 @@
 """The confusion matrix of a network, as a picture and as a table."""
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 
@@ -12,6 +10,7 @@ from matplotlib.font_manager import findfont, get_font
 
 from vinnas_tf.plots.style import BLUE, DPI, INK, PALE, png
 from vinnas_tf.run.files import write_atomically
+from vinnas_tf.run.tables import csv_table
 
 _SHARES = LinearSegmentedColormap.from_list("shares", ["#ffffff", BLUE])
 _NO_IMAGES = PALE
@@ -27,11 +26,8 @@ def write_confusion(confusion: np.ndarray, class_names: Sequence[str], path: str
         class_names: name of each class.
         path: of the file, UTF-8.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["true \\ predicted", *class_names])
-    writer.writerows([name, *row] for name, row in zip(class_names, confusion.tolist(), strict=True))
-    write_atomically(path, text.getvalue())
+    rows = ([name, *row] for name, row in zip(class_names, confusion.tolist(), strict=True))
+    write_atomically(path, csv_table(["true \\ predicted", *class_names], rows))
 
 
 def draw_confusion(

@@ -1,6 +1,9 @@
-"""Tables in Markdown."""
+"""Tables as text: in Markdown, and as CSV."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -19,3 +22,12 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for line in lines
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in (aligned[0], rule, *aligned[1:]))
+
+
+def csv_table(header: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
+    """A CSV file's text, floats in full precision and texts quoted where they have to be; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,6 +1,6 @@
 """A table as text, read by eye."""
 
-from vinnas_tf.run.markdown import markdown_table
+from vinnas_tf.run.tables import markdown_table
 
 
 def test_names_stand_left_and_figures_right():
