@@ -1,5 +1,6 @@
 """The optimizers of weights, Gaussian or not, and of architecture parameters."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +46,8 @@ class OfPosteriors(keras.optimizers.Optimizer):
         try:
             super().apply(grads, trainable_variables)
         finally:
-            del self._rates  # They belong to one call, or to one graph.
+            with contextlib.suppress(AttributeError):  # Replicas take turns in here.
+                del self._rates  # They belong to one call, or to one graph.
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """The update of one variable inside `apply`, which has made rates of `learning_rate`."""
@@ -89,7 +91,8 @@ class _FusedAdam(keras.optimizers.Adam):
         try:
             super().apply(grads, trainable_variables)
         finally:
-            del self._arguments  # They belong to one call, or to one graph.
+            with contextlib.suppress(AttributeError):
+                del self._arguments  # As the rates do.
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         first, second = adam_state(self, variable)

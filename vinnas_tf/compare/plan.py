@@ -10,7 +10,7 @@ from typing import Any
 
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.compare.rows import Row, known_rows
-from vinnas_tf.config import CompareConfig, DataConfig, RunConfig, SearchConfig, TrainConfig
+from vinnas_tf.config import CompareConfig, DataConfig, DeviceConfig, RunConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import require
 from vinnas_tf.flags import Settings, given_flags
 from vinnas_tf.methods import METHODS, make_method, method_variants, names, read_by
@@ -87,7 +87,7 @@ def stage_flags(stage: Stage, config: CompareConfig, path: Path) -> list[str]:
         flags += shlex.split(config.train)
     else:
         row, of_all = stage.spec, _search_flags(config)
-        read = read_by(METHODS[row.method]) | names(DataConfig)
+        read = read_by(METHODS[row.method]) | names(DataConfig) | names(DeviceConfig)
         flags += [flag for name, flag in of_all.items() if name in read]
         if row.rate_of and "drop_probability" not in of_all:
             flags += _equal_rate(stage.search_of(row.rate_of).folder(path))
@@ -113,7 +113,7 @@ def check(config: CompareConfig, path: Path) -> None:
     require_free(config, ("search", "train"), _OWN_FLAGS, "the comparison decides that, for all rows alike.")
     of_first_seed = [stage for stage in plan(config) if stage.seed == config.first_seed]
     methods = {stage.spec.method for stage in of_first_seed}
-    read = names(DataConfig).union(*(read_by(METHODS[method]) for method in methods))
+    read = names(DataConfig).union(names(DeviceConfig), *(read_by(METHODS[method]) for method in methods))
     unread = [name for name in _search_flags(config) if name not in read]
     require(not unread, f"--search has --{', --'.join(unread)}, which none of {', '.join(sorted(methods))} reads.")
     trains = any(stage.name == "train" for stage in of_first_seed)
@@ -139,17 +139,17 @@ def able_methods(config: CompareConfig, path: Path) -> tuple[str, ...]:
     return tuple(name for name, space in space_of.items() if METHODS[name].can_search(SPACES[space]))
 
 
-def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig, Any, Any]:
-    """The settings that the command of a stage will have: DataConfig, SearchConfig or TrainConfig, the method's own.
+def resolve(stage: Stage, config: CompareConfig, path: Path) -> tuple[DataConfig, Any, DeviceConfig, Any]:
+    """The settings that the command of a stage will have: images, SearchConfig or TrainConfig, device, method's own.
 
     Raises:
         SettingError: its command line is wrong.
     """
     search = _read_search(stage, config, path)
     if stage.name == "search":
-        return search[DataConfig], search[SearchConfig], search.variant
+        return search[DataConfig], search[SearchConfig], search[DeviceConfig], search.variant
     train = read_train(stage_flags(stage, config, path), search)
-    return train[DataConfig], train[TrainConfig], NoSettings()
+    return train[DataConfig], train[TrainConfig], train[DeviceConfig], NoSettings()
 
 
 def _read_search(stage: Stage, config: CompareConfig, path: Path) -> Settings:
@@ -159,4 +159,5 @@ def _read_search(stage: Stage, config: CompareConfig, path: Path) -> Settings:
 
 def _search_flags(config: CompareConfig) -> dict[str, str]:
     """What --search gives, by name."""
-    return given_flags(shlex.split(config.search), DataConfig, SearchConfig, RunConfig, variants=method_variants())
+    kinds = (DataConfig, SearchConfig, DeviceConfig, RunConfig)
+    return given_flags(shlex.split(config.search), *kinds, variants=method_variants())

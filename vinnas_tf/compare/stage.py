@@ -122,7 +122,7 @@ def _prepare(stage: Stage, config: CompareConfig, path: Path) -> Job:
     if stage.name == "train":
         warn_of_found(stage, path)
     elif stage.spec.epochs_of:
-        _, _, own = resolve(stage, config, path)
+        *_, own = resolve(stage, config, path)
         take_over(stage.search_of(stage.spec.epochs_of).folder(path), folder, own)
     name = f"{stage.row}, seed {stage.seed}, {stage.name}"
     return Job(name, f"vinnas_tf.{stage.name}", stage_flags(stage, config, path), Path(f"{folder}.log"))

@@ -8,6 +8,7 @@ expected, what came, and what to do.
 from vinnas_tf.config.compare import CompareConfig
 from vinnas_tf.config.compress import ACCURACY_LOSS, GROUPS, CompressConfig
 from vinnas_tf.config.data import AUGMENTATIONS, FRAMINGS, MIDDLE, STRETCH, DataConfig, RunConfig
+from vinnas_tf.config.device import ALL, DeviceConfig
 from vinnas_tf.config.engine import EngineConfig
 from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
 from vinnas_tf.config.pipeline import Bounds, PipelineConfig
@@ -50,6 +51,7 @@ from vinnas_tf.config.train import CLASS_WEIGHTS, NO_CLASS_WEIGHTS, TrainConfig
 __all__ = [
     "ACCURACY_LOSS",
     "ADAM",
+    "ALL",
     "AUGMENTATIONS",
     "Bounds",
     "CLASS_WEIGHTS",
@@ -57,6 +59,7 @@ __all__ = [
     "CompareConfig",
     "CompressConfig",
     "DataConfig",
+    "DeviceConfig",
     "ESTIMATORS",
     "ESTIMATOR_HELP",
     "EXPORT_FORMATS",

@@ -1,7 +1,8 @@
 """The arithmetic that a search step spends its time on, in the form that is fast on the device at hand.
 
 Plain functions of tensors, each equal in value and gradients to the plain TensorFlow form in
-`tests/kernels/test_kernels.py`, what deals with sizes, and the statistics of normalisations.
+`tests/kernels/test_kernels.py`, what deals with sizes, the statistics of normalisations, and what several devices do
+together.
 VINNAS_TF_KERNELS=plain in the environment has them use the plain forms.
 """
 
@@ -33,6 +34,7 @@ from vinnas_tf.kernels.normalization import (
     pool_statistics,
 )
 from vinnas_tf.kernels.pooling import avg_pool, max_pool
+from vinnas_tf.kernels.replicas import own_mean, replicas, results, share_of, summed, weighed
 from vinnas_tf.kernels.sizes import Size, call_for_any_size, sizes
 
 __all__ = [
@@ -56,11 +58,17 @@ __all__ = [
     "normalize",
     "normalize_relu",
     "one_phase",
+    "own_mean",
     "phases",
     "pointwise_conv",
     "pool_statistics",
+    "replicas",
+    "results",
     "sample_normal",
+    "share_of",
     "sizes",
     "split",
     "standard_normal",
+    "summed",
+    "weighed",
 ]

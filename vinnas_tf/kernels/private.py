@@ -43,6 +43,30 @@ def place_among(optimizer: keras.Optimizer, variable: tf.Variable) -> int:
     return optimizer._get_variable_index(variable)
 
 
+def moves_alone(optimizer: keras.Optimizer) -> None:
+    """Has an optimizer update each replica's variables by the gradients that this replica gives it, as they are.
+
+    Keras would sum them over the replicas, behind the clipping of their norm: it clipped parts of a gradient, then.
+    """
+
+    def update(gradients: list[tf.Tensor], variables: list[keras.Variable], rate: tf.Tensor) -> None:
+        for gradient, variable in zip(gradients, variables, strict=True):
+            optimizer.update_step(gradient, variable.value, rate)
+
+    optimizer._backend_update_step = update
+
+
+class BuiltModel(keras.Model):
+    """A model that is built before it is fitted.
+
+    Several devices given, Keras would take a batch first and build the model by the mean of its parts, which parts of
+    unequal sizes do not have.
+    """
+
+    def _maybe_symbolic_build(self, *_: object, **__: object) -> None:
+        pass
+
+
 def adam_state(optimizer: keras.optimizers.Adam, variable: tf.Variable) -> tuple[keras.Variable, keras.Variable]:
     """The first and the second moment of `variable`."""
     index = place_among(optimizer, variable)

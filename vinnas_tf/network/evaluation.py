@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf import kernels
+
 _CALIBRATION_BINS = 15
 
 
@@ -104,7 +106,7 @@ def update_evaluation(
     """Adds a batch to the running means "loss", cross-entropy without smoothing, and "accuracy"; returns both."""
     metrics["loss"].update_state(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
     metrics["accuracy"].update_state(hits(labels, logits))
-    return {name: metric.result() for name, metric in metrics.items()}
+    return kernels.results(metrics)
 
 
 def set_batch_statistics(model: keras.Model, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> None:

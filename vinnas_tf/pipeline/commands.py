@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vinnas_tf.architecture.space import SPACES
-from vinnas_tf.config import DataConfig, RunConfig, SearchConfig, TrainConfig
+from vinnas_tf.config import DataConfig, DeviceConfig, RunConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import require
 from vinnas_tf.flags import Settings, preset_names, read_flags
 from vinnas_tf.methods import method_variants
@@ -15,14 +15,13 @@ from vinnas_tf.train.__main__ import handed_on
 
 
 def read_search(flags: Sequence[str]) -> Settings:
-    """The settings of a search with these flags: DataConfig, SearchConfig, and the method's own as `variant`.
+    """The settings of a search with these flags: DataConfig, SearchConfig, DeviceConfig, the method's own as `variant`.
 
     Raises:
         SettingError: the command line is wrong.
     """
-    return read_flags(
-        flags, DataConfig, SearchConfig, RunConfig, command="search", usage="", variants=method_variants()
-    )
+    kinds = (DataConfig, SearchConfig, DeviceConfig, RunConfig)
+    return read_flags(flags, *kinds, command="search", usage="", variants=method_variants())
 
 
 def read_train(flags: Sequence[str], search: Settings) -> Settings:
@@ -32,7 +31,8 @@ def read_train(flags: Sequence[str], search: Settings) -> Settings:
         SettingError: the command line is wrong.
     """
     found = handed_on(dataclasses.asdict(search[DataConfig]) | dataclasses.asdict(search[SearchConfig]), search.preset)
-    return read_flags(flags, DataConfig, TrainConfig, RunConfig, command="train", usage="", inherit=lambda _: found)
+    kinds = (DataConfig, TrainConfig, DeviceConfig, RunConfig)
+    return read_flags(flags, *kinds, command="train", usage="", inherit=lambda _: found)
 
 
 def preset_flag(preset: str, command: str) -> list[str]:

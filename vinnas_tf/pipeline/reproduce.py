@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.config import CompressConfig, DataConfig, ExportConfig, SearchConfig, TrainConfig
+from vinnas_tf.config import CompressConfig, DataConfig, DeviceConfig, ExportConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import FileError, RunFolderError, require
 from vinnas_tf.export.source import load_network
 from vinnas_tf.flags.help import spell
@@ -20,8 +20,8 @@ from vinnas_tf.run.folder import stage_record
 from vinnas_tf.run.outputs import OUTPUTS, finished_file, is_finished
 
 _KINDS: dict[str, tuple[type[Any], ...]] = {
-    "search": (DataConfig, SearchConfig),
-    "train": (DataConfig, TrainConfig),
+    "search": (DataConfig, SearchConfig, DeviceConfig),
+    "train": (DataConfig, TrainConfig, DeviceConfig),
     "compress": (DataConfig, CompressConfig),
     "export": (ExportConfig,),
 }
@@ -50,7 +50,7 @@ def flags(path: Path, stage: str, again: Path) -> list[str]:
         kinds = (*kinds, method_class(settings["method"]).Settings)
     values = {field.name: settings[field.name] for kind in kinds for field in fields(kind) if field.name in settings}
     if stage == "search":  # What only other methods read is the preset's, and refused as a flag.
-        read = read_by(METHODS[settings["method"]]) | names(DataConfig)
+        read = read_by(METHODS[settings["method"]]) | names(DataConfig) | names(DeviceConfig)
         values = {name: value for name, value in values.items() if name in read}
     if values.get("genotype") or stage == "train" and not is_finished(path, "search"):
         values["genotype"] = str(finished_file(path, stage, "genotype.json").resolve())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.config import Bounds, DataConfig, ExportConfig, PipelineConfig, SearchConfig, TrainConfig
+from vinnas_tf.config import Bounds, DataConfig, DeviceConfig, ExportConfig, PipelineConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import FileError, SettingError, require
 from vinnas_tf.export import manifest, table
 from vinnas_tf.export.__main__ import Origin as ExportOrigin
@@ -74,7 +74,8 @@ class Pipeline:
             SystemExit: a stage refused to go on, and has said why.
         """
         search = self.commands.search
-        self._do("search", [search[DataConfig], search[SearchConfig], self.commands.method.settings])
+        settings = [search[kind] for kind in (DataConfig, SearchConfig, DeviceConfig)]
+        self._do("search", [*settings, self.commands.method.settings])
         if self.commands.train is None:
             self._export()
         elif not self.config.bounds.given:
@@ -128,7 +129,8 @@ class Pipeline:
         if threshold != config.log_noise_ratio_threshold:
             config = dataclasses.replace(config, log_noise_ratio_threshold=threshold)
             further = (f"--log_noise_ratio_threshold={threshold!r}", *further)
-        self._do("train", [self.commands.train[DataConfig], config, origin], *further)
+        settings = [self.commands.train[DataConfig], config, self.commands.train[DeviceConfig], origin]
+        self._do("train", settings, *further)
 
     def _export(self) -> None:
         result = json.loads(finished_file(self.path, network_stage(self.path), "result.json").read_bytes())
@@ -171,7 +173,7 @@ class Pipeline:
         assert self.commands.train is not None
         if not is_finished(self.path, "train"):
             return False
-        settings = [self.commands.train[DataConfig], self.commands.train[TrainConfig]]
+        settings = [self.commands.train[kind] for kind in (DataConfig, TrainConfig, DeviceConfig)]
         changes = changed_settings(self.path, "train", settings)
         return all(change.split()[0] in LATE_SETTINGS for change in changes)
 

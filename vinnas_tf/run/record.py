@@ -21,6 +21,8 @@ FORMAT = "vinnas_tf run 1"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 # Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
 _PLACES = frozenset({"data_dir", "genotype"})
+# What computes isn't what is computed: a run may go on with other devices.
+_COMPUTERS = frozenset({"devices"})
 
 
 def provenance() -> dict[str, Any]:
@@ -95,8 +97,9 @@ def refuse(path: Path, changes: Sequence[str], remedy: str) -> None:
 def changes_between(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """'field old -> new' for each setting, and the data, that differ."""
     old, new = ({**record["settings"], "data_fingerprint": record["data_fingerprint"][:12]} for record in (before, now))
-    # The same images in another place are the same data set.
-    places = _PLACES | {"dataset"} if before["data_fingerprint"] == now["data_fingerprint"] else _PLACES
+    free = _PLACES | _COMPUTERS
+    if before["data_fingerprint"] == now["data_fingerprint"]:  # The same images in another place are the same data set.
+        free |= {"dataset"}
     # What only the old record has, the stage no longer reads.
-    names = [name for name in new if name not in places and old.get(name) != new[name]]
+    names = [name for name in new if name not in free and old.get(name) != new[name]]
     return [f"{name} {json.dumps(old.get(name))} -> {json.dumps(new[name])}" for name in names]

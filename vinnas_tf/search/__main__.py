@@ -19,12 +19,13 @@ from pathlib import Path
 
 import keras
 
-from vinnas_tf.config import DataConfig, RunConfig, SearchConfig
+from vinnas_tf.config import DataConfig, DeviceConfig, RunConfig, SearchConfig
 from vinnas_tf.console import counted, describe, how_to_watch, introduce
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.batches import Normalization
 from vinnas_tf.data.images import Dataset, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
+from vinnas_tf.devices import Devices
 from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.flags import docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
@@ -42,7 +43,9 @@ from vinnas_tf.search.stage import Progress, train_and_choose
 from vinnas_tf.train.progress import PRINTED
 
 
-def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> SearchResult | ChannelResult:
+def search(
+    data: DataConfig, method: Method, dataset: Dataset, run: RunDir, device: DeviceConfig | None = None
+) -> SearchResult | ChannelResult:
     """Searches, or goes on searching, and writes everything that the run folder's `search/` holds.
 
     Args:
@@ -50,9 +53,10 @@ def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> S
         method: what is searched, and how.
         dataset: the training images.
         run: the opened run folder.
+        device: what computes it; None: the defaults.
 
     Raises:
-        SettingError: the images do not fit the network or the batch.
+        SettingError: the images do not fit the network or the batch, or the batch the devices.
         DivergenceError: a loss stopped being a finite number.
         ArchitectureError: all candidates of a search of channels are cut in two.
     """
@@ -75,6 +79,7 @@ def search(data: DataConfig, method: Method, dataset: Dataset, run: RunDir) -> S
         Normalization.of(dataset.train),
         len(dataset.class_names),
         augment=data.augment,
+        device=device,
         folder=run.file(""),
         words=PRINTED,
         begin=callbacks,
@@ -106,21 +111,23 @@ def main(argv: list[str]) -> None:
         argv,
         DataConfig,
         SearchConfig,
+        DeviceConfig,
         RunConfig,
         command="search",
         usage=docstring(sys.modules[__name__]),
         variants=method_variants(),
     )
-    data, config, where = settings[DataConfig], settings[SearchConfig], settings[RunConfig]
+    data, config, device, where = (settings[kind] for kind in (DataConfig, SearchConfig, DeviceConfig, RunConfig))
     method = make_method(config, settings.variant)
     prepare_cpu()
+    Devices(device).require_batch(config.batch_size)  # Tells of what is missing here before images are read.
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, config.method, config.seed)
     data = with_full_path(data)
     dataset = load_train(data, config.seed, counted)
     with RunDir(
         path,
         stage="search",
-        settings=[data, config, method.settings, *_origin(method)],
+        settings=[data, config, device, method.settings, *_origin(method)],
         data_fingerprint=dataset.fingerprint,
         preset=settings.preset,
         overwrite=where.overwrite,
@@ -128,11 +135,8 @@ def main(argv: list[str]) -> None:
         if run.finished:
             print(f"{path} is finished: what it found is in {run.result}. --overwrite starts anew.")
             return
-        own = method.settings
-        print(
-            introduce(f"Search into {path}", settings.preset, dataset, data, config, own, unread=method.ignores),
-            flush=True,
-        )
+        told = (data, config, device, method.settings)
+        print(introduce(f"Search into {path}", settings.preset, dataset, *told, unread=method.ignores), flush=True)
         if method.trains:
             print(how_to_watch(path), flush=True)
         if isinstance(method, ChannelMethod):
@@ -143,7 +147,7 @@ def main(argv: list[str]) -> None:
             )
             open_source(data).part("test")  # Tells now, and not after the search, what is wrong with it.
         with reading():
-            result = search(data, method, dataset, run)
+            result = search(data, method, dataset, run, device)
         found = result.masks.describe() if isinstance(result, ChannelResult) else describe(result.genotype)
         print(f"{found}\nWritten to {run.file('')}")
 

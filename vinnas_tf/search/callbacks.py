@@ -121,7 +121,10 @@ class Recorder(keras.callbacks.Callback):
         logs = logs or {}
         _require_finite(self.model, logs, epoch)
         found = self.model.supergraph.found()
-        method, scheduled = self.model.method, {name: float(value) for name, value in self.model.scheduled.items()}
+        method, scheduled = (
+            self.model.method,
+            {name: float(value.numpy()) for name, value in self.model.scheduled.items()},
+        )
         figures: dict[str, Value] = {name: float(value) for name, value in logs.items()}
         accuracy = float(logs["val_accuracy"])
         figures |= dict.fromkeys(self.model.idle_metrics)  # There is nothing to average in them.

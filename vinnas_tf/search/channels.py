@@ -10,6 +10,7 @@ from vinnas_tf.config import TrainConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches
 from vinnas_tf.data.picture import at_once
 from vinnas_tf.data.search_images import SearchImages
+from vinnas_tf.devices import ONE, Devices
 from vinnas_tf.errors import require
 from vinnas_tf.methods.channels import ChannelMethod
 from vinnas_tf.network.costs import costs, largest_difference
@@ -57,6 +58,7 @@ def choose_channels(
     images: SearchImages,
     normalization: Normalization,
     augment: tuple[str, ...],
+    devices: Devices,
     record: SearchRecord,
     folder: Path | None,
     progress: Progress,
@@ -69,6 +71,7 @@ def choose_channels(
         images: those of the search; candidates are judged by the watched ones.
         normalization: statistics of the training images.
         augment: how images are augmented where the best is fine-tuned.
+        devices: what fine-tuning computes on.
         record: its epochs.
         folder: where candidates.csv is written, and gone on with, and fine-tuning keeps its state; None: nowhere.
         progress: where words go.
@@ -87,7 +90,7 @@ def choose_channels(
     mask = draw_candidate(drop, seed, chosen)
     dropped = masked.dropped(mask)
     learnt_from = TrainingImages(images.weights, images.watched, normalization)
-    tuning = fine_tune_candidate(dropped, learnt_from, augment, method, folder, progress)
+    tuning = fine_tune_candidate(dropped, learnt_from, augment, method, folder, progress, devices)
     network = strip(dropped, normalization.layer())
     size = at_once(_BATCH, images.watched.image_shape)
     some = images.watched.take(np.arange(min(_COMPARED, len(images.watched))))
@@ -125,6 +128,7 @@ def fine_tune_candidate(
     method: ChannelMethod,
     folder: Path | None,
     progress: Progress,
+    devices: Devices = ONE,
 ) -> Rows:
     """Trains the network of a candidate on, without masks, for as many epochs as the settings say, in place.
 
@@ -135,6 +139,7 @@ def fine_tune_candidate(
         method: its settings.
         folder: where a folder `fine_tuning` keeps the state; None keeps nothing.
         progress: where words go.
+        devices: what it computes on.
 
     Returns:
         The figures of all epochs.
@@ -154,6 +159,6 @@ def fine_tune_candidate(
         fine_tuning_epochs=epochs,
         seed=search.seed,
     )
-    history = fine_tune(network, images, augment, config, folder and folder / "fine_tuning", progress)
+    history = fine_tune(network, images, augment, config, folder and folder / "fine_tuning", progress, devices)
     set_best_statistics(network, images.for_statistics(augment, search.seed), images.batches(images.held_out))
     return history

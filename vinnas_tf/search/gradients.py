@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from vinnas_tf import kernels
+
 Objective = Callable[[], tf.Tensor]  # A loss at the variables' present values.
 Direction = Callable[[list[tf.Tensor]], list[tf.Tensor]]  # What a step goes along, from the gradient.
 
@@ -12,12 +14,12 @@ _REACH = 0.01  # DARTS, section 2.3: epsilon = 0.01 / |gradient|
 
 
 def gradients(objective: Objective, variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
-    """The gradient of `objective` in each of `variables`."""
+    """The gradient of `objective` in each of `variables`; where devices share a step, that of the sum over them."""
     values = [variable.value for variable in variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         loss = objective()
-    return tape.gradient(loss, values)
+    return kernels.summed(tape.gradient(loss, values))
 
 
 def hyper_gradient(

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from vinnas_tf import kernels
+from vinnas_tf.kernels.private import BuiltModel, moves_alone
 from vinnas_tf.layers.convolution import Shape
 from vinnas_tf.methods.base import ARCHITECTURE, WEIGHTS, Draw, Method
 from vinnas_tf.methods.steps import Batch
@@ -17,13 +18,14 @@ from vinnas_tf.search.gradients import Objective, gradients, hyper_gradient
 from vinnas_tf.search.searched import Searched
 
 
-class SearchModel(keras.Model):
+class SearchModel(BuiltModel):
     """Trains a supergraph, or a backbone, as its method says.
 
     `fit` takes a data set of ((weight images, labels), (architecture images, labels)); `evaluate` takes (images,
     labels) and uses the mean network and the statistics that `measure_statistics` left. `scheduled` (set by a callback)
     holds the values of the method's schedule; `searches_architecture` says whether architecture parameters move, and
-    takes effect when the train function is made anew.
+    takes effect when the train function is made anew. Made in the scope of several devices, it is trained on all of
+    them: each normalises its part of a batch by itself and draws noise of its own, and all follow one gradient.
 
     Args:
         supergraph: the network that is searched.
@@ -64,6 +66,9 @@ class SearchModel(keras.Model):
         super().compile(jit_compile=False)
         weight_optimizer.build(self.supergraph.weight_variables)
         architecture_optimizer.build(self.supergraph.architecture_variables)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            for optimizer in (weight_optimizer, architecture_optimizer):
+                moves_alone(optimizer)
         self.weight_optimizer = weight_optimizer
         self.architecture_optimizer = architecture_optimizer
 
@@ -123,7 +128,7 @@ class SearchModel(keras.Model):
     def train_step(self, data: tuple[Batch, Batch]) -> dict[str, tf.Tensor]:
         """One iteration: the method's step."""
         self.method.step.run(self, *data)
-        return {name: metric.result() for name, metric in self._means.items()}
+        return kernels.results(self._means)
 
     def test_step(self, data: Batch) -> dict[str, tf.Tensor]:
         """Cross-entropy and accuracy of one batch, of the mean network."""
@@ -179,6 +184,7 @@ class SearchModel(keras.Model):
             logged_as: running means that each call adds to, "weight" or "alpha"; empty for none.
         """
         images, labels = batch
+        share = kernels.share_of(images)
         seed = kernels.next_seed(self.seed_generator)
         wanted = (WEIGHTS if of_weights else frozenset()) | (ARCHITECTURE if of_architecture else frozenset())
         added = [name for name, term in self.method.terms.items() if term.of & wanted]
@@ -189,31 +195,32 @@ class SearchModel(keras.Model):
             if not of_architecture:
                 draw = Draw({group: tf.stop_gradient(mixing) for group, mixing in draw.mixing.items()}, seed)
             logits = self.supergraph(images, draw, freeze_weights=not of_weights)
-            cross_entropy = self.cross_entropy(tf.one_hot(labels, logits.shape[-1]), logits)
+            cross_entropy = kernels.own_mean(self.cross_entropy(tf.one_hot(labels, logits.shape[-1]), logits))
             terms = {name: raw[name] for name in added}
             weighted = {name: self._weigh(name, value) for name, value in terms.items()}
             if logged_as:
-                self._log(logged_as, cross_entropy, hits(labels, logits), terms, weighted)
-            return tf.add_n([cross_entropy, *weighted.values()])
+                self._log(logged_as, share, cross_entropy, hits(labels, logits), terms, weighted)
+            return kernels.weighed(share, tf.add_n([cross_entropy, *weighted.values()]))
 
         return objective
 
     def _log(
         self,
         half: str,
+        share: tf.Tensor | None,
         cross_entropy: tf.Tensor,
         correct: tf.Tensor,
         terms: dict[str, tf.Tensor],
         weighted: dict[str, tf.Tensor],
     ) -> None:
         if half == "weight":
-            self._means["cross_entropy"].update_state(cross_entropy)
+            self._means["cross_entropy"].update_state(cross_entropy, share)
             self._means["weight_accuracy"].update_state(correct)
         else:
-            self._means["alpha_cross_entropy"].update_state(cross_entropy)
+            self._means["alpha_cross_entropy"].update_state(cross_entropy, share)
         for name, raw in terms.items():
-            self._means[name].update_state(raw)
-            self._means[name + "_weighted"].update_state(weighted[name])
+            self._means[name].update_state(raw, share)
+            self._means[name + "_weighted"].update_state(weighted[name], share)
 
     def _weigh(self, name: str, raw: tf.Tensor) -> tf.Tensor:
         """A term times its gamma; one of the whole data set is divided by the number of its examples."""

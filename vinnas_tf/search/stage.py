@@ -6,21 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from vinnas_tf.config import SearchConfig
+from vinnas_tf.config import DeviceConfig, SearchConfig
 from vinnas_tf.console import Watch
 from vinnas_tf.data.arrays import array_dataset
-from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
+from vinnas_tf.data.batches import Normalization, evaluation_batches
 from vinnas_tf.data.search_images import SearchImages
+from vinnas_tf.devices import Devices
 from vinnas_tf.errors import require
 from vinnas_tf.kernels.device import prepare_cpu
 from vinnas_tf.methods import make_method, method_from
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
-from vinnas_tf.methods.steps import Batch
 from vinnas_tf.run.checkpoint import EpochCheckpoint, Restored, warn_of_lost_epochs
 from vinnas_tf.search.backbone import MaskedBackbone
+from vinnas_tf.search.batches import iteration_batches
 from vinnas_tf.search.callbacks import AfterEpoch, MeasureStatistics, Recorder, Schedule
 from vinnas_tf.search.channels import choose_channels, require_held_out
 from vinnas_tf.search.model import SearchModel
@@ -37,7 +37,8 @@ class Search:
     Args:
         config: the settings that all methods share; None: `settings` hold them.
         own: the method's own settings, beside a `config`; None: their defaults.
-        **settings: any settings by name, shared ones and those of the method.
+        device: what computes it, beside a `config`; None: the defaults.
+        **settings: any settings by name, shared ones, those of the method and of `config.DeviceConfig`.
 
     Raises:
         SettingError: a setting is unknown, isn't read by the method, or has a value that is refused.
@@ -55,9 +56,17 @@ class Search:
         1
     """
 
-    def __init__(self, config: SearchConfig | None = None, own: Any = None, /, **settings: Any) -> None:
+    def __init__(
+        self,
+        config: SearchConfig | None = None,
+        own: Any = None,
+        device: DeviceConfig | None = None,
+        /,
+        **settings: Any,
+    ) -> None:
         require(config is None or not settings, "give a SearchConfig or settings by name, not both.")
         prepare_cpu()
+        self.device = device or DeviceConfig.taken_from(settings)
         self.method = method_from(settings) if config is None else make_method(config, own)
 
     def fit(
@@ -107,6 +116,7 @@ class Search:
             Normalization.of(dataset.train),
             len(dataset.class_names),
             augment=tuple(augment),
+            device=self.device,
             words=words_of.PRINTED if verbose else words_of.LOGGED,
             begin=callbacks_of,
         )
@@ -154,6 +164,7 @@ def train_and_choose(
     classes: int,
     *,
     augment: tuple[str, ...] = (),
+    device: DeviceConfig | None = None,
     folder: Path | None = None,
     words: words_of.Progress = words_of.LOGGED,
     begin: Callable[[Progress], Sequence[keras.callbacks.Callback]] = lambda _: (),
@@ -166,16 +177,19 @@ def train_and_choose(
         normalization: statistics of the training images.
         classes: how many.
         augment: augmentations of the images.
+        device: what computes it; None: the defaults.
         folder: where epochs are recorded, and resumed from; None: nowhere.
         words: where words go of what is done between epochs, or after them.
         begin: called before the first epoch, where there is one left to do; returns further callbacks.
 
     Raises:
-        SettingError: the images do not fit the skeleton or the batch.
+        SettingError: the images do not fit the skeleton or the batch, or the batch the devices.
         ArchitectureError: no candidate of a search of channels is whole.
         DivergenceError: a loss stopped being a finite number.
     """
     config = method.config
+    devices = Devices(device or DeviceConfig())
+    devices.require_batch(config.batch_size)
     keras.utils.set_random_seed(config.seed)
     examples = len(images.weights)
     parts = (images.weights, images.architecture)
@@ -189,7 +203,8 @@ def train_and_choose(
     if isinstance(method, ChannelMethod):
         require_held_out(images)
     counted_as = method.augmented_as if augment else 1
-    model = make_model(method, images.weights.image_shape, classes, examples, counted_as)
+    with devices.scope():
+        model = make_model(method, images.weights.image_shape, classes, examples, counted_as)
     checkpoint, restored = None, Restored()
     if folder is not None:
         optimizers = [model.weight_optimizer, model.architecture_optimizer]
@@ -200,24 +215,19 @@ def train_and_choose(
     progress = Progress(model, record, steps, done)
     if done < config.epochs:
         further = begin(progress)
-        batches = [
-            training_batches(
-                part,
-                batch_size=config.batch_size,
-                normalization=normalization,
-                augment=augment,
-                seed=2 * config.seed + which,
-                first_epoch=done * steps // own_steps,
-                epochs=-(-config.epochs * steps // own_steps),
-            ).skip(done * steps % own_steps)
-            for which, (part, own_steps) in enumerate(list(zip(parts, of_each, strict=True))[: method.step.descents])
-        ]
+        batches = iteration_batches(
+            parts,
+            method,
+            normalization=normalization,
+            augment=augment,
+            steps=steps,
+            done=done,
+        )
+        watched = evaluation_batches(images.watched, batch_size=config.batch_size, normalization=normalization)
         model.fit(
-            # A step of one descent reads the first batch alone.
-            tf.data.Dataset.zip(*batches) if len(batches) > 1 else batches[0].map(_twice),
-            validation_data=evaluation_batches(
-                images.watched, batch_size=config.batch_size, normalization=normalization
-            ),
+            devices.shared(batches),
+            validation_data=devices.shared(watched),
+            validation_steps=devices.steps(watched),
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=config.epochs,
@@ -232,14 +242,10 @@ def train_and_choose(
             ],
         )
     if isinstance(model.supergraph, MaskedBackbone):
-        return choose_channels(model, model.supergraph, images, normalization, augment, record, folder, words)
+        return choose_channels(model, model.supergraph, images, normalization, augment, devices, record, folder, words)
     epoch = record.best_epoch(config.weight_epochs) if method.keeps_best_epoch else config.epochs - 1
     found = progress.found(epoch)
     return SearchResult(method, method.derive(found), found, epoch + 1, record.rows, record.trajectory)
-
-
-def _twice(images: tf.Tensor, labels: tf.Tensor) -> tuple[Batch, Batch]:
-    return (images, labels), (images, labels)
 
 
 def make_model(
@@ -284,6 +290,7 @@ def make_supergraph(*, image_shape: tuple[int, int, int], classes: int, **settin
         SettingError: a setting is refused, or the skeleton does not fit the images.
 
     Example:
+        >>> import tensorflow as tf
         >>> small = {"cells": "N", "states": 1, "channels": 4}
         >>> supergraph = make_supergraph(image_shape=(8, 8, 1), classes=3, method="darts", **small)
         >>> draw = supergraph.method.draw(tf.constant([1, 2]))

@@ -26,11 +26,12 @@ import keras
 import numpy as np
 
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.config import DataConfig, RunConfig, TrainConfig
+from vinnas_tf.config import DataConfig, DeviceConfig, RunConfig, TrainConfig
 from vinnas_tf.console import counted, describe, how_to_watch, introduce, warn_of_idle_cells, warn_of_learnt
 from vinnas_tf.data import record as image_record
 from vinnas_tf.data.images import Dataset, load_test, load_train, open_source, with_full_path
 from vinnas_tf.data.streamed import reading
+from vinnas_tf.devices import Devices
 from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
 from vinnas_tf.kernels.device import prepare_cpu
@@ -63,6 +64,7 @@ def train(
     dataset: Dataset,
     run: RunDir,
     *,
+    device: DeviceConfig | None = None,
     test_images: int,
     learnt_before: np.ndarray,
 ) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def train(
         genotype: the found cells.
         dataset: the training images; some of them are held out here.
         run: the opened run folder.
+        device: what computes it; None: the defaults.
         test_images: how many there are, for the estimate of the time.
         learnt_before: digests of the images that the genotype's search learnt from, as far as that is known.
 
@@ -98,6 +101,7 @@ def train(
         data.augment,
         config,
         run.file(""),
+        device=device,
         test_images=test_images,
         progress=_PROGRESS,
     )
@@ -110,12 +114,13 @@ def main(argv: list[str]) -> None:
         argv,
         DataConfig,
         TrainConfig,
+        DeviceConfig,
         RunConfig,
         command="train",
         usage=docstring(sys.modules[__name__]),
         inherit=_inherit,
     )
-    data, config, where = settings[DataConfig], settings[TrainConfig], settings[RunConfig]
+    data, config, device, where = (settings[kind] for kind in (DataConfig, TrainConfig, DeviceConfig, RunConfig))
     require(
         bool(config.genotype or where.run_dir),
         "nothing to train: name a searched run folder with --run_dir, or a genotype file with --genotype.",
@@ -135,12 +140,13 @@ def main(argv: list[str]) -> None:
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
     prepare_cpu()
+    Devices(device).require_batch(config.batch_size)  # Tells of what is missing here before images are read.
     data = with_full_path(data)
     dataset = load_train(data, config.seed, counted)
     with RunDir(
         path,
         stage="train",
-        settings=[data, config, Origin(sha256(genotype.to_json()))],
+        settings=[data, config, device, Origin(sha256(genotype.to_json()))],
         data_fingerprint=dataset.fingerprint,
         preset=settings.preset,
         overwrite=where.overwrite,
@@ -151,7 +157,7 @@ def main(argv: list[str]) -> None:
             return
         test = open_source(data).part("test")  # Tells now, and not after the training, what is wrong with it.
         learnt_before = image_record.learnt(learnt_from)
-        title = introduce(f"Train in {path}", settings.preset, dataset, data, config)
+        title = introduce(f"Train in {path}", settings.preset, dataset, data, config, device)
         print(title, how_to_watch(path), describe(genotype), sep="\n", flush=True)
         warn_of_idle_cells(genotype)
         if test.digests is not None:  # Else they are looked at in the end.
@@ -163,6 +169,7 @@ def main(argv: list[str]) -> None:
                 genotype,
                 dataset,
                 run,
+                device=device,
                 test_images=len(test.labels),
                 learnt_before=learnt_before,
             )

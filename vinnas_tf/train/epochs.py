@@ -8,6 +8,7 @@ import keras
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.console import duration
 from vinnas_tf.data.batches import training_batches
+from vinnas_tf.devices import ONE, Devices
 from vinnas_tf.network.pruning import count_parameters, total
 from vinnas_tf.run.checkpoint import EpochCheckpoint, warn_of_lost_epochs
 from vinnas_tf.run.files import write_metrics
@@ -37,6 +38,7 @@ def run_epochs(
     steps_after: float = 0.0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: Progress = LOGGED,
+    devices: Devices = ONE,
 ) -> Rows:
     """Trains, or goes on training, in place.
 
@@ -52,6 +54,7 @@ def run_epochs(
         steps_after: what follows the epochs, in the time of a step; for the estimate.
         callbacks: more of them, such as the schedule; they find the figures of held-out images in their logs.
         progress: where the training's words go.
+        devices: those that the model was made for.
 
     Returns:
         The figures of all epochs.
@@ -101,7 +104,7 @@ def run_epochs(
         return f"Rough estimate, from the first steps: {duration(whole)}{rest}."
 
     model.fit(
-        batches,
+        devices.shared(batches),
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=epochs,

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from vinnas_tf.config import TrainConfig
+from vinnas_tf.devices import Devices
 from vinnas_tf.train.callbacks import Rows
 from vinnas_tf.train.epochs import run_epochs
 from vinnas_tf.train.images import TrainingImages
@@ -21,6 +22,7 @@ def fine_tune(
     config: TrainConfig,
     folder: Path | None,
     progress: Progress,
+    devices: Devices,
 ) -> Rows:
     """Trains a network on by Adam, without noise, in place; resumes where it was interrupted.
 
@@ -33,6 +35,7 @@ def fine_tune(
         config: how the network was trained, and `fine_tuning_epochs`.
         folder: where its state is kept; None keeps nothing.
         progress: where words go.
+        devices: what it computes on.
 
     Returns:
         The figures of all epochs.
@@ -42,24 +45,27 @@ def fine_tune(
         DivergenceError: the loss stopped being finite.
     """
     epochs = config.fine_tuning_epochs
-    model = TrainModel(
-        network,
-        examples=len(images.learnt_from),
-        label_smoothing=config.label_smoothing,
-        class_weights=images.class_weights(config, network.output.shape[-1]),
-        keep_zeros=True,
-    )
-    steps = len(images.learnt_from) // config.batch_size
-    rate = keras.optimizers.schedules.CosineDecay(_RATE * config.learning_rate, epochs * steps)
-    model.compile(keras.optimizers.Adam(rate))
     progress.tell("Fine-tunes what is left, without noise.")
-    return run_epochs(
-        model,
-        images,
-        augment,
-        config,
-        epochs=epochs,
-        seed=config.seed + config.epochs,  # Other orders and crops than in training.
-        folder=folder,
-        progress=progress,
-    )
+    with devices.placed(network) as tuned:
+        with devices.scope():
+            model = TrainModel(
+                tuned,
+                examples=len(images.learnt_from),
+                label_smoothing=config.label_smoothing,
+                class_weights=images.class_weights(config, network.output.shape[-1]),
+                keep_zeros=True,
+            )
+            steps = len(images.learnt_from) // config.batch_size
+            rate = keras.optimizers.schedules.CosineDecay(_RATE * config.learning_rate, epochs * steps)
+            model.compile(keras.optimizers.Adam(rate))
+        return run_epochs(
+            model,
+            images,
+            augment,
+            config,
+            epochs=epochs,
+            seed=config.seed + config.epochs,  # Other orders and crops than in training.
+            folder=folder,
+            progress=progress,
+            devices=devices,
+        )

@@ -7,6 +7,7 @@ import numpy as np
 
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.data.images import Dataset
+from vinnas_tf.devices import Devices
 from vinnas_tf.network.build import copy_weights, deterministic_network
 from vinnas_tf.network.costs import costs, largest_difference
 from vinnas_tf.network.evaluation import Evaluation, evaluate, set_batch_statistics, set_best_statistics
@@ -32,6 +33,7 @@ def finish(
     history: Rows,
     folder: Path | None,
     progress: Progress,
+    devices: Devices,
 ) -> TrainResult:
     """Prunes, strips and measures.
 
@@ -44,6 +46,7 @@ def finish(
         history: figures of the epochs of training.
         folder: where fine-tuning keeps its state; None keeps nothing.
         progress: where the training's words go.
+        devices: what fine-tuning computes on.
     """
     candidates, watched = images.for_statistics(augment, config.seed), images.batches(images.to_choose_by)
     dense, pruned = deterministic_network(network), deterministic_network(network)
@@ -75,7 +78,8 @@ def finish(
         last = networks["fine_tuned"] = deterministic_network(network)
         # By what it starts from and how far it goes: the same folder may be pruned again at another threshold.
         name = f"{config.log_noise_ratio_threshold:g}_{config.fine_tuning_epochs}"
-        fine_tuning = fine_tune(last, images, augment, config, folder and folder / "fine_tuning" / name, progress)
+        kept = folder and folder / "fine_tuning" / name
+        fine_tuning = fine_tune(last, images, augment, config, kept, progress, devices)
         set_best_statistics(last, candidates, watched)
     networks["stripped"] = strip(last, images.normalization.layer())
     held_out = images.held_out

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vinnas_tf import kernels
+from vinnas_tf.kernels.private import BuiltModel, moves_alone
 from vinnas_tf.network.build import gaussian_layers, weight_posteriors
 from vinnas_tf.network.evaluation import hits
 from vinnas_tf.network.pruning import KERNELS
@@ -16,10 +18,11 @@ from vinnas_tf.variational import log_noise_ratio, weight_kl
 Batch = tuple[tf.Tensor, tf.Tensor]
 
 
-class TrainModel(keras.Model):
+class TrainModel(BuiltModel):
     """Trains a network on CE + auxiliary CE + gamma 1 / N KL(w): objective (8) of VINNAS without alphas.
 
-    `gamma` is set by a callback.
+    `gamma` is set by a callback. Made in the scope of several devices, it is trained on all of them, as `SearchModel`
+    is; batch normalisation's running statistics are then those of the first device's parts.
 
     Args:
         network: what `build_network` made, with or without an auxiliary tower, or `deterministic_network` of it.
@@ -58,6 +61,8 @@ class TrainModel(keras.Model):
         """Sets the optimizer, built here so that a checkpoint holds it from the first step on."""
         super().compile(optimizer=optimizer, jit_compile=False)  # As in SearchModel.
         optimizer.build(self.network.trainable_variables)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            moves_alone(optimizer)
 
     @property
     def metrics(self) -> list[keras.Metric]:
@@ -66,7 +71,7 @@ class TrainModel(keras.Model):
 
     def figures(self, logs: Mapping[str, float]) -> dict[str, Value]:
         """The figures of an epoch, from its `logs`, as metrics.csv has them."""
-        return {**{name: float(logs[name]) for name in self._means}, "gamma_kl_weights": float(self.gamma)}
+        return {**{name: float(logs[name]) for name in self._means}, "gamma_kl_weights": float(self.gamma.numpy())}
 
     def count_kept(self, threshold: float) -> tuple[int, int]:
         """How many Gaussian weights pruning at `threshold` would keep, and of how many."""
@@ -78,24 +83,26 @@ class TrainModel(keras.Model):
         images, labels = data
         variables = self.network.trainable_variables
         values = [variable.value for variable in variables]
-        kernels = [variable for variable in variables if variable.name in KERNELS] if self.keep_zeros else []
-        kept = [tf.cast(kernel.value != 0, kernel.dtype) for kernel in kernels]
+        pruned = [variable for variable in variables if variable.name in KERNELS] if self.keep_zeros else []
+        kept = [tf.cast(kernel.value != 0, kernel.dtype) for kernel in pruned]
+        share = kernels.share_of(images)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             logits, *auxiliary = tf.nest.flatten(self.network(images, training=True))
             targets = tf.one_hot(labels, logits.shape[-1])
             weights = tf.gather(self.class_weights, labels)
-            cross_entropy = self.smoothed(targets, logits, weights)
+            cross_entropy = kernels.own_mean(self.smoothed(targets, logits, weights))
             loss = cross_entropy
             for tower in auxiliary:
-                loss += self.auxiliary_weight * self.smoothed(targets, tower, weights)
+                loss += self.auxiliary_weight * kernels.own_mean(self.smoothed(targets, tower, weights))
             divergence = weight_kl(weight_posteriors(self.network))
             weighted = self.gamma.value / self.examples * divergence
-            loss += weighted
-        self.optimizer.apply(tape.gradient(loss, values), variables)
-        for kernel, mask in zip(kernels, kept, strict=True):
+            loss = kernels.weighed(share, loss + weighted)
+        self.optimizer.apply(kernels.summed(tape.gradient(loss, values)), variables)
+        for kernel, mask in zip(pruned, kept, strict=True):
             kernel.assign(kernel.value * mask)
-        figures = (cross_entropy, hits(labels, logits), divergence, weighted)
-        for metric, value in zip(self._means.values(), figures, strict=True):
-            metric.update_state(value)
-        return {name: metric.result() for name, metric in self._means.items()}
+        figures = {"cross_entropy": cross_entropy, "kl_weights": divergence, "kl_weights_weighted": weighted}
+        for name, value in figures.items():
+            self._means[name].update_state(value, share)
+        self._means["accuracy"].update_state(hits(labels, logits))
+        return kernels.results(self._means)

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from vinnas_tf.architecture.genotype import Genotype
-from vinnas_tf.config import DataConfig, TrainConfig
+from vinnas_tf.config import DataConfig, DeviceConfig, TrainConfig
 from vinnas_tf.data.arrays import array_dataset, require_fit
 from vinnas_tf.data.images import Dataset
+from vinnas_tf.devices import Devices
 from vinnas_tf.errors import SettingError, did_you_mean, require
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.build import build_network, gaussian_layers
@@ -39,8 +40,9 @@ class Training:
 
     Args:
         config: all settings; what they say of the network's shape is not read. None takes `settings`.
+        device: what computes it, beside a `config`; None: the defaults.
         augment: augmentation of training images, any of config.AUGMENTATIONS.
-        **settings: fields of `vinnas_tf.config.TrainConfig`; the others have their defaults.
+        **settings: fields of `vinnas_tf.config.TrainConfig` and `DeviceConfig`; the others have their defaults.
 
     Raises:
         SettingError: an unknown setting, or values that do not fit.
@@ -62,8 +64,17 @@ class Training:
         3
     """
 
-    def __init__(self, config: TrainConfig | None = None, /, *, augment: Sequence[str] = (), **settings: Any) -> None:
+    def __init__(
+        self,
+        config: TrainConfig | None = None,
+        device: DeviceConfig | None = None,
+        /,
+        *,
+        augment: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
         require(config is None or not settings, "give a TrainConfig or settings by name, not both.")
+        self.device = device or DeviceConfig.taken_from(settings)
         self.config = _config(settings) if config is None else config
         self.augment = DataConfig(augment=tuple(augment)).augment
 
@@ -88,7 +99,8 @@ class Training:
             labels: whole numbers [n], where `train` is images alone.
             validation: images with labels to make choices on, in place of the share `held_out` of `train`.
             class_names: name of each class, in the order of the labels; None calls them "0", "1" and so on.
-            callbacks: of Keras, for the epochs of training; their `model.network` is the network. They find
+            callbacks: of Keras, for the epochs of training; their `model.network` is the network, or on several devices
+                the copy of it that lies on them. They find
                 "val_loss" and "val_accuracy" of held-out images in the logs.
             verbose: 1 prints the table that the command prints; 0 logs to the logger "vinnas_tf".
             checkpoints: folder that keeps the state after each epoch; the same `fit` goes on from there, with the same
@@ -113,7 +125,15 @@ class Training:
             if note:
                 progress.tell(textwrap.fill(note, 80) if verbose else note)
         return train_network(
-            network, images, dataset, self.augment, self.config, folder, callbacks=callbacks, progress=progress
+            network,
+            images,
+            dataset,
+            self.augment,
+            self.config,
+            folder,
+            device=self.device,
+            callbacks=callbacks,
+            progress=progress,
         )
 
     def _require_fit(self, network: keras.Model) -> None:
@@ -203,6 +223,7 @@ def train_network(
     config: TrainConfig,
     folder: Path | None,
     *,
+    device: DeviceConfig | None = None,
     test_images: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: Progress = LOGGED,
@@ -216,27 +237,36 @@ def train_network(
         augment: how the former are augmented, any of config.AUGMENTATIONS.
         config: how the network is trained.
         folder: where metrics, TensorBoard logs and checkpoints are kept; None keeps nothing.
+        device: what computes it; None: the defaults.
         test_images: how many will be evaluated afterwards, for the estimate of the time.
         callbacks: of Keras, for the epochs of training.
         progress: where the training's words go.
 
     Raises:
+        SettingError: the machine lacks the devices, or the batch does not fit them.
         DataError: the images do not fill a batch.
         DivergenceError: the loss stopped being finite.
     """
-    history = run_epochs(
-        make_model(network, config, len(images.learnt_from), images.class_weights(config, len(dataset.class_names))),
-        images,
-        augment,
-        config,
-        epochs=config.epochs,
-        seed=config.seed,
-        folder=folder,
-        steps_after=steps_to_finish(images, config, test_images),
-        callbacks=[TrainSchedule(config), *callbacks],
-        progress=progress,
-    )
-    return finish(network, images, dataset, augment, config, history, folder, progress)
+    devices = Devices(device or DeviceConfig())
+    devices.require_batch(config.batch_size)
+    class_weights = images.class_weights(config, len(dataset.class_names))
+    with devices.placed(network) as trained:
+        with devices.scope():
+            model = make_model(trained, config, len(images.learnt_from), class_weights)
+        history = run_epochs(
+            model,
+            images,
+            augment,
+            config,
+            epochs=config.epochs,
+            seed=config.seed,
+            folder=folder,
+            steps_after=steps_to_finish(images, config, test_images),
+            callbacks=[TrainSchedule(config), *callbacks],
+            progress=progress,
+            devices=devices,
+        )
+    return finish(network, images, dataset, augment, config, history, folder, progress, devices)
 
 
 def _config(settings: dict[str, Any]) -> TrainConfig:
