@@ -34,7 +34,7 @@ from vinnas_tf.config import DataConfig, SearchConfig
 from vinnas_tf.console import counted
 from vinnas_tf.errors import UserError
 from vinnas_tf.flags import read_flags
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.methods import method_variants
 from vinnas_tf.run.files import Value, read_metrics, write_atomically, write_metrics, writing
 from vinnas_tf.run.outputs import finished_file
@@ -222,7 +222,7 @@ def main(argv: list[str] | None = None) -> None:
     add("--run_dir", type=path_option, default=Path("runs/channel_search"), help="where all goes (%(default)s)")
     arguments = parser.parse_args(argv)
     require_positive(parser, arguments, "epochs", "seeds", "candidates", "ranked")
-    prepare_cpu()
+    prepare_machine()
     try:
         print(run(arguments))
     except UserError as error:

@@ -10,11 +10,21 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vinnas_tf.config import LOCAL_REPARAMETRIZATION, WEIGHT_SAMPLING, SearchConfig, TrainConfig
+from vinnas_tf.config import (
+    FLOAT32,
+    LOCAL_REPARAMETRIZATION,
+    MIXED_BFLOAT16,
+    OFF,
+    ON,
+    WEIGHT_SAMPLING,
+    DeviceConfig,
+    SearchConfig,
+    TrainConfig,
+)
 from vinnas_tf.run.child import End, die_with_the_parent
 
 IMAGE_CHANNELS, CLASSES, EXAMPLES = 3, 10, 25_000
@@ -35,51 +45,71 @@ class ChannelStep:
     backbone: Mapping[str, Any]
 
 
+class Step(NamedTuple):
+    """What runs an iteration to its end, and what tells the peak memory so far, in bytes."""
+
+    run: Callable[[], object]
+    peak: Callable[[], int]
+
+
 Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def _vinnas_tf(config: Config, batches: Batches, *, estimator: str) -> Callable[[], object]:
-    import tensorflow as tf
-
-    from vinnas_tf.kernels.device import prepare_cpu
+def _vinnas_tf(
+    config: Config, batches: Batches, gpu: bool, *, estimator: str = LOCAL_REPARAMETRIZATION, **device: str
+) -> Step:
+    from vinnas_tf.devices import Devices
+    from vinnas_tf.kernels.device import prepare_machine
     from vinnas_tf.methods.vinnas import Vinnas, VinnasSettings
     from vinnas_tf.search.stage import make_model
 
-    prepare_cpu()
-    tf.config.set_visible_devices([], "GPU")  # The peers, and the floor, are a CPU's.
+    prepare_machine()
+    _see(gpu)
+    devices = Devices(DeviceConfig(**device))
     if isinstance(config, SearchConfig):
         method = Vinnas(config, VinnasSettings(estimator=estimator))
-        model: Any = make_model(method, batches[0][0].shape[1:], CLASSES, EXAMPLES)
+        model: Any = make_model(method, batches[0][0].shape[1:], CLASSES, EXAMPLES, devices=devices)
         for name, value in method.schedule(config.epochs - 1).items():
             model.scheduled[name].assign(value)
         data: Any = batches
     else:
         config = dataclasses.replace(config, estimator=estimator)
-        model, data = _train_model(config, batches[0][0].shape[1:]), batches[0]
-    return _iterate(model, data)
+        model, data = _train_model(config, batches[0][0].shape[1:], devices), batches[0]
+    return _iterate(model, data, gpu)
 
 
-def _train_model(config: TrainConfig, image_shape: tuple[int, ...]) -> Any:
+def _see(gpu: bool) -> None:
+    """Shows TensorFlow no GPU unless the step is to run on one: the peers, and the floor, are then a CPU's."""
+    import tensorflow as tf
+
+    if not gpu:
+        tf.config.set_visible_devices([], "GPU")
+    elif not tf.config.list_physical_devices("GPU"):
+        raise SystemExit("TensorFlow sees no GPU.")
+
+
+def _train_model(config: TrainConfig, image_shape: tuple[int, ...], devices: Any) -> Any:
     from vinnas_tf.architecture.genotype import Genotype
+    from vinnas_tf.network.precision import in_precision
     from vinnas_tf.train.stage import make_model, make_network
 
     network = make_network(config, Genotype.load(config.genotype), image_shape, CLASSES)
-    model = make_model(network, config, EXAMPLES)
+    if devices.precision != FLOAT32:
+        network = in_precision(network, devices.precision)
+    model = make_model(network, config, EXAMPLES, devices=devices)
     model.gamma.assign(config.gamma_weights)
     return model
 
 
-def _channels(step: ChannelStep, batches: Batches, *, masked: bool) -> Callable[[], object]:
+def _channels(step: ChannelStep, batches: Batches, gpu: bool, *, masked: bool) -> Step:
     """A step of PGNAS, or an ordinary training step of the same network."""
-    import tensorflow as tf
-
-    from vinnas_tf.kernels.device import prepare_cpu
+    from vinnas_tf.kernels.device import prepare_machine
     from vinnas_tf.methods import method_from
     from vinnas_tf.search.stage import make_model as make_search_model
     from vinnas_tf.train.stage import make_model
 
-    prepare_cpu()
-    tf.config.set_visible_devices([], "GPU")  # As for the other designs.
+    prepare_machine()
+    _see(gpu)
     method: Any = method_from({"method": "pgnas", "batch_size": step.batch_size, **step.backbone})
     image_shape = batches[0][0].shape[1:]
     if masked:
@@ -90,19 +120,28 @@ def _channels(step: ChannelStep, batches: Batches, *, masked: bool) -> Callable[
     else:
         config = TrainConfig(variational=False, batch_size=step.batch_size)
         model, data = make_model(method.backbone(image_shape, CLASSES), config, EXAMPLES), batches[0]
-    return _iterate(model, data)
+    return _iterate(model, data, gpu)
 
 
-def _iterate(model: Any, data: Any) -> Callable[[], object]:
+def _iterate(model: Any, data: Any, gpu: bool) -> Step:
     """What runs a step of a compiled model on the same batch each time."""
     import tensorflow as tf
 
     iterator = iter(tf.data.Dataset.from_tensors(data).repeat())
     model.make_train_function()  # What `fit` calls for each batch.
-    return lambda: float(model.train_function(iterator)["cross_entropy"])
+
+    def peak() -> int:
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] if gpu else _peak_of_process()
+
+    # The figure waits for the device.
+    return Step(lambda: float(model.train_function(iterator)["cross_entropy"]), peak)
 
 
-def _pytorch(config: Config, batches: Batches, *, frozen: bool) -> Callable[[], object]:
+def _peak_of_process() -> int:
+    return (1 if sys.platform == "darwin" else 1024) * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _pytorch(config: Config, batches: Batches, gpu: bool, *, frozen: bool = False, compiled: bool = False) -> Step:
     import torch
 
     from benchmarks.peer_network import PeerTraining
@@ -110,32 +149,56 @@ def _pytorch(config: Config, batches: Batches, *, frozen: bool) -> Callable[[], 
     from vinnas_tf.methods.vinnas import Vinnas
 
     torch.set_num_threads(os.cpu_count() or 1)  # All of them; by itself PyTorch counts physical cores.
+    device = "cuda" if gpu else "cpu"
+    torch.set_float32_matmul_precision("high" if gpu else "highest")  # TF32, as TensorFlow has it on a GPU.
 
     weight_batch, alpha_batch = (
-        (torch.tensor(images.transpose(0, 3, 1, 2)).contiguous(), torch.tensor(labels, dtype=torch.long))
+        (
+            torch.tensor(images.transpose(0, 3, 1, 2)).contiguous().to(device),
+            torch.tensor(labels, dtype=torch.long).to(device),
+        )
         for images, labels in batches
     )
     image_shape = batches[0][0].shape[1:]
+
+    def peak() -> int:
+        return torch.cuda.max_memory_allocated() if gpu else _peak_of_process()
+
+    def waited(run: Callable[[], object]) -> Callable[[], object]:
+        return lambda: (run(), torch.cuda.synchronize() if gpu else None)
+
     if isinstance(config, TrainConfig):
         training = PeerTraining(config, image_shape[-1], CLASSES, EXAMPLES)
-        return lambda: training.step(*weight_batch)
+        training.network.to(device)  # In place: the optimizer holds the same parameters, and no state yet.
+        if compiled:
+            training.network.compile()
+        return Step(waited(lambda: training.step(*weight_batch)), peak)
     search = PeerSearch(Vinnas(config), image_shape, CLASSES, EXAMPLES, needed_gradients_only=frozen)
-    return lambda: (search.weight_step(*weight_batch), search.alpha_step(*alpha_batch))
+    search.network.to(device)
+    if compiled:
+        search.network.compile()
+    return Step(waited(lambda: (search.weight_step(*weight_batch), search.alpha_step(*alpha_batch))), peak)
 
 
 # In pytorch_frozen, weights take no gradients in an alpha step, and alphas none in a weight step.
-DESIGNS: dict[str, Callable[[Config, Batches], Callable[[], object]]] = {
-    "vinnas_tf": functools.partial(_vinnas_tf, estimator=LOCAL_REPARAMETRIZATION),
+DESIGNS: dict[str, Callable[[Config, Batches, bool], Step]] = {
+    "vinnas_tf": _vinnas_tf,
     "weight_sampling": functools.partial(_vinnas_tf, estimator=WEIGHT_SAMPLING),
-    "pytorch": functools.partial(_pytorch, frozen=False),
+    "pytorch": _pytorch,
     "pytorch_frozen": functools.partial(_pytorch, frozen=True),
 }
-
-CHANNEL_DESIGNS: dict[str, Callable[[Any, Batches], Callable[[], object]]] = {
+# Other ways to compute the same step, which a GPU may gain by.
+FURTHER_DESIGNS: dict[str, Callable[[Config, Batches, bool], Step]] = {
+    "bfloat16": functools.partial(_vinnas_tf, precision=MIXED_BFLOAT16),
+    "compiled_step": functools.partial(_vinnas_tf, jit_compile=ON),
+    "nothing_compiled": functools.partial(_vinnas_tf, jit_compile=OFF),
+    "pytorch_compiled": functools.partial(_pytorch, compiled=True),
+}
+CHANNEL_DESIGNS: dict[str, Callable[[Any, Batches, bool], Step]] = {
     "unmasked": functools.partial(_channels, masked=False),
     "masked": functools.partial(_channels, masked=True),
 }
-_ALL: dict[str, Callable[[Any, Batches], Callable[[], object]]] = {**DESIGNS, **CHANNEL_DESIGNS}
+_ALL: dict[str, Callable[[Any, Batches, bool], Step]] = {**DESIGNS, **FURTHER_DESIGNS, **CHANNEL_DESIGNS}
 
 
 def synthetic_batches(config: Config | ChannelStep, image_size: int) -> Batches:
@@ -149,22 +212,21 @@ def synthetic_batches(config: Config | ChannelStep, image_size: int) -> Batches:
     return weight_batch, alpha_batch
 
 
-def _serve(design: str, config: Config | ChannelStep, image_size: int, connection: Connection) -> None:
+def _serve(design: str, config: Config | ChannelStep, image_size: int, gpu: bool, connection: Connection) -> None:
     """A design's process: for each message it runs an iteration, and answers (its seconds, peak memory so far)."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     die_with_the_parent(parent.sentinel)
-    iterate = _ALL[design](config, synthetic_batches(config, image_size))
-    unit = 1 if sys.platform == "darwin" else 1024
+    step = _ALL[design](config, synthetic_batches(config, image_size), gpu)
     while True:
         try:
             connection.recv()
         except EOFError:  # The parent has what it wants.
             return
         start = time.perf_counter()
-        iterate()
+        step.run()
         seconds = time.perf_counter() - start
-        connection.send((seconds, unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+        connection.send((seconds, step.peak()))
 
 
 class WorkerError(Exception):
@@ -175,20 +237,21 @@ class Worker:
     """A design at work in a process of its own, until `close`.
 
     Args:
-        design: a key of DESIGNS, or for a `ChannelStep` of CHANNEL_DESIGNS.
+        design: a key of DESIGNS or FURTHER_DESIGNS, or for a `ChannelStep` of CHANNEL_DESIGNS.
         config: what a step is, its network and its batch size.
         image_size: pixels a side.
+        gpu: whether it runs on a GPU.
 
     Attributes:
-        peak: the process's peak memory so far, in bytes.
+        peak: the peak memory so far, in bytes: of the process, or on the GPU.
     """
 
-    def __init__(self, design: str, config: Config | ChannelStep, image_size: int) -> None:
+    def __init__(self, design: str, config: Config | ChannelStep, image_size: int, gpu: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
         self.design = design
         self.peak = 0
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(design, config, image_size, theirs), daemon=True)
+        self._process = context.Process(target=_serve, args=(design, config, image_size, gpu, theirs), daemon=True)
         self._process.start()
         theirs.close()
 

@@ -1,7 +1,10 @@
 """The floor under the step's time: the arithmetic that its convolutions need, and the machine's speed at arithmetic."""
 
 import math
+import multiprocessing
+import os
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -64,3 +67,33 @@ def machine_flop_per_second(size: int = 4096) -> float:
         a @ a
         seconds.append(time.perf_counter() - start)
     return 2.0 * size**3 / min(seconds[1:])
+
+
+def gpu_speeds(size: int = 8192) -> tuple[float, float]:
+    """Speeds of a GPU, in a process of its own, which leaves it free: FLOP and copied bytes a second.
+
+    The first is that of a large float32 matrix product, by TF32 where the GPU has it, the second that of adding to a
+    large tensor, which is read and written; the best of five each.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_gpu_speeds, (size,))
+
+
+def _gpu_speeds(size: int) -> tuple[float, float]:
+    import tensorflow as tf
+
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    matrix = tf.random.stateless_uniform((size, size), (1, 2))
+    large = tf.zeros((256, 1024, 1024))
+
+    def best(run: Callable[[], tf.Tensor]) -> float:
+        seconds = []
+        for _ in range(6):
+            start = time.perf_counter()
+            float(run())  # One number, which waits for all.
+            seconds.append(time.perf_counter() - start)
+        return min(seconds[1:])
+
+    of_product = best(lambda: (matrix @ matrix)[0, 0])
+    of_copy = best(lambda: (large + 1.0)[0, 0, 0])
+    return 2.0 * size**3 / of_product, 2.0 * 4 * 256 * 1024**2 / of_copy

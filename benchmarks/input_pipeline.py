@@ -61,9 +61,9 @@ def images_per_second(
 ) -> list[float]:
     """Speed of so many steps of `training_batches` in each epoch after the first."""
     from vinnas_tf.data.batches import Normalization, training_batches
-    from vinnas_tf.kernels.device import prepare_cpu
+    from vinnas_tf.kernels.device import prepare_machine
 
-    prepare_cpu()
+    prepare_machine()
     batches = iter(
         training_batches(
             images,

@@ -39,7 +39,7 @@ from vinnas_tf.data.images import load_test, load_train
 from vinnas_tf.errors import UserError, require
 from vinnas_tf.export.tflite import convert
 from vinnas_tf.flags.define import spelt_as_flags
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.network.evaluation import evaluate
 from vinnas_tf.network.layer_kinds import CONVOLUTIONS, LINEAR, kernel_of
 from vinnas_tf.network.pruning import count_parameters, total
@@ -281,7 +281,7 @@ def main(argv: list[str] | None = None) -> None:
     unknown = [name for name in arguments.networks if name not in PACKAGED]
     if unknown:
         parser.error(f"--networks knows {', '.join(PACKAGED)}; got {', '.join(unknown)}.")
-    prepare_cpu()
+    prepare_machine()
     try:
         print(run(arguments))
     except UserError as error:

@@ -32,7 +32,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.compare.rows import known_rows
 from vinnas_tf.compare.statistics import format_p, hold_against_first
 from vinnas_tf.errors import UserError
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.methods import METHODS
 from vinnas_tf.run.files import write_atomically, writing
 from vinnas_tf.run.outputs import finished_file
@@ -211,7 +211,7 @@ def main(argv: list[str] | None = None) -> None:
     first = arguments.methods[0]
     if RANDOM_PROXY in arguments.methods and (first == RANDOM_PROXY or not METHODS[known_rows()[first].method].trains):
         parser.error(f"{RANDOM_PROXY} gets the seconds of the first row: name one first that searches.")
-    prepare_cpu()  # For the random proxy too, as every search has it.
+    prepare_machine()  # For the random proxy too, as every search has it.
     try:
         print(run(arguments))
     except UserError as error:

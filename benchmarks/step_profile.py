@@ -172,7 +172,7 @@ def profile(config: Config, image_size: int, repeats: int, threads: int) -> Prof
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    iterate = DESIGNS["vinnas_tf"](config, synthetic_batches(config, image_size))
+    iterate = DESIGNS["vinnas_tf"](config, synthetic_batches(config, image_size), False).run
 
     def timed() -> tuple[float, float]:
         start, processor_start = time.perf_counter(), time.process_time()

@@ -9,7 +9,7 @@ all cores of the CPU. First each runs alone, which gives its peak memory. If all
 them then fit into memory together, they take turns iteration by iteration, so that a
 machine that slows down slows all of them; if not, they are started anew for each turn.
 First-step seconds are the median of a design's starts. The machine should do nothing
-else meanwhile.
+else meanwhile. With --device=gpu all of it runs on a GPU, each design by itself.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.command import add_step_options, integers_option, make_parser, notes, require_positive, step_config
-from benchmarks.designs import DESIGNS, ChannelStep, Config, Worker, WorkerError
-from benchmarks.flop import iteration_flop, machine_flop_per_second
+from benchmarks.designs import DESIGNS, FURTHER_DESIGNS, ChannelStep, Config, Worker, WorkerError
+from benchmarks.flop import gpu_speeds, iteration_flop, machine_flop_per_second
 from vinnas_tf.config import TrainConfig
 from vinnas_tf.errors import UserError
 from vinnas_tf.run.files import write_atomically
@@ -45,7 +45,8 @@ LEGEND = (
     "weights, and the weight step none of alphas.",
     "Floor: the multiply-adds of all convolutions, two operations each, for means and for variances, in all passes "
     "that cannot be spared (of weights: forward, gradients of inputs, gradients of kernels; of alphas: forward, "
-    "gradients of inputs), at the speed of NumPy's product of two 4096 x 4096 float32 matrices.",
+    "gradients of inputs), at the speed of a product of two float32 matrices, 4096 x 4096 by NumPy, or 8192 x 8192 on "
+    "a GPU.",
 )
 
 
@@ -57,9 +58,9 @@ class Measurement:
     seconds: list[float] = field(default_factory=list)
     peak: int = 0
 
-    def start(self, design: str, config: Config | ChannelStep, image_size: int) -> Worker:
+    def start(self, design: str, config: Config | ChannelStep, image_size: int, gpu: bool) -> Worker:
         """Starts the design and runs it warm: the first iteration, and one that is not recorded."""
-        worker = Worker(design, config, image_size)
+        worker = Worker(design, config, image_size, gpu)
         self.first.append(worker.iterate())
         worker.iterate()
         self.peak = max(self.peak, worker.peak)
@@ -67,25 +68,28 @@ class Measurement:
 
 
 def measure(
-    designs: Sequence[str], config: Config | ChannelStep, image_size: int, repeats: int
+    designs: Sequence[str], config: Config | ChannelStep, image_size: int, repeats: int, gpu: bool = False
 ) -> tuple[dict[str, Measurement], list[str]]:
     """Measures the designs in turns.
 
     Args:
-        designs: keys of DESIGNS, or for a `ChannelStep` of CHANNEL_DESIGNS.
+        designs: keys of DESIGNS or FURTHER_DESIGNS, or for a `ChannelStep` of CHANNEL_DESIGNS.
         config: skeleton and batch size.
         image_size: pixels a side.
         repeats: recorded iterations of each design.
+        gpu: whether they run on a GPU. Then each runs by itself, for side by side they would share it.
 
     Returns:
         The measurements of the designs that ran, and a line for each that did not and on how they took turns.
     """
     results = {design: Measurement() for design in designs}
     notes = []
+    if gpu:
+        return _one_by_one(results, config, image_size, repeats)
     available = psutil.virtual_memory().available
 
     def alone(design: str) -> float:
-        with contextlib.closing(results[design].start(design, config, image_size)) as worker:
+        with contextlib.closing(results[design].start(design, config, image_size, gpu)) as worker:
             seconds = worker.iterate()
         _progress(f"{design} alone: first {results[design].first[-1]:.1f} s, then {seconds:.2f} s")
         return seconds
@@ -103,7 +107,7 @@ def measure(
             notes.append("The processes ran side by side and took turns iteration by iteration.")
             with contextlib.ExitStack() as stack:
                 workers = {
-                    design: stack.enter_context(contextlib.closing(result.start(design, config, image_size)))
+                    design: stack.enter_context(contextlib.closing(result.start(design, config, image_size, gpu)))
                     for design, result in results.items()
                 }
                 for turn in range(repeats):
@@ -118,6 +122,24 @@ def measure(
         notes.append(f"{error} Turns completed before that: {len(turns)}.")
     for design, result in results.items():
         result.seconds = [turn[design] for turn in turns]
+    return results, notes
+
+
+def _one_by_one(
+    results: dict[str, Measurement], config: Config | ChannelStep, image_size: int, repeats: int
+) -> tuple[dict[str, Measurement], list[str]]:
+    """All iterations of a design on a GPU, and then those of the next."""
+    notes = ["Each design ran all its iterations by itself, one design after the other."]
+    for design, result in list(results.items()):
+        try:
+            with contextlib.closing(result.start(design, config, image_size, True)) as worker:
+                result.seconds = [worker.iterate() for _ in range(repeats)]
+                result.peak = worker.peak
+        except WorkerError as error:
+            notes.append(str(error))
+            del results[design]
+            continue
+        _progress(f"{design}: first {result.first[-1]:.1f} s, then {statistics.median(result.seconds):.3f} s")
     return results, notes
 
 
@@ -166,11 +188,15 @@ def main(argv: list[str] | None = None) -> None:
     if len(skeletons) != len(batches):
         parser.error(f"--cells names {len(skeletons)} skeletons and --batch {len(batches)} sizes: give as many.")
     # A training step has no alphas to freeze.
-    sensible = [design for design in DESIGNS if not (arguments.genotype and design == "pytorch_frozen")]
+    gpu = arguments.device == "gpu"
+    known = {**DESIGNS, **FURTHER_DESIGNS}
+    sensible = [
+        design for design in (known if gpu else DESIGNS) if not (arguments.genotype and design == "pytorch_frozen")
+    ]
     designs = arguments.designs.split(",") if arguments.designs else sensible
-    unknown = sorted(set(designs) - DESIGNS.keys())
+    unknown = sorted(set(designs) - known.keys())
     if unknown:
-        parser.error(f"--designs knows {', '.join(DESIGNS)}; got {', '.join(unknown)}.")
+        parser.error(f"--designs knows {', '.join(known)}; got {', '.join(unknown)}.")
     require_positive(parser, arguments, "repeats")
     if arguments.output and not arguments.output.absolute().parent.is_dir():
         parser.error(f"--output={arguments.output}: there is no such folder.")
@@ -178,7 +204,7 @@ def main(argv: list[str] | None = None) -> None:
     # Last: what is mistyped is told whether or not PyTorch is there.
     if _with_torch(designs) and importlib.util.find_spec("torch") is None:
         parser.error("PyTorch is not installed: pip install torch, or give --designs=vinnas_tf.")
-    text = report(designs, configs, arguments.image_size, arguments.repeats)
+    text = report(designs, configs, arguments.image_size, arguments.repeats, gpu)
     print(text)
     if arguments.output:
         try:
@@ -187,27 +213,29 @@ def main(argv: list[str] | None = None) -> None:
             parser.error(str(error))
 
 
-def report(designs: Sequence[str], configs: Sequence[Config], image_size: int, repeats: int) -> str:
+def report(designs: Sequence[str], configs: Sequence[Config], image_size: int, repeats: int, gpu: bool = False) -> str:
     """Measures the designs on each configuration; a table and what must be known to read it, in Markdown."""
     rows, remarks = [], []
     for config in configs:
         title = f"{config.cells} at batch {config.batch_size}"
         _progress(f"{title}:")
         load = os.getloadavg()[0]
-        speed = machine_flop_per_second()
+        speed, copied = gpu_speeds() if gpu else (machine_flop_per_second(), 0.0)
         flop = iteration_flop(config, image_size)
-        results, events = measure(designs, config, image_size, repeats)
+        results, events = measure(designs, config, image_size, repeats, gpu)
         rows += rows_of(config, results, flop / speed)
         floor = f"Floor: {flop / 1e9:.4g} GFLOP at {speed / 1e9:.0f} GFLOP/s, {flop / speed:.3g} s."
+        if gpu:
+            floor += f" A large copy runs at {copied / 1e9:.0f} GB/s, read and written."
         remarks.append(f"{title}: " + " ".join([floor, *events, f"Load average at the start: {load:.1f}."]))
     packages = ["tensorflow", "keras"] + (["torch"] if _with_torch(designs) else [])
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     first = configs[0]
     cells = first.genotype if isinstance(first, TrainConfig) else f"I = {first.states}"
     setting = (
-        f"C = {first.channels}, {cells}, images of {image_size} x {image_size}, float32, {repeats} "
-        f"iterations each. {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"{versions}."
+        f"C = {first.channels}, {cells}, images of {image_size} x {image_size}, {'TF32' if gpu else 'float32'}, "
+        f"{repeats} iterations each. {os.cpu_count()} cores ({platform.machine()}), Python "
+        f"{platform.python_version()}, {versions}."
     )
     return "\n".join([markdown_table(HEADER, rows), "", notes(setting, *remarks, *LEGEND)])
 
@@ -219,7 +247,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch", type=integers_option, default="16,64,64", help="batch size of each skeleton (%(default)s)")
     add_step_options(parser, "genotype", "stem_stride", "states", "channels", "image_size")
     add("--repeats", type=int, default=5, help="recorded iterations of each design (%(default)s)")
-    add("--designs", default="", help=f"some of {','.join(DESIGNS)}; else all that make sense")
+    add("--designs", default="", help=f"some of {','.join({**DESIGNS, **FURTHER_DESIGNS})}; else all that make sense")
+    add("--device", choices=("cpu", "gpu"), default="cpu", help="what it runs on (%(default)s)")
     add("--output", type=Path, help="Markdown file for the table")
     return parser
 

@@ -24,6 +24,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 tf.config.experimental.enable_tensor_float_32_execution(False)  # On a GPU its products have an error of 1e-3.
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what needs a CPU where TensorFlow sees a GPU."""
+    marked = [item for item in items if item.get_closest_marker("cpu")]
+    if marked and tf.config.list_physical_devices("GPU"):
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="this holds on a CPU alone, and there is a GPU"))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return Path(__file__).resolve().parent.parent

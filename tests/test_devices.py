@@ -12,7 +12,6 @@ import pytest
 
 from vinnas_tf.config import DeviceConfig
 from vinnas_tf.devices import Devices
-from vinnas_tf.errors import UserError
 
 CLOSE = 1e-5  # Of values and steps of about 1 and less.
 
@@ -64,12 +63,6 @@ def test_what_does_not_fit_the_machine_is_told_in_one_line(found) -> None:
     assert told["devices"] == "devices=5 is more than the 4 CPUs that TensorFlow sees here: use devices=4, or all."
     assert told["batch"].startswith("batch_size=7 has fewer than 2 images for each of devices=4: use batch_size=8")
     assert (told["fits"], told["all"]) == ("None", "4")
-
-
-@pytest.mark.parametrize("devices", ["0", "-1", "two", "1.5", ""])
-def test_only_a_number_of_devices_or_all_is_one(devices) -> None:
-    with pytest.raises(UserError, match="devices must be a number of at least 1, or all, got"):
-        DeviceConfig(devices=devices)
 
 
 def test_one_device_asks_nothing_of_tensorflow() -> None:

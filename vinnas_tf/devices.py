@@ -8,8 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vinnas_tf.config import ALL, DeviceConfig
+from vinnas_tf.config import ALL, FLOAT32, HIGHEST, OFF, ON, DeviceConfig
 from vinnas_tf.errors import require
+from vinnas_tf.kernels.device import compile_kernels
+from vinnas_tf.network.precision import in_precision
 
 _LEAST = 2  # Images of a device's part of a batch: of one, batch statistics say next to nothing.
 
@@ -19,32 +21,45 @@ class Devices:
 
     With several devices each holds all variables, computes its part of every batch by itself, batch statistics
     included, and moves by the sum of the gradients (synchronous data parallelism, `tf.distribute.MirroredStrategy`).
-    With one device TensorFlow works as it does by itself.
+    With one device TensorFlow works as it does by itself. The precision of float32 products, deterministic kernels
+    and whether XLA compiles any are switches of the whole process, which stay as they are set.
 
     Args:
-        config: which devices.
+        config: which devices, and how they compute.
 
     Attributes:
         count: how many devices.
+        precision: of the images inside a network, one of config.PRECISIONS.
+        compiles_steps: whether XLA compiles each step as one program.
 
     Raises:
         SettingError: the machine has fewer.
     """
 
     def __init__(self, config: DeviceConfig) -> None:
+        if config.float32_precision == HIGHEST:
+            tf.config.experimental.enable_tensor_float_32_execution(False)
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        compile_kernels(config.jit_compile != OFF)
+        self.compiles_steps = config.jit_compile == ON
+        self.precision = config.precision
         names = _names(config.devices)
         self.count = len(names)
         self._strategy = _mirrored(names) if self.count > 1 else None
 
     @contextlib.contextmanager
     def placed(self, network: keras.Model) -> Iterator[keras.Model]:
-        """The network to train in its context: itself, or a copy on all devices, whose weights it gets in the end."""
-        if self._strategy is None:
+        """The network to train in its context.
+
+        It is the float32 network itself; or where there are several devices, or another precision, a copy on these
+        devices and of this precision, whose weights the network gets in the end.
+        """
+        if self._strategy is None and self.precision == FLOAT32:
             yield network
             return
         with self.scope():
-            copy = keras.models.clone_model(network)
-        copy.set_weights(network.get_weights())
+            copy = in_precision(network, self.precision)
         yield copy
         network.set_weights(copy.get_weights())
 

@@ -119,6 +119,7 @@ def point_of(folder: Path) -> dict:
     return content
 
 
+@pytest.mark.cpu
 def test_a_compression_that_was_killed_ends_with_the_same_points(
     finished: tuple[Compression, Path], given: Given, tmp_path: Path
 ) -> None:

@@ -121,6 +121,7 @@ def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -
     assert max(len(line) for line in finished[1].splitlines() if "/whole" not in line) <= 80
 
 
+@pytest.mark.cpu
 def test_interrupted_and_killed_it_ends_as_if_it_had_not_been(finished: tuple[Path, str], tmp_path: Path) -> None:
     folder, flags = tmp_path / "killed", ("--methods=vinnas", "--seeds=1", "--first_seed=3")
     assert stop_after(1, folder, signal.SIGINT, *flags) == 130

@@ -74,6 +74,7 @@ def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -
     assert "left" in printed
 
 
+@pytest.mark.cpu
 def test_killed_twice_it_ends_bit_for_bit_as_if_it_had_not_been(finished: tuple[Path, str], tmp_path: Path) -> None:
     whole, _ = finished
     folder = tmp_path / "killed"

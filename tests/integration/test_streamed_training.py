@@ -43,6 +43,7 @@ def command(photographs: Path, run_dir: Path) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.cpu
 def test_a_streamed_training_killed_and_resumed_ends_as_if_it_had_not_been(photographs: Path, tmp_path: Path) -> None:
     results, printed = [], []
     for name, killed in (("whole", False), ("killed", True)):

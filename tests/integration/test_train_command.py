@@ -231,6 +231,7 @@ def test_the_terminal_shows_80_columns_and_no_more(finished: tuple[Path, str]) -
     assert line.split()[-2:] == [f"{result[name]:,}" for name in ("params_nonzero", "params_stored_nonzero")]
 
 
+@pytest.mark.cpu
 def test_killed_in_training_and_in_fine_tuning_it_ends_as_if_it_had_not_been(
     finished: tuple[Path, str], genotype: Path, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.search import __main__ as search
 from vinnas_tf.train import __main__ as train
 
@@ -21,7 +21,7 @@ def environment(monkeypatch):
 @pytest.mark.parametrize(("cores", "threads"), [(1, None), (2, "1"), (8, None)])
 def test_only_two_cores_are_shared(environment, monkeypatch, cores, threads):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
-    prepare_cpu()
+    prepare_machine()
     assert environment.get(VARIABLE) == threads
 
 
@@ -29,7 +29,7 @@ def test_only_two_cores_are_shared(environment, monkeypatch, cores, threads):
 def test_tensorflow_gives_an_operation_one_of_two_cores_unless_the_user_says_otherwise():
     program = (
         "import os; os.sched_getaffinity = lambda _: {0, 1}\n"
-        "from vinnas_tf.kernels.device import prepare_cpu\nprepare_cpu()\n"
+        "from vinnas_tf.kernels.device import prepare_machine\nprepare_machine()\n"
         "import tensorflow as tf; tf.square(tf.ones([4])); print(len(os.listdir('/proc/self/task')))"
     )
 

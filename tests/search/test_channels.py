@@ -141,6 +141,7 @@ class KillAfterOneEpoch(keras.callbacks.Callback):
         raise Killed
 
 
+@pytest.mark.cpu
 def test_a_search_that_was_killed_twice_ends_with_the_same_files(finished, digits, tmp_path) -> None:
     expected = finished[1] / "search"
     with pytest.raises(Killed):
@@ -189,6 +190,7 @@ def test_controls_draw_candidates_with_other_rates_on_the_same_weights(finished,
         assert row["channels"] == (np.random.default_rng([3, int(row["index"] or 0)]).random(29) >= rates).sum()
 
 
+@pytest.mark.cpu
 def test_fine_tuning_trains_what_was_chosen_and_resumes(finished, digits, tmp_path) -> None:
     learnt, run_dir = finished
     settings = dataclasses.replace(SETTINGS, fine_tuning_epochs=2)

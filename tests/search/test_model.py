@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vinnas_tf.config import DataConfig, SearchConfig
+from vinnas_tf.config import PRECISIONS, DataConfig, DeviceConfig, SearchConfig
 from vinnas_tf.data.batches import Normalization, evaluation_batches, training_batches
 from vinnas_tf.data.image_set import ImageSet
 from vinnas_tf.data.images import load_train, split_halves
+from vinnas_tf.devices import Devices
 from vinnas_tf.methods import make_method, method_from
 from vinnas_tf.search.callbacks import MeasureStatistics
 from vinnas_tf.search.model import SearchModel
@@ -149,6 +150,52 @@ def test_alpha_gradient_equals_a_finite_difference_of_the_whole_objective() -> N
         below = objective([v - step * d for v, d in zip(start, direction, strict=True)])
         analytic = float(np.sum(gradient[position] * direction[position]))
         np.testing.assert_allclose((above - below) / (2 * step), analytic, rtol=0.05, atol=2e-3)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    ("own", "name", "edges"),
+    [
+        ({"method": "vinnas"}, "log_variance", (-40.0, 10.0)),
+        ({"method": "si_vdnas"}, "log_rate", (-60.0, 60.0)),
+        ({"method": "pgnas", "backbone": "lenet_300_100"}, "logit", (-60.0, 60.0)),
+    ],
+)
+def test_at_the_edges_of_its_parameters_a_step_stays_finite_in_any_precision(precision, own, name, edges) -> None:
+    """Exp of -40 and the sigmoid of 60 are beyond what 8 bits of mantissa tell from 0 and 1."""
+    method = method_from({**own, "batch_size": BATCH, "seed": 3})
+    if own["method"] != "pgnas":
+        method = method_from({**own, "cells": "R", "states": 1, "channels": 4, "batch_size": BATCH, "seed": 3})
+    model = make_model(method, (SIDE, SIDE, 1), CLASSES, EXAMPLES, devices=Devices(DeviceConfig(precision=precision)))
+    for term in method.terms:
+        model.scheduled[f"gamma_{term}"].assign(1.0)
+    if "annealing" in model.scheduled:
+        model.scheduled["annealing"].assign(1.0)
+    at_edge = [variable for variable in model.supergraph.trainable_variables if variable.name == name]
+    for variable in at_edge:
+        variable.assign(np.resize(edges, variable.shape))
+    start = values(model.supergraph.trainable_variables)
+    method.step.run(model, batch(0), batch(1))
+    logged = [float(metric.result()) for metric in model.metrics]
+    assert at_edge and np.isfinite(logged).all()
+    moved = model.supergraph.trainable_variables
+    assert all(np.isfinite(value).all() for value in values(moved)) and any(changed(start, moved))
+    kept = [*model.variables, *model.weight_optimizer.variables, *model.architecture_optimizer.variables]
+    assert {variable.dtype for variable in kept} <= {"float32", "int64", "uint32"}
+
+
+def test_a_step_in_bfloat16_is_close_to_one_in_float32_and_not_the_same() -> None:
+    figures = []
+    for precision in PRECISIONS:
+        method = method_from({"cells": "R", "states": 1, "channels": 4, "batch_size": BATCH, "seed": 3})
+        model = make_model(
+            method, (SIDE, SIDE, 1), CLASSES, EXAMPLES, devices=Devices(DeviceConfig(precision=precision))
+        )
+        model.descend(batch(), weights=True, architecture=True)
+        figures.append([float(model._means[name].result()) for name in ("cross_entropy", "kl_weights", "kl_alphas")])
+        assert model.supergraph(batch()[0], method.draw(tf.constant([1, 2]))).dtype == tf.float32
+    np.testing.assert_allclose(figures[1][0], figures[0][0], rtol=0.03)
+    assert figures[1][0] != figures[0][0] and figures[1][1:] == figures[0][1:]  # Terms know no images.
 
 
 def test_evaluation_is_of_the_mean_network() -> None:

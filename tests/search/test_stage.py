@@ -30,6 +30,7 @@ def found() -> SearchResult:
     return Search(gamma_start_epoch=0, **SMALL).fit(IMAGES, LABELS)
 
 
+@pytest.mark.cpu
 def test_it_finds_what_the_command_finds_for_the_same_images(tmp_path, capsys) -> None:
     data, config = DataConfig(data_fraction=0.1, augment=("crop",)), SearchConfig(method="darts", **SMALL)
     dataset = load_train(data, config.seed)

@@ -46,6 +46,7 @@ def trained():
     return Training(augment=AUGMENT, **SETTINGS).fit(network(3), IMAGES, LABELS)
 
 
+@pytest.mark.cpu
 def test_it_gives_what_the_command_gives_for_the_same_images(tmp_path, capsys) -> None:
     data, config = DataConfig(data_fraction=0.1, augment=AUGMENT), TrainConfig(cells="R", channels=4, **SETTINGS)
     dataset, test = load_train(data, config.seed), load_test(data)
@@ -102,6 +103,7 @@ class Interrupt(keras.callbacks.Callback):
         raise KeyboardInterrupt
 
 
+@pytest.mark.cpu
 def test_an_interrupted_training_goes_on_with_the_same_result(trained, tmp_path) -> None:
     training = Training(augment=AUGMENT, **SETTINGS)
     pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).shuffle(60, seed=1).batch(7)
@@ -140,6 +142,7 @@ class Rates(keras.callbacks.Callback):
         self.rates.append(float(self.model.optimizer.learning_rate))
 
 
+@pytest.mark.cpu
 def test_a_published_recipe_reaches_the_steps_and_resumes(tmp_path) -> None:
     training, rates = Training(augment=("crop", "flip", "cutout"), **RECIPE), Rates()
 

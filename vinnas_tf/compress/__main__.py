@@ -36,7 +36,7 @@ from vinnas_tf.data.streamed import reading
 from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.export.source import read_finished
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.run.folder import RunDir, default_run_dir, stage_record
 from vinnas_tf.run.outputs import NETWORK, finished_file, is_finished, trained_stage
 from vinnas_tf.train.progress import PRINTED, Progress
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> None:
     else:
         _require_without_network(path, config.network)
         origin = Origin("", sha256(config.network))
-    prepare_cpu()
+    prepare_machine()
     data = with_full_path(data)
     dataset = load_train(data, config.seed, counted)
     with RunDir(

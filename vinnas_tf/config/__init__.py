@@ -8,7 +8,7 @@ expected, what came, and what to do.
 from vinnas_tf.config.compare import CompareConfig
 from vinnas_tf.config.compress import ACCURACY_LOSS, GROUPS, CompressConfig
 from vinnas_tf.config.data import AUGMENTATIONS, FRAMINGS, MIDDLE, STRETCH, DataConfig, RunConfig
-from vinnas_tf.config.device import ALL, DeviceConfig
+from vinnas_tf.config.device import ALL, FLOAT32, HIGHEST, MIXED_BFLOAT16, OFF, ON, PRECISIONS, DeviceConfig
 from vinnas_tf.config.engine import EngineConfig
 from vinnas_tf.config.export import EXPORT_FORMATS, ExportConfig, VerifyConfig
 from vinnas_tf.config.pipeline import Bounds, PipelineConfig
@@ -66,16 +66,22 @@ __all__ = [
     "EngineConfig",
     "ExportConfig",
     "FRAMINGS",
+    "FLOAT32",
     "GAMMA_START_HELP",
     "GROUPS",
     "HEADINGS",
+    "HIGHEST",
     "LINEAR",
     "LOCAL_REPARAMETRIZATION",
     "MIDDLE",
+    "MIXED_BFLOAT16",
     "NESTEROV",
     "NO_CLASS_WEIGHTS",
+    "OFF",
+    "ON",
     "OPTIMIZERS",
     "PipelineConfig",
+    "PRECISIONS",
     "PathText",
     "RESTARTS",
     "ReportConfig",

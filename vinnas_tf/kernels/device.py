@@ -8,6 +8,7 @@ import tensorflow as tf
 from vinnas_tf.errors import require
 
 _KERNELS = "VINNAS_TF_KERNELS"
+_compiles = True
 
 
 @functools.cache
@@ -36,7 +37,18 @@ def cpu_forms() -> bool:
     return on_cpu() and not plain()
 
 
-def prepare_cpu() -> None:
+def compile_kernels(compiles: bool) -> None:
+    """Says whether kernels that gain by XLA are compiled by it in this process, as they are by themselves."""
+    global _compiles
+    _compiles = compiles
+
+
+def compiles_kernels() -> bool:
+    """Whether XLA compiles kernels that gain by it."""
+    return _compiles and not plain()
+
+
+def prepare_machine() -> None:
     """Tells TensorFlow how to use this machine's cores; to be called before it computes, later it has no effect.
 
     On two cores operations run in pairs, on a thread each, instead of all of them on a pool of two threads. A
@@ -47,8 +59,12 @@ def prepare_cpu() -> None:
     XLA, which draws the noise, leaves the upper half of a processor's 512-bit registers unused unless it is told to;
     the convolutions of oneDNN use all of them anyway. Where there are none this changes nothing, nor any value that is
     drawn. An XLA_FLAGS in the environment stays.
+
+    On a GPU TensorFlow takes memory as it needs it, and not all there is at once, unless TF_FORCE_GPU_ALLOW_GROWTH in
+    the environment says otherwise.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cores == 2:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_prefer_vector_width=512")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

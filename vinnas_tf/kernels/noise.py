@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vinnas_tf.kernels.device import plain
+from vinnas_tf.kernels.device import compiles_kernels
 
 _WEYL = 0x9E3779B9  # multiplier of Weyl's sequence: 2^32 divided by the golden ratio
 # (shift, multiplier) of the rounds of the hash: x ^= x >> shift; x *= multiplier (Wellons, hash-prospector).
@@ -130,7 +130,7 @@ def sample_normal(mean: tf.Tensor, variance: tf.Tensor, seed: tf.Tensor) -> tupl
     share shape and dtype. No gradient flows through either result: `add_noise` is differentiable.
     """
     # A function called on watched tensors would also build, and run, its own gradient's intermediates.
-    sample = _sample.python_function if plain() else _sample
+    sample = _sample if compiles_kernels() else _sample.python_function
     results = sample(tf.stop_gradient(mean), tf.stop_gradient(variance), seed)
     for result in results:
         result.set_shape(variance.shape)

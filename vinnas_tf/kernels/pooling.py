@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from vinnas_tf.kernels.convolution import same_padding, subsample
-from vinnas_tf.kernels.device import cpu_forms
+from vinnas_tf.kernels.device import compiles_kernels, cpu_forms
 from vinnas_tf.kernels.sizes import sizes
 
 _ONE_PIXEL = [[0, 0], [1, 1], [1, 1], [0, 0]]
@@ -29,7 +29,8 @@ def avg_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
 def _max_pool(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """TensorFlow's pool with a gradient that is gathered by every pixel, where TensorFlow's own scatters one by one."""
     y = tf.nn.max_pool2d(x, 3, 1, "SAME")
-    return y, lambda upstream: _max_pool_gradient(x, y, upstream)
+    gradient = _max_pool_gradient if compiles_kernels() else _max_pool_gradient.python_function
+    return y, lambda upstream: gradient(x, y, upstream)
 
 
 @tf.function(jit_compile=True, autograph=False, reduce_retracing=True)

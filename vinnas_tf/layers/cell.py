@@ -168,7 +168,7 @@ class MixedCell(keras.layers.Layer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # As of the mixed ops.
         self.states = whole(states, "states")
         self.channels = whole(channels, "channels")
         self.space = SPACES[one_of(space, "space", SPACES)]
@@ -250,7 +250,7 @@ class MixedCell(keras.layers.Layer):
             freeze_weights: gradients stop at the mixed ops' weights.
             statistics: of the normalisations; None for those of the batch, as in training.
         """
-        inputs = [first, second][-self.space.inputs :]
+        inputs = [tf.cast(x, self.compute_dtype) for x in (first, second)[-self.space.inputs :]]
         parts = len(self.preprocessings) + len(self.operations)
         seeds = iter([None] * parts if seed is None else kernels.split(seed, parts))
         for index, preprocessing in enumerate(self.preprocessings):

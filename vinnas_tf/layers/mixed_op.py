@@ -62,7 +62,7 @@ class MixedOp(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # Or mixing weights would lose their last bits.
         require(stride in (1, 2), f"stride must be 1 or 2, got {stride!r}.")
         self.edges = whole(edges, "edges")
         self.stride = stride
@@ -130,6 +130,7 @@ class MixedOp(keras.layers.Layer):
             freeze_weights: gradients stop at the weights, which spares computing them in an alpha step.
             statistics: of the normalisations; None for those of the batch, as in training.
         """
+        x = tf.cast(x, self.compute_dtype)
         variables = [self.mean, self.log_variance if seed is not None else None]
         # Outside of the graph function: its gradient is then traced once, and TensorFlow drops what nobody asks of it.
         stop = tf.stop_gradient if freeze_weights else tf.convert_to_tensor
@@ -139,7 +140,8 @@ class MixedOp(keras.layers.Layer):
         shape = self.compute_output_shape(x.shape)
         weights = self._by_round(mean, log_variance, seed)
         of_layers = {
-            place: tf.concat([layer(x) for layer in of_edges], axis=-1) for place, of_edges in self.registered.items()
+            place: tf.cast(tf.concat([layer(x) for layer in of_edges], axis=-1), x.dtype)
+            for place, of_edges in self.registered.items()
         }
         outputs = primitive_outputs(x, weights, of_layers, mixing, shape, statistics, **kind)
         weighing = _weighing(self.space, self.stride, self.normalize_all, self.nonnegative)

@@ -54,7 +54,7 @@ class PyramidBlock(keras.layers.Layer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # As of the mixed ops.
         self.channels = whole(channels, "channels")
         require(channels % GROUPS == 0, f"channels must be a multiple of {GROUPS}, got {channels}.")
         self.reduction = reduction
@@ -123,6 +123,7 @@ class PyramidBlock(keras.layers.Layer):
             freeze_weights: gradients stop at the mixed ops' weights.
             statistics: of the normalisations; None for those of the batch, as in training.
         """
+        second = tf.cast(second, self.compute_dtype)
         training = seed is not None
         own = [self.narrowing, *self.grouped, self.widening]
         *seeds, seed_cell = [None] * (len(own) + 1) if seed is None else kernels.split(seed, len(own) + 1)

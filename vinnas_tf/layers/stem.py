@@ -61,8 +61,9 @@ class SearchStem(keras.layers.Layer):
             input_shape = convolution.compute_output_shape(input_shape)
             if self.stem.learns_scale:
                 shape = (convolution.filters,)
-                self.scales.append(self.add_weight(name=f"{convolution.name}_scale", shape=shape, initializer="ones"))
-                self.shifts.append(self.add_weight(name=f"{convolution.name}_shift", shape=shape, initializer="zeros"))
+                for variables, name, start in ((self.scales, "scale", "ones"), (self.shifts, "shift", "zeros")):
+                    name = f"{convolution.name}_{name}"
+                    variables.append(self.add_weight(name=name, shape=shape, initializer=start, autocast=False))
 
     def call(
         self,

@@ -32,11 +32,13 @@ class Step(NamedTuple):
         run: does it, on a batch of the images for weights and one of those for the architecture.
         batches: how many of the two the weights learn from.
         descents: how many an iteration has while the architecture moves; with one, all that moves moves together.
+        takes_differences: whether a gradient is a difference of others, which bfloat16 would round away.
     """
 
     run: Callable[[Descends, Batch, Batch], None]
     batches: int
     descents: int = 2
+    takes_differences: bool = False
 
 
 def _alternating(model: Descends, weight_batch: Batch, architecture_batch: Batch) -> None:
@@ -69,4 +71,4 @@ joint = Step(_joint, batches=2)
 # A step of both on the images for weights alone.
 together = Step(_together, batches=1, descents=1)
 # Alternating, with an architecture gradient through the weight step that follows (DARTS, second order).
-looking_ahead = Step(_looking_ahead, batches=1)
+looking_ahead = Step(_looking_ahead, batches=1, takes_differences=True)

@@ -9,9 +9,9 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.skeleton import cell_places, require_fit, require_stem_of, searched_cells, stem_channels
 from vinnas_tf.architecture.space import SPACES, SearchSpace
 from vinnas_tf.architecture.stem import PLAIN, STEMS
-from vinnas_tf.config import LOCAL_REPARAMETRIZATION, require_skeleton, require_stem, require_stem_stride
+from vinnas_tf.config import FLOAT32, LOCAL_REPARAMETRIZATION, require_skeleton, require_stem, require_stem_stride
 from vinnas_tf.errors import require
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.layers.convolution import VariationalDense
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.parts import NetworkParts, auxiliary_logits
@@ -64,7 +64,7 @@ def build_network(
         >>> network.output_shape
         (None, 3)
     """
-    prepare_cpu()
+    prepare_machine()
     _check(genotype, cells, channels, image_shape, stem, stem_stride, drop_path, auxiliary)
     space = SPACES[genotype.space]
     parts = NetworkParts(space, variational=variational, estimator=estimator, drop_path=drop_path, seed=seed)
@@ -101,7 +101,7 @@ def evaluation_network(network: keras.Model) -> keras.Model:
 
 
 def deterministic_network(network: keras.Model) -> keras.Model:
-    """A copy for evaluation with the mean weights: no noise, no drop path, no auxiliary tower."""
+    """A copy for evaluation with the mean weights, in float32: no noise, no drop path, no auxiliary tower."""
 
     def without_noise(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -109,6 +109,8 @@ def deterministic_network(network: keras.Model) -> keras.Model:
             config["variational"] = False
         if isinstance(layer, DropPath):
             config["rate"] = 0.0
+        if "dtype" in config:
+            config["dtype"] = FLOAT32
         return type(layer).from_config(config)
 
     original = evaluation_network(network)

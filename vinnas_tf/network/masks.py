@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from vinnas_tf import kernels
 from vinnas_tf.architecture.masks import ChannelGroup
+from vinnas_tf.config import FLOAT32
 from vinnas_tf.errors import require
 from vinnas_tf.kernels.device import plain
 from vinnas_tf.network.layer_kinds import (
@@ -21,6 +22,7 @@ from vinnas_tf.network.layer_kinds import (
     kernel_variable,
     why_opaque,
 )
+from vinnas_tf.network.precision import in_precision
 
 
 class MaskedNetwork:
@@ -85,7 +87,7 @@ class MaskedNetwork:
             if isinstance(layer, keras.layers.InputLayer):
                 output = images
             elif layer.name in self._slices:
-                output = layer(inputs[0] * self._mask_of(layer, mask))
+                output = layer(inputs[0] * tf.cast(self._mask_of(layer, mask), inputs[0].dtype))
             elif isinstance(layer, keras.layers.BatchNormalization) and (training or statistics is not None):
                 output = _normalized(layer, inputs[0], statistics)
             else:
@@ -158,9 +160,8 @@ class MaskedNetwork:
                 layer.moving_variance.assign(variance)
 
     def dropped(self, mask: np.ndarray) -> keras.Model:
-        """A copy of the network in which the kernel slices that a mask [channels] drops are zero."""
-        copy = keras.models.clone_model(self.network)
-        copy.set_weights(self.network.get_weights())
+        """A float32 copy of the network in which the kernel slices that a mask [channels] drops are zero."""
+        copy = in_precision(self.network, FLOAT32)
         for layer in self.layers:
             variable = kernel_variable(copy.get_layer(layer.name))
             kept = np.asarray(mask)[self._slices[layer.name]] != 0
@@ -209,7 +210,8 @@ def _normalized(layer: keras.layers.BatchNormalization, x: tf.Tensor, statistics
         shift = tf.zeros(x.shape[-1]) if beta is None else beta
         return tf.compat.v1.nn.fused_batch_norm(x, scale, shift, epsilon=layer.epsilon)[0]
     mean, variance = (statistics or kernels.BatchStatistics())(x if images else x[:, tf.newaxis, tf.newaxis])
-    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, layer.epsilon)
+    y = tf.nn.batch_normalization(tf.cast(x, tf.float32), mean, variance, beta, gamma, layer.epsilon)
+    return tf.cast(y, x.dtype)
 
 
 def _require_walkable(network: keras.Model) -> None:

@@ -21,7 +21,7 @@ import psutil
 from vinnas_tf.config import DataConfig, PipelineConfig, SearchConfig, TrainConfig
 from vinnas_tf.errors import FileError, require
 from vinnas_tf.flags import run_cli
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.pipeline.cost import counts, shape
 from vinnas_tf.pipeline.fitting import Fitting, Plan, Speeds, stage_seconds
 from vinnas_tf.pipeline.plan import Commands, commands
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
     content: dict[str, Any] = json.loads(task.read_text())
     config, path = PipelineConfig(**content["config"]), Path(content["path"])
     _start_seconds()
-    prepare_cpu()
+    prepare_machine()
     if config.budget_minutes:
         plan = Fitting(config, path, measure, lambda: time.time() - content["began"]).plan()
     else:

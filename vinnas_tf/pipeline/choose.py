@@ -29,7 +29,7 @@ from vinnas_tf.export.formats import Task, smallest
 from vinnas_tf.export.source import Source
 from vinnas_tf.export.tflite import PRECISIONS
 from vinnas_tf.flags import docstring, read_flags, run_cli
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.network.build import copy_weights, deterministic_network, gaussian_layers
 from vinnas_tf.network.evaluation import set_batch_statistics, set_best_statistics
 from vinnas_tf.network.pruning import ThresholdPoint, prune
@@ -137,7 +137,7 @@ def main(argv: list[str]) -> None:
     )
     bounds, path = settings[Bounds], Path(settings[RunConfig].run_dir)
     stage_record(path, "train")
-    prepare_cpu()
+    prepare_machine()
     with tempfile.TemporaryDirectory() as folder:
         sizes = Sizes(path, settings[ExportConfig].sparse, Path(folder))
         choose_and_write(path, bounds, settings[ExportConfig], sizes.bytes_of)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from vinnas_tf.config import ReportConfig
 from vinnas_tf.flags import docstring, read_flags, run_cli
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.report.folder import common_folder, run_folders
 from vinnas_tf.report.watch import Writer, watch
 
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     settings = read_flags(argv, ReportConfig, command="report", usage=docstring(sys.modules[__name__]))
     config = settings[ReportConfig]
     given = [Path(name) for name in config.run_dir]
-    prepare_cpu()
+    prepare_machine()
     for path in given:
         run_folders(path)  # Tells at once of one that is none.
     writer = Writer(given, common_folder(given) / NAME)

@@ -22,7 +22,9 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 # Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
 _PLACES = frozenset({"data_dir", "genotype"})
 # What computes isn't what is computed: a run may go on with other devices.
-_COMPUTERS = frozenset({"devices"})
+_COMPUTERS = frozenset({"devices", "deterministic", "jit_compile"})
+# What earlier versions did, whose records don't tell.
+_BEFORE = {"precision": "float32", "float32_precision": "tf32"}
 
 
 def provenance() -> dict[str, Any]:
@@ -96,7 +98,10 @@ def refuse(path: Path, changes: Sequence[str], remedy: str) -> None:
 
 def changes_between(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """'field old -> new' for each setting, and the data, that differ."""
-    old, new = ({**record["settings"], "data_fingerprint": record["data_fingerprint"][:12]} for record in (before, now))
+    old, new = (
+        {**_BEFORE, **record["settings"], "data_fingerprint": record["data_fingerprint"][:12]}
+        for record in (before, now)
+    )
     free = _PLACES | _COMPUTERS
     if before["data_fingerprint"] == now["data_fingerprint"]:  # The same images in another place are the same data set.
         free |= {"dataset"}

@@ -28,7 +28,7 @@ from vinnas_tf.data.streamed import reading
 from vinnas_tf.devices import Devices
 from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.flags import docstring, read_flags, run_cli
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.methods import make_method, method_variants
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
@@ -38,8 +38,9 @@ from vinnas_tf.run.outputs import NETWORK
 from vinnas_tf.search.board import Histograms
 from vinnas_tf.search.forecast import begin
 from vinnas_tf.search.outputs import write_cells, write_channels
+from vinnas_tf.search.progress import Progress
 from vinnas_tf.search.result import ChannelResult, SearchResult
-from vinnas_tf.search.stage import Progress, train_and_choose
+from vinnas_tf.search.stage import train_and_choose
 from vinnas_tf.train.progress import PRINTED
 
 
@@ -119,7 +120,7 @@ def main(argv: list[str]) -> None:
     )
     data, config, device, where = (settings[kind] for kind in (DataConfig, SearchConfig, DeviceConfig, RunConfig))
     method = make_method(config, settings.variant)
-    prepare_cpu()
+    prepare_machine()
     Devices(device).require_batch(config.batch_size)  # Tells of what is missing here before images are read.
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, config.method, config.seed)
     data = with_full_path(data)

@@ -32,7 +32,7 @@ class MaskedBackbone(Searched):
     """
 
     def __init__(self, method: ChannelMethod, network: keras.Model, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.method = method
         self.network = network
         self.masked = MaskedNetwork(network)

@@ -11,7 +11,7 @@ from vinnas_tf.flags import preset_names
 from vinnas_tf.kernels.device import on_cpu
 from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.estimate import estimate
-from vinnas_tf.search.stage import Progress, epoch_table
+from vinnas_tf.search.progress import Progress, epoch_table
 from vinnas_tf.search.supergraph import Supergraph
 
 _FORWARD = 1 / 3  # Of the seconds of a step, which goes forwards and backwards: a guess, not measured.

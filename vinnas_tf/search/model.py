@@ -59,11 +59,18 @@ class SearchModel(BuiltModel):
         """Builds the supergraph for images of `input_shape`."""
         self.supergraph.build(input_shape)
 
-    def compile(self, weight_optimizer: keras.Optimizer, architecture_optimizer: keras.Optimizer) -> None:
-        """Sets the two optimizers; both are built here, so that a checkpoint holds them from the first step on."""
-        # The kernels that gain by XLA compile themselves. Keras would give it the whole step on a GPU: one program of
-        # hundreds of edges, instead of small ones that edges of one size share.
-        super().compile(jit_compile=False)
+    def compile(
+        self, weight_optimizer: keras.Optimizer, architecture_optimizer: keras.Optimizer, jit_compile: bool = False
+    ) -> None:
+        """Sets the two optimizers; both are built here, so that a checkpoint holds them from the first step on.
+
+        Args:
+            weight_optimizer: of the weights.
+            architecture_optimizer: of the architecture parameters.
+            jit_compile: whether XLA compiles an iteration as one program of hundreds of edges. The kernels that gain by
+                XLA compile themselves, to small programs that edges of one size share.
+        """
+        super().compile(jit_compile=jit_compile)
         weight_optimizer.build(self.supergraph.weight_variables)
         architecture_optimizer.build(self.supergraph.architecture_variables)
         if self.distribute_strategy.num_replicas_in_sync > 1:

@@ -1,29 +1,29 @@
 """The search as a library: from images and settings to what was found."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from vinnas_tf.config import DeviceConfig, SearchConfig
-from vinnas_tf.console import Watch
+from vinnas_tf.config import FLOAT32, DeviceConfig, SearchConfig
 from vinnas_tf.data.arrays import array_dataset
 from vinnas_tf.data.batches import Normalization, evaluation_batches
 from vinnas_tf.data.search_images import SearchImages
-from vinnas_tf.devices import Devices
+from vinnas_tf.devices import ONE, Devices
 from vinnas_tf.errors import require
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.methods import make_method, method_from
 from vinnas_tf.methods.base import Method
 from vinnas_tf.methods.channels import ChannelMethod
+from vinnas_tf.network.precision import in_precision
 from vinnas_tf.run.checkpoint import EpochCheckpoint, Restored, warn_of_lost_epochs
 from vinnas_tf.search.backbone import MaskedBackbone
 from vinnas_tf.search.batches import iteration_batches
 from vinnas_tf.search.callbacks import AfterEpoch, MeasureStatistics, Recorder, Schedule
 from vinnas_tf.search.channels import choose_channels, require_held_out
 from vinnas_tf.search.model import SearchModel
+from vinnas_tf.search.progress import Progress, epoch_table
 from vinnas_tf.search.record import SearchRecord
 from vinnas_tf.search.result import ChannelResult, SearchResult
 from vinnas_tf.search.searched import Searched
@@ -65,7 +65,7 @@ class Search:
         **settings: Any,
     ) -> None:
         require(config is None or not settings, "give a SearchConfig or settings by name, not both.")
-        prepare_cpu()
+        prepare_machine()
         self.device = device or DeviceConfig.taken_from(settings)
         self.method = method_from(settings) if config is None else make_method(config, own)
 
@@ -122,41 +122,6 @@ class Search:
         )
 
 
-@dataclass(frozen=True)
-class Progress:
-    """A search that is about to begin or to go on.
-
-    Attributes:
-        model: the compiled search model.
-        record: its finished epochs.
-        steps: iterations an epoch.
-        done: finished epochs.
-    """
-
-    model: SearchModel
-    record: SearchRecord
-    steps: int
-    done: int
-
-    def found(self, epoch: int) -> Any:
-        """The architecture parameters at the end of an epoch, counted from 0, as the network finds them."""
-        return self.model.supergraph.found(self.record.found(epoch))
-
-    def warning(self) -> str | None:
-        """One line where the choices have collapsed, else None."""
-        method = self.model.method
-        if len(self.record.rows) <= method.config.weight_epochs:
-            return None
-        return method.warning(self.found(-1))
-
-
-def epoch_table(progress: Progress, ahead: Callable[[float], str] | None = None) -> Watch:
-    """Prints a line an epoch; `ahead` as `Watch` takes it."""
-    method, record = progress.model.method, progress.record
-    epochs, warm_up = method.config.epochs, method.config.weight_epochs
-    return Watch(method.table, epochs, progress.steps, lambda: record.rows[-1], warm_up, progress.warning, ahead)
-
-
 def train_and_choose(
     method: Method,
     images: SearchImages,
@@ -190,6 +155,11 @@ def train_and_choose(
     config = method.config
     devices = Devices(device or DeviceConfig())
     devices.require_batch(config.batch_size)
+    require(
+        devices.precision == FLOAT32 or not method.step.takes_differences,
+        f"precision={devices.precision} rounds away the differences that the gradients of this method={config.method} "
+        f"are made of: use precision={FLOAT32}, or darts_order=1.",
+    )
     keras.utils.set_random_seed(config.seed)
     examples = len(images.weights)
     parts = (images.weights, images.architecture)
@@ -203,8 +173,7 @@ def train_and_choose(
     if isinstance(method, ChannelMethod):
         require_held_out(images)
     counted_as = method.augmented_as if augment else 1
-    with devices.scope():
-        model = make_model(method, images.weights.image_shape, classes, examples, counted_as)
+    model = make_model(method, images.weights.image_shape, classes, examples, counted_as, devices)
     checkpoint, restored = None, Restored()
     if folder is not None:
         optimizers = [model.weight_optimizer, model.architecture_optimizer]
@@ -249,7 +218,12 @@ def train_and_choose(
 
 
 def make_model(
-    method: Method, image_shape: tuple[int, ...], classes: int, examples: int, counted_as: int = 1
+    method: Method,
+    image_shape: tuple[int, ...],
+    classes: int,
+    examples: int,
+    counted_as: int = 1,
+    devices: Devices = ONE,
 ) -> SearchModel:
     """A compiled search model.
 
@@ -259,20 +233,24 @@ def make_model(
         classes: number of classes.
         examples: number of images that an iteration's first batch is drawn from.
         counted_as: as how many images one counts in N.
+        devices: what it computes on.
     """
     learnt_from = method.step.batches * examples * counted_as
-    model = SearchModel(_make_searched(method, image_shape, classes), method, learnt_from)
-    model.build((None, *image_shape))
     iterations = method.config.epochs * (examples // method.config.batch_size)
-    model.compile(*method.optimizers(method.step.batches * iterations))
+    with devices.scope():
+        model = SearchModel(_make_searched(method, image_shape, classes, devices.precision), method, learnt_from)
+        model.build((None, *image_shape))
+        optimizers = method.optimizers(method.step.batches * iterations)
+        model.compile(*optimizers, jit_compile=devices.compiles_steps)
     return model
 
 
-def _make_searched(method: Method, image_shape: tuple[int, ...], classes: int) -> Searched:
+def _make_searched(method: Method, image_shape: tuple[int, ...], classes: int, precision: str) -> Searched:
     """The network that a method searches."""
     if isinstance(method, ChannelMethod):
-        return MaskedBackbone(method, method.backbone(image_shape, classes))
-    return Supergraph(method, classes)
+        backbone = method.backbone(image_shape, classes)
+        return MaskedBackbone(method, backbone if precision == FLOAT32 else in_precision(backbone, precision))
+    return Supergraph(method, classes, dtype=precision)
 
 
 def make_supergraph(*, image_shape: tuple[int, int, int], classes: int, **settings: Any) -> Supergraph:
@@ -297,7 +275,7 @@ def make_supergraph(*, image_shape: tuple[int, int, int], classes: int, **settin
         >>> draw.mixing["normal"].shape, supergraph(tf.zeros([2, 8, 8, 1]), draw).shape
         (TensorShape([2, 10]), TensorShape([2, 3]))
     """
-    prepare_cpu()
+    prepare_machine()
     method = method_from(settings)
     require(
         not isinstance(method, ChannelMethod),

@@ -13,6 +13,7 @@ from vinnas_tf.architecture.found import Found
 from vinnas_tf.architecture.skeleton import CellPlace, cell_groups, cell_places, require_fit, stem_channels
 from vinnas_tf.architecture.space import SPACES
 from vinnas_tf.architecture.stem import STEMS
+from vinnas_tf.config import FLOAT32
 from vinnas_tf.kernels.private import layers_within
 from vinnas_tf.layers.cell import MixedCell
 from vinnas_tf.layers.convolution import Shape, VariationalDense
@@ -39,11 +40,15 @@ class Supergraph(Searched):
     """
 
     def __init__(self, method: Method, classes: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # Mixing weights keep all their bits.
         self.method = method
         self.config = config = method.config
         self.space = SPACES[config.space]
-        gaussian: dict[str, Any] = {"variational": method.variational_weights, "estimator": method.estimator}
+        gaussian: dict[str, Any] = {
+            "variational": method.variational_weights,
+            "estimator": method.estimator,
+            "dtype": self.dtype_policy,
+        }
         places = cell_places(config.cells, config.channels, STEMS[config.stem], self.space)
         self.groups = cell_groups(config.cells, self.space, config.states, method.primitives)
         self.group_of = [place.group for place in places]
@@ -66,7 +71,10 @@ class Supergraph(Searched):
         width = stem_channels(config.channels, self.space)
         self.stem = SearchStem(width, stem=config.stem, seed=1000 * seed, name="stem", **gaussian)
         self.cells = [make_cell(place) for place in places]
-        self.classifier = VariationalDense(classes, use_bias=True, seed=1000 * seed + 1, name="classifier", **gaussian)
+        of_classifier: dict[str, Any] = {**gaussian, "dtype": FLOAT32}
+        self.classifier = VariationalDense(
+            classes, use_bias=True, seed=1000 * seed + 1, name="classifier", **of_classifier
+        )
         self.architecture = dict(method.parameters(self.groups, self.add_weight))
 
     def build(self, input_shape: Shape, *_: Any) -> None:

@@ -34,7 +34,7 @@ from vinnas_tf.data.streamed import reading
 from vinnas_tf.devices import Devices
 from vinnas_tf.errors import RunFolderError, require
 from vinnas_tf.flags import Inherited, docstring, read_flags, run_cli
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.run.digest import sha256
 from vinnas_tf.run.folder import RunDir, default_run_dir, stage_record
 from vinnas_tf.run.outputs import finished_file
@@ -139,7 +139,7 @@ def main(argv: list[str]) -> None:
         )
     genotype = Genotype.load(source)
     path = Path(where.run_dir) if where.run_dir else default_run_dir(data.dataset, _origin(source, config), config.seed)
-    prepare_cpu()
+    prepare_machine()
     Devices(device).require_batch(config.batch_size)  # Tells of what is missing here before images are read.
     data = with_full_path(data)
     dataset = load_train(data, config.seed, counted)

@@ -57,7 +57,7 @@ def fine_tune(
             )
             steps = len(images.learnt_from) // config.batch_size
             rate = keras.optimizers.schedules.CosineDecay(_RATE * config.learning_rate, epochs * steps)
-            model.compile(keras.optimizers.Adam(rate))
+            model.compile(keras.optimizers.Adam(rate), jit_compile=devices.compiles_steps)
         return run_epochs(
             model,
             images,

@@ -57,9 +57,12 @@ class TrainModel(BuiltModel):
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
-    def compile(self, optimizer: keras.Optimizer) -> None:
-        """Sets the optimizer, built here so that a checkpoint holds it from the first step on."""
-        super().compile(optimizer=optimizer, jit_compile=False)  # As in SearchModel.
+    def compile(self, optimizer: keras.Optimizer, jit_compile: bool = False) -> None:
+        """Sets the optimizer, built here so that a checkpoint holds it from the first step on.
+
+        `jit_compile` has XLA compile a step as one program, as in `SearchModel`.
+        """
+        super().compile(optimizer=optimizer, jit_compile=jit_compile)
         optimizer.build(self.network.trainable_variables)
         if self.distribute_strategy.num_replicas_in_sync > 1:
             moves_alone(optimizer)

@@ -15,7 +15,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.config import DataConfig, DeviceConfig, TrainConfig
 from vinnas_tf.data.arrays import array_dataset, require_fit
 from vinnas_tf.data.images import Dataset
-from vinnas_tf.devices import Devices
+from vinnas_tf.devices import ONE, Devices
 from vinnas_tf.errors import SettingError, did_you_mean, require
 from vinnas_tf.layers.drop_path import DropPath
 from vinnas_tf.network.build import build_network, gaussian_layers
@@ -181,19 +181,12 @@ def make_model(
     class_weights: np.ndarray | None = None,
     *,
     keep_zeros: bool = False,
+    devices: Devices = ONE,
 ) -> TrainModel:
     """A compiled model that trains `network` in place on `examples` images, those of each class weighted.
 
-    With `keep_zeros`, weights of kernels that are zero stay zero.
+    With `keep_zeros`, weights of kernels that are zero stay zero. The network is one that `devices` have placed.
     """
-    model = TrainModel(
-        network,
-        examples=examples,
-        label_smoothing=config.label_smoothing,
-        auxiliary_weight=config.auxiliary_weight,
-        class_weights=class_weights,
-        keep_zeros=keep_zeros,
-    )
     steps = max(examples // config.batch_size, 1)
     rate = falling_rate(
         config.schedule,
@@ -203,15 +196,23 @@ def make_model(
         warm_up_steps=config.warm_up_epochs * steps,
         marks=[epoch * steps for epoch in config.schedule_epochs],
     )
-    model.compile(
-        make_weight_optimizer(
+    with devices.scope():
+        model = TrainModel(
+            network,
+            examples=examples,
+            label_smoothing=config.label_smoothing,
+            auxiliary_weight=config.auxiliary_weight,
+            class_weights=class_weights,
+            keep_zeros=keep_zeros,
+        )
+        optimizer = make_weight_optimizer(
             config.optimizer,
             rate,
             log_variance_rate=config.log_variance_rate,
             weight_decay=config.weight_decay,
             clip_norm=config.clip_norm,
         )
-    )
+        model.compile(optimizer, jit_compile=devices.compiles_steps)
     return model
 
 
@@ -251,8 +252,7 @@ def train_network(
     devices.require_batch(config.batch_size)
     class_weights = images.class_weights(config, len(dataset.class_names))
     with devices.placed(network) as trained:
-        with devices.scope():
-            model = make_model(trained, config, len(images.learnt_from), class_weights)
+        model = make_model(trained, config, len(images.learnt_from), class_weights, devices=devices)
         history = run_epochs(
             model,
             images,

@@ -14,7 +14,7 @@ import keras
 from vinnas_tf.architecture.stem import PLAIN
 from vinnas_tf.config import STEM_HELP, setting
 from vinnas_tf.errors import did_you_mean, require
-from vinnas_tf.kernels.device import prepare_cpu
+from vinnas_tf.kernels.device import prepare_machine
 from vinnas_tf.network.backbones.densenet import densenet121
 from vinnas_tf.network.backbones.enas import enas
 from vinnas_tf.network.backbones.from_genotype import from_genotype
@@ -129,7 +129,7 @@ def make_backbone(settings: BackboneSettings, image_shape: tuple[int, ...], clas
         >>> make_backbone(settings, (8, 8, 1), 10, seed=0).output_shape
         (None, 10)
     """
-    prepare_cpu()
+    prepare_machine()
     kind = BACKBONES[settings.backbone.partition(":")[0]]
     arguments: dict[str, Any] = {of: getattr(settings, f"backbone_{of}") for of in kind.reads}
     if kind.blocks:
