@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from vinnas_tf.config import ALL, FLOAT32, HIGHEST, OFF, ON, DeviceConfig
 from vinnas_tf.errors import require
-from vinnas_tf.kernels.device import compile_kernels
+from vinnas_tf.kernels.device import compile_kernels, on_cpu
 from vinnas_tf.network.precision import in_precision
 
 _LEAST = 2  # Images of a device's part of a batch: of one, batch statistics say next to nothing.
@@ -33,7 +33,7 @@ class Devices:
         compiles_steps: whether XLA compiles each step as one program.
 
     Raises:
-        SettingError: the machine has fewer.
+        SettingError: the machine has fewer, or has no GPU for what needs one.
     """
 
     def __init__(self, config: DeviceConfig) -> None:
@@ -41,6 +41,10 @@ class Devices:
             tf.config.experimental.enable_tensor_float_32_execution(False)
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
+        require(
+            config.jit_compile != ON or not on_cpu(),
+            f"jit_compile={ON} needs a GPU: on a CPU XLA compiles every step anew, which takes minutes. Leave it out.",
+        )
         compile_kernels(config.jit_compile != OFF)
         self.compiles_steps = config.jit_compile == ON
         self.precision = config.precision

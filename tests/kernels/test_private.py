@@ -112,3 +112,30 @@ def test_a_take_in_a_network_is_known() -> None:
         network = keras.Model(images, keras.ops.take(keras.layers.ReLU()(images), [0, 2], axis=-1))
         assert [private.is_take(operation) for operation in network.operations] == [False, False, True]
         assert network.operations[-1].axis == -1
+
+
+def test_an_optimizer_moves_by_the_gradients_that_it_is_given() -> None:
+    with canary(
+        "Optimizer._backend_update_step has moved. On several devices SearchModel and TrainModel sum gradients before "
+        "their norm is clipped, and have the optimizer sum nothing: look in Keras's optimizer for TensorFlow for where "
+        "it reduces gradients over replicas. Until then --devices above 1 gives gradients that are too long."
+    ):
+        assert hasattr(keras.Optimizer, "_backend_update_step") and hasattr(
+            keras.Optimizer, "_all_reduce_sum_gradients"
+        )
+        variable = keras.Variable([1.0, 2.0])
+        optimizer = keras.optimizers.SGD(0.5, global_clipnorm=1.0)
+        optimizer.build([variable])
+        private.moves_alone(optimizer)
+        optimizer._all_reduce_sum_gradients = None  # Would fail if it were called.
+        optimizer.apply([tf.constant([3.0, 4.0])], [variable])
+        np.testing.assert_allclose(variable.numpy(), [0.7, 1.6], rtol=1e-6)
+
+
+def test_a_built_model_is_not_built_again_by_fit() -> None:
+    with canary(
+        "Model._maybe_symbolic_build has moved. On several devices `fit` calls it with a batch whose parts may differ "
+        "in size; look in Keras's trainer for TensorFlow for what has taken its place."
+    ):
+        assert hasattr(keras.Model, "_maybe_symbolic_build")
+        assert private.BuiltModel()._maybe_symbolic_build(iterator=iter(())) is None

@@ -34,8 +34,8 @@ class DeviceConfig:
     )
     jit_compile: str = setting(
         AUTO,
-        "What XLA compiles: auto, small kernels that gain by it, such as the noise; on, each step as one program, on "
-        "one device and after a long first step; off, nothing, where XLA itself does not work.",
+        "What XLA compiles: auto, small kernels that gain by it, such as the noise; on, each step as one program, with "
+        "other random numbers, for GPUs and not measured there yet; off, nothing, where XLA itself does not work.",
     )
     deterministic: bool = setting(
         False,

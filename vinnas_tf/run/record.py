@@ -22,9 +22,9 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 # Where a file lies isn't what it is: the fingerprints of data and genotype answer for that.
 _PLACES = frozenset({"data_dir", "genotype"})
 # What computes isn't what is computed: a run may go on with other devices.
-_COMPUTERS = frozenset({"devices", "deterministic", "jit_compile"})
+_COMPUTERS = frozenset({"devices", "deterministic"})
 # What earlier versions did, whose records don't tell.
-_BEFORE = {"precision": "float32", "float32_precision": "tf32"}
+_BEFORE = {"precision": "float32", "float32_precision": "tf32", "jit_compile": "auto"}
 
 
 def provenance() -> dict[str, Any]:
