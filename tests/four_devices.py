@@ -206,11 +206,11 @@ class _Kill(keras.callbacks.Callback):
 
 def epochs() -> dict[str, Any]:
     """Cross-entropies after three epochs: on one device for three seeds; on two, and after the first epoch on four."""
-    dataset = load_train(DataConfig(), 0)
+    dataset = load_train(DataConfig(data_fraction=0.6), 0)
     normalization = Normalization.of(dataset.train)
 
     def search(seed: int, devices: int, folder: Path | None = None, killed: bool = False) -> Any:
-        settings = {"cells": "N", "states": 1, "channels": 4, "epochs": 3, "weight_epochs": 1, "batch_size": 30}
+        settings = {"cells": "N", "states": 1, "channels": 2, "epochs": 3, "weight_epochs": 1, "batch_size": 30}
         method = make_method(SearchConfig(method="darts", seed=seed, weight_learning_rate=0.03, **settings))
         return train_and_choose(
             method,

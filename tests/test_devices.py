@@ -21,7 +21,7 @@ def found(repository: Path) -> dict[str, Any]:
     """What the child finds, by the name of a check."""
     environment = {**os.environ, "PYTHONPATH": str(repository), "CUDA_VISIBLE_DEVICES": "-1"}
     command = [sys.executable, str(Path(__file__).with_name("four_devices.py"))]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
