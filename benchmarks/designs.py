@@ -56,7 +56,7 @@ Batches = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def _vinnas_tf(
-    config: Config, batches: Batches, gpu: bool, *, estimator: str = LOCAL_REPARAMETRIZATION, **device: str
+    config: Config, batches: Batches, gpu: bool, *, estimator: str = LOCAL_REPARAMETRIZATION, **device: Any
 ) -> Step:
     from vinnas_tf.devices import Devices
     from vinnas_tf.kernels.device import prepare_machine

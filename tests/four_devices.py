@@ -36,7 +36,8 @@ from vinnas_tf.train.stage import Training  # noqa: E402
 EXAMPLES, CLASSES, SMOOTHING, RATE, NORM = 40, 3, 0.1, 0.1, 0.5
 GENERATOR = np.random.default_rng(0)
 GENOTYPE = Genotype(1, {"normal": (Edge(2, 0, "sep_conv_3x3"), Edge(2, 1, "max_pool_3x3"))})
-QUIET: dict[str, Any] = {"verbose": 0, "shuffle": False}
+Settings = dict[str, Any]
+QUIET: Settings = {"verbose": 0, "shuffle": False}
 Batch = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -79,7 +80,14 @@ def copies(variables: list[keras.Variable], count: int) -> float:
 
 def search_model() -> SearchModel:
     """VINNAS with noise, gradient descent on weights, clipped, and Keras's own on alphas."""
-    settings = {"cells": "N", "states": 1, "channels": 2, "batch_size": 10, "seed": 3, "label_smoothing": SMOOTHING}
+    settings: Settings = {
+        "cells": "N",
+        "states": 1,
+        "channels": 2,
+        "batch_size": 10,
+        "seed": 3,
+        "label_smoothing": SMOOTHING,
+    }
     method = method_from({"method": "vinnas", **settings})
     model = SearchModel(Supergraph(method, CLASSES), method, EXAMPLES)
     model.build((None, 8, 8, 1))
@@ -163,7 +171,7 @@ def train_step(count: int) -> dict[str, float]:
         figures = model.fit(data, steps_per_epoch=1, **QUIET).history
     variables = reference.trainable_variables
     total = [np.zeros(variable.shape) for variable in variables]
-    ce, first = 0.0, []
+    ce, first = 0.0, list[np.ndarray]()
     for images, labels in parts_of(whole, count):
         with tf.GradientTape() as tape:
             weights = np.array([0.5, 1.0, 2.0], np.float32)[labels.numpy()]
@@ -185,7 +193,14 @@ def same_images(method: str, count: int, **own: Any) -> float:
     (a, ya), (b, yb) = batch(3), batch(3)
     moved = []
     for devices in (on(count), on(1)):
-        settings = {"cells": "N", "states": 1, "channels": 2, "batch_size": 3 * count, "seed": 3, "epochs": 1}
+        settings: Settings = {
+            "cells": "N",
+            "states": 1,
+            "channels": 2,
+            "batch_size": 3 * count,
+            "seed": 3,
+            "epochs": 1,
+        }
         method_settings = {"method": method, "weight_epochs": 0, **settings, **own}
         model = make_model(method_from(method_settings), (8, 8, 1), 3, 40, devices=devices)
         model.run_eagerly = True  # Tracing would take longer.
@@ -210,7 +225,14 @@ def epochs() -> dict[str, Any]:
     normalization = Normalization.of(dataset.train)
 
     def search(seed: int, devices: int, folder: Path | None = None, killed: bool = False) -> Any:
-        settings = {"cells": "N", "states": 1, "channels": 2, "epochs": 3, "weight_epochs": 1, "batch_size": 30}
+        settings: Settings = {
+            "cells": "N",
+            "states": 1,
+            "channels": 2,
+            "epochs": 3,
+            "weight_epochs": 1,
+            "batch_size": 30,
+        }
         method = make_method(SearchConfig(method="darts", seed=seed, weight_learning_rate=0.03, **settings))
         return train_and_choose(
             method,
@@ -244,7 +266,13 @@ def fine_tuned() -> dict[str, float]:
     images = (GENERATOR.integers(80, size=(30, 8, 8)) + 80 * labels[:, None, None]).astype(np.uint8)
     network = build_network(GENOTYPE, cells="N", channels=2, image_shape=(8, 8, 1), classes=3, seed=1)
     before = network.get_weights()
-    settings = {"epochs": 1, "batch_size": 9, "gamma_start_epoch": 0, "gamma_end_epoch": 0, "held_out": 0.0}
+    settings: Settings = {
+        "epochs": 1,
+        "batch_size": 9,
+        "gamma_start_epoch": 0,
+        "gamma_end_epoch": 0,
+        "held_out": 0.0,
+    }
     training = Training(devices=2, fine_tuning_epochs=1, log_noise_ratio_threshold=-9.0, **settings)
     trained = training.fit(network, images, labels)
     zeros = [sum(int(np.sum(v == 0)) for v in net.trainable_weights) for net in (network, trained.networks["pruned"])]

@@ -68,5 +68,5 @@ def test_what_does_not_fit_the_machine_is_told_in_one_line(found) -> None:
 def test_one_device_asks_nothing_of_tensorflow() -> None:
     one = Devices(DeviceConfig())
     batches = object()
-    assert one.shared(batches) is batches and one.steps(batches) is None  # type: ignore[arg-type]
+    assert one.shared(batches) is batches and one.steps(batches) is None
     one.require_batch(2)

@@ -1,5 +1,7 @@
 """A copy in another precision: the same weights, float32 variables and logits, close answers; and back, the same."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ IMAGES = np.random.default_rng(0).normal(size=(4, 16, 16, 1)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
-    size = {"cells": "R", "channels": 4, "image_shape": (16, 16, 1), "classes": 3}
+    size: dict[str, Any] = {"cells": "R", "channels": 4, "image_shape": (16, 16, 1), "classes": 3}
     return build_network(GENOTYPE, **size, auxiliary=True, drop_path=0.1, seed=1)
 
 

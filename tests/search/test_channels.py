@@ -26,8 +26,9 @@ from vinnas_tf.methods import METHODS
 from vinnas_tf.methods.pgnas import PgnasSettings
 from vinnas_tf.run.folder import RunDir
 from vinnas_tf.search.__main__ import main, search
+from vinnas_tf.search.progress import Progress
 from vinnas_tf.search.result import ChannelResult
-from vinnas_tf.search.stage import Progress, Search, make_supergraph, train_and_choose
+from vinnas_tf.search.stage import Search, make_supergraph, train_and_choose
 from vinnas_tf.search.take_over import take_over
 from vinnas_tf.train.__main__ import main as train
 from vinnas_tf.train.progress import LOGGED

@@ -118,7 +118,8 @@ def main(argv: list[str]) -> None:
         usage=docstring(sys.modules[__name__]),
         variants=method_variants(),
     )
-    data, config, device, where = (settings[kind] for kind in (DataConfig, SearchConfig, DeviceConfig, RunConfig))
+    data, config = settings[DataConfig], settings[SearchConfig]
+    device, where = settings[DeviceConfig], settings[RunConfig]
     method = make_method(config, settings.variant)
     prepare_machine()
     Devices(device).require_batch(config.batch_size)  # Tells of what is missing here before images are read.

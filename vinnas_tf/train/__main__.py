@@ -120,7 +120,8 @@ def main(argv: list[str]) -> None:
         usage=docstring(sys.modules[__name__]),
         inherit=_inherit,
     )
-    data, config, device, where = (settings[kind] for kind in (DataConfig, TrainConfig, DeviceConfig, RunConfig))
+    data, config = settings[DataConfig], settings[TrainConfig]
+    device, where = settings[DeviceConfig], settings[RunConfig]
     require(
         bool(config.genotype or where.run_dir),
         "nothing to train: name a searched run folder with --run_dir, or a genotype file with --genotype.",
