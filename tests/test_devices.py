@@ -12,6 +12,7 @@ import pytest
 
 from vinnas_tf.config import DeviceConfig
 from vinnas_tf.devices import Devices
+from vinnas_tf.errors import UserError
 
 CLOSE = 1e-5  # Of values and steps of about 1 and less.
 
@@ -70,3 +71,9 @@ def test_one_device_asks_nothing_of_tensorflow() -> None:
     batches = object()
     assert one.shared(batches) is batches and one.steps(batches) is None
     one.require_batch(2)
+
+
+@pytest.mark.cpu
+def test_a_whole_step_is_not_compiled_on_a_cpu() -> None:
+    with pytest.raises(UserError, match="jit_compile=on needs a GPU"):
+        Devices(DeviceConfig(jit_compile="on"))

@@ -11,6 +11,8 @@ from vinnas_tf.errors import UserError
         ({"devices": "two"}, "devices must be a number of at least 1, or all, got 'two'"),
         ({"devices": 1.5}, "devices must be a number of at least 1, or all, got '1.5'"),
         ({"precision": "bfloat16"}, "precision must be float32 or mixed_bfloat16, got 'bfloat16'"),
+        ({"jit_compile": "yes"}, "jit_compile must be auto or on or off, got 'yes'"),
+        ({"jit_compile": "on", "devices": 2}, "jit_compile=on takes one device, got devices=2"),
         ({"float32_precision": "high"}, "float32_precision must be tf32 or highest, got 'high'"),
     ],
 )

@@ -93,6 +93,12 @@ def test_what_cannot_be_searched_is_refused_in_one_line(settings, images, messag
     assert "\n" not in str(caught.value) and "--" not in str(caught.value)
 
 
+def test_a_gradient_that_is_a_difference_is_refused_in_bfloat16() -> None:
+    search = Search(method="darts", darts_order=2, precision="mixed_bfloat16", **SMALL)
+    with pytest.raises(UserError, match="precision=mixed_bfloat16 rounds away the differences .* darts_order=1"):
+        search.fit(IMAGES, LABELS)
+
+
 def test_a_config_and_settings_beside_it_are_refused() -> None:
     with pytest.raises(UserError, match="not both"):
         Search(SearchConfig(), cells="N")
