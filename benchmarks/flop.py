@@ -13,6 +13,7 @@ from vinnas_tf.architecture.genotype import Genotype
 from vinnas_tf.architecture.skeleton import CELL_TYPE_OF, cell_places
 from vinnas_tf.architecture.space import VINNAS
 from vinnas_tf.config import SearchConfig, TrainConfig
+from vinnas_tf.errors import require
 
 # Forward passes' worth of convolutions that a step cannot do without: forward, gradient of the input and gradient of
 # the kernels where weights are trained; forward and gradient of the input in the search's alpha step.
@@ -73,7 +74,7 @@ def gpu_speeds(size: int = 8192) -> tuple[float, float]:
     """Speeds of a GPU, in a process of its own, which leaves it free: FLOP and copied bytes a second.
 
     The first is that of a large float32 matrix product, by TF32 where the GPU has it, the second that of adding to a
-    large tensor, which is read and written; the best of five each.
+    large tensor, which is read and written; the best of five each. Raises SettingError where there is no GPU.
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_gpu_speeds, (size,))
@@ -82,6 +83,7 @@ def gpu_speeds(size: int = 8192) -> tuple[float, float]:
 def _gpu_speeds(size: int) -> tuple[float, float]:
     import tensorflow as tf
 
+    require(bool(tf.config.list_physical_devices("GPU")), "device=gpu: TensorFlow sees no GPU here.")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     matrix = tf.random.stateless_uniform((size, size), (1, 2))
     large = tf.zeros((256, 1024, 1024))

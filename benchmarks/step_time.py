@@ -204,7 +204,10 @@ def main(argv: list[str] | None = None) -> None:
     # Last: what is mistyped is told whether or not PyTorch is there.
     if _with_torch(designs) and importlib.util.find_spec("torch") is None:
         parser.error("PyTorch is not installed: pip install torch, or give --designs=vinnas_tf.")
-    text = report(designs, configs, arguments.image_size, arguments.repeats, gpu)
+    try:
+        text = report(designs, configs, arguments.image_size, arguments.repeats, gpu)
+    except UserError as error:
+        parser.error(f"--{error}")
     print(text)
     if arguments.output:
         try:
