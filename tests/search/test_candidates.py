@@ -63,3 +63,16 @@ def test_judged_candidates_that_were_damaged_are_judged_again_and_that_is_told(d
         assert judge_candidates(judge, masked, drop, 25, 5, tmp_path) == rows
         assert caplog.messages == [f"{state} is damaged: judges all candidates again."]
         assert state.read_bytes() == good
+
+
+def test_candidates_of_other_rates_or_of_another_seed_are_not_taken_for_these(digits, tmp_path) -> None:
+    """A search that took over another's epochs has its judged candidates in its folder too."""
+    method = Small(CONFIG, SETTINGS)
+    masked = MaskedNetwork(method.backbone((8, 8, 1), 10))
+    judge = Judge(masked, method.split(digits.train, 0).watched, Normalization.of(digits.train))
+    learnt, shuffled = np.linspace(0.1, 0.6, masked.channels), np.linspace(0.6, 0.1, masked.channels)
+    judge_candidates(judge, masked, learnt, 5, 5, tmp_path)
+    for drop, seed in ((shuffled, 5), (learnt, 6)):
+        alone = judge_candidates(judge, masked, drop, 5, seed)
+        assert alone != judge_candidates(judge, masked, learnt, 5, 5)
+        assert judge_candidates(judge, masked, drop, 5, seed, tmp_path) == alone

@@ -80,7 +80,7 @@ def judge_candidates(
     folder: Path | None = None,
     watch: Watch = unwatched,
 ) -> Rows:
-    """Draws so many candidates and judges them; goes on with those that were not judged before.
+    """Draws so many candidates and judges them; goes on with those of the same draws that were not judged before.
 
     What was judged is read from a sealed file; `candidates.csv` shows it to people and is not read back.
 
@@ -97,7 +97,7 @@ def judge_candidates(
         A row for each: `index`, `seed`, `accuracy`, `channels` and `weights` that are kept, the latter of kernels, and
         whether image and logits are `connected`.
     """
-    rows: Rows = _judged(folder / _STATE)[:candidates] if folder is not None else []
+    rows: Rows = _judged(folder / _STATE, drop, seed)[:candidates] if folder is not None else []
     weights = network.weights_of_channel
     left = range(len(rows), candidates)
     judged: dict[int, tuple[np.ndarray, float]] = {}
@@ -122,18 +122,24 @@ def judge_candidates(
             state = folder / _STATE
             with writing(state):
                 state.parent.mkdir(exist_ok=True)
-            write_sealed(state, {"rows": np.array(json.dumps(rows))})
+            write_sealed(state, {"rows": np.array(json.dumps(rows)), "drop": drop, "seed": np.array(seed)})
             write_metrics(folder / NAME, rows)
     return rows
 
 
-def _judged(path: Path) -> Rows:
-    """The rows of a sealed file; none where there is no file, or where it is damaged, which is told."""
-    content = read_sealed(path) if path.exists() else {"rows": np.array("[]")}
+def _judged(path: Path, drop: np.ndarray, seed: int) -> Rows:
+    """The rows of a sealed file that are of these draws; none where it is damaged, which is told, or there is no file.
+
+    A search that took over another's epochs finds those that the other judged, whose rates may be others.
+    """
+    if not path.exists():
+        return []
+    content = read_sealed(path)
     if content is None:
         _log.warning("%s is damaged: judges all candidates again.", path)
         return []
-    return json.loads(str(content["rows"]))
+    same = np.array_equal(content.get("drop", ()), drop) and content.get("seed") == seed
+    return json.loads(str(content["rows"])) if same else []
 
 
 def best_candidate(rows: Rows) -> int:
