@@ -20,6 +20,14 @@ def digits() -> Dataset:
     return load_train(DataConfig(data_fraction=0.3), CONFIG.seed)
 
 
+def judging(digits: Dataset) -> tuple[MaskedNetwork, Judge]:
+    """A masked network, and what judges its candidates."""
+    method = Small(CONFIG, SETTINGS)
+    masked = MaskedNetwork(method.backbone((8, 8, 1), 10))
+    judge = Judge(masked, method.split(digits.train, 0).watched, Normalization.of(digits.train))
+    return masked, judge
+
+
 def test_all_candidates_are_judged_by_one_graph(digits) -> None:
     method = Small(CONFIG, SETTINGS)
     masked = MaskedNetwork(method.backbone((8, 8, 1), 10))
@@ -49,9 +57,7 @@ def test_of_equal_candidates_the_smaller_then_the_earlier_one_is_chosen_and_none
 
 
 def test_judged_candidates_that_were_damaged_are_judged_again_and_that_is_told(digits, tmp_path, caplog) -> None:
-    method = Small(CONFIG, SETTINGS)
-    masked = MaskedNetwork(method.backbone((8, 8, 1), 10))
-    judge = Judge(masked, method.split(digits.train, 0).watched, Normalization.of(digits.train))
+    masked, judge = judging(digits)
     drop = np.full(masked.channels, 0.3)
     rows = judge_candidates(judge, masked, drop, 25, 5, tmp_path)
     assert judge_candidates(judge, masked, drop, 25, 5, tmp_path) == rows
@@ -67,9 +73,7 @@ def test_judged_candidates_that_were_damaged_are_judged_again_and_that_is_told(d
 
 def test_candidates_of_other_rates_or_of_another_seed_are_not_taken_for_these(digits, tmp_path) -> None:
     """A search that took over another's epochs has its judged candidates in its folder too."""
-    method = Small(CONFIG, SETTINGS)
-    masked = MaskedNetwork(method.backbone((8, 8, 1), 10))
-    judge = Judge(masked, method.split(digits.train, 0).watched, Normalization.of(digits.train))
+    masked, judge = judging(digits)
     learnt, shuffled = np.linspace(0.1, 0.6, masked.channels), np.linspace(0.6, 0.1, masked.channels)
     judge_candidates(judge, masked, learnt, 5, 5, tmp_path)
     for drop, seed in ((shuffled, 5), (learnt, 6)):
